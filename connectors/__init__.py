@@ -1,0 +1,1 @@
+"""How data enters and leaves: one file an outside system."""

@@ -1,0 +1,257 @@
+"""The contract of a topic log: append, atomic append by a fenced writer, read from a position.
+
+`connectors.sqlite_log` and `connectors.kafka` implement it and pass one contract test-suite. The log
+knows bytes only; `connectors.records` knows what they hold.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class LogError(RuntimeError):
+    """The log cannot do what was asked; the message says what, where and how to mend it."""
+
+
+class UnknownTopicError(LogError):
+    """A topic or partition that the log does not have."""
+
+
+class FencedError(LogError):
+    """A writer that a newer copy of it has replaced, or whose commit number is not the next one."""
+
+
+class CorruptLogError(LogError):
+    """A torn or corrupt log; names the file and the last good offset."""
+
+
+class TruncatedError(LogError):
+    """A position outside the log: below its start (retention) or above its end (records lost)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicConfig:
+    """How the log keeps a topic.
+
+    Parameters
+    ----------
+    name : str
+        Topic name.
+    partitions : int
+        Count; fixed when the topic is made.
+    retention_ns : int or None
+        Minimum age before a record may be cut; None for ever.
+    synced : bool
+        Whether an append is on disk before it is acknowledged.
+    """
+
+    name: str
+    partitions: int
+    retention_ns: int | None = None
+    synced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to append."""
+
+    topic: str
+    partition: int
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record in the log; ``append_time_ns`` is UTC, set by the log at the append."""
+
+    topic: str
+    partition: int
+    offset: int
+    append_time_ns: int
+    key: bytes | None
+    headers: Headers
+    value: bytes | None
+
+    def header(self, name: str) -> bytes | None:
+        """The first header of that name, or None."""
+        for known, value in self.headers:
+            if known == name:
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one read gave.
+
+    ``next_offset`` is where to read on. Offsets may have gaps (Kafka's transaction markers), so it can
+    lie beyond the last record's offset + 1, and can move although ``records`` is empty.
+    """
+
+    records: tuple[Record, ...]
+    next_offset: int
+
+
+class Writer(ABC):
+    """A named writer whose commits are atomic, numbered from 1, and fenced.
+
+    Opening a writer of a name fences every earlier copy of it: their next `commit` raises
+    `FencedError` and appends nothing.
+    """
+
+    name: str
+
+    @property
+    @abstractmethod
+    def number(self) -> int:
+        """Number of the last commit of this name; 0 before the first."""
+
+    @abstractmethod
+    def commit(self, records: Sequence[NewRecord], number: int) -> list[int]:
+        """Append records to any topics, all or none, as commit ``number``.
+
+        Parameters
+        ----------
+        records : sequence of NewRecord
+            In the order in which they get offsets within their partitions.
+        number : int
+            Must be ``self.number + 1``.
+
+        Returns
+        -------
+        list of int
+            Offset of each record.
+
+        Raises
+        ------
+        FencedError
+            Where a newer copy of the writer was opened or the number is not the next one.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the writer's resources back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Log(ABC):
+    """A topic log. One instance may be used from several threads; several processes may share a log."""
+
+    url: str
+
+    @abstractmethod
+    def create_topic(self, config: TopicConfig) -> None:
+        """Make a topic if it is not there.
+
+        Raises
+        ------
+        LogError
+            Where it is there with another partition count.
+        """
+
+    @abstractmethod
+    def topics(self) -> dict[str, TopicConfig]:
+        """The topics by name, control topics included, in order of name."""
+
+    @abstractmethod
+    def append(self, records: Sequence[NewRecord]) -> list[int]:
+        """Append records and return their offsets once the log has acknowledged them.
+
+        Order within a partition is the order given. Not fenced; atomic only where the log says so.
+        """
+
+    @abstractmethod
+    def writer(self, name: str) -> Writer:
+        """Open a writer, fencing every earlier copy of the same name."""
+
+    @abstractmethod
+    def read(self, topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
+        """Committed records from ``offset`` on, without waiting; at least one if there is one.
+
+        Raises
+        ------
+        UnknownTopicError
+            Where there is no such topic or partition.
+        TruncatedError
+            Where ``offset`` is below the start or above the end.
+        CorruptLogError
+            Where a record's bytes are not those that were appended.
+        """
+
+    @abstractmethod
+    def start(self, topic: str, partition: int) -> int:
+        """The first offset kept."""
+
+    @abstractmethod
+    def end(self, topic: str, partition: int) -> int:
+        """The offset that follows the last committed record (and marker)."""
+
+    @abstractmethod
+    def last(self, topic: str, partition: int) -> Record | None:
+        """The newest committed record, or None."""
+
+    @abstractmethod
+    def wait(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
+        """Sleep until a partition may have a record at or beyond its position, or the time is over.
+
+        Returns
+        -------
+        bool
+            Whether there is something to read; False after ``timeout_s``.
+        """
+
+    @abstractmethod
+    def trim(self, topic: str, partition: int, before: int) -> None:
+        """Cut the records whose offset is below ``before``."""
+
+    @abstractmethod
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with all its records."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give all resources back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_log(url: str) -> Log:
+    """The log that a URL names.
+
+    Parameters
+    ----------
+    url : str
+        ``sqlite:///path/to/log.db`` or ``kafka://host:port[,host:port]``.
+
+    Raises
+    ------
+    LogError
+        For any other URL.
+    """
+    scheme = url.partition("://")[0]
+    if scheme == "sqlite":
+        from connectors.sqlite_log import SqliteLog  # noqa: PLC0415 - only the log in use is loaded
+
+        return SqliteLog(url)
+    if scheme == "kafka":
+        from connectors.kafka import KafkaLog  # noqa: PLC0415 - only the log in use is loaded
+
+        return KafkaLog(url)
+    raise LogError(
+        f"log URL {url!r}: the scheme must be sqlite or kafka, as in sqlite:///data/log.db "
+        "or kafka://127.0.0.1:9092"
+    )

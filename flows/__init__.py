@@ -1,0 +1,1 @@
+"""What is computed: one flow a file, on pure kernels, carried by any engine."""

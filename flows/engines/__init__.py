@@ -1,0 +1,1 @@
+"""What carries a flow: in process, on Bytewax, on Flink."""

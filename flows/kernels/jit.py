@@ -1,0 +1,18 @@
+"""The one way kernels are compiled: numba, cached on disk, without the GIL, strict arithmetic."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def jit(function: Kernel) -> Kernel:
+    """Compile a kernel at its first call.
+
+    ``fastmath`` stays off: sums run strictly left to right, so that results do not hang on how a
+    stream was cut or on what the compiler finds fast today.
+    """
+    compiled: Kernel = numba.njit(cache=True, nogil=True, fastmath=False)(function)
+    return compiled

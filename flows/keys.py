@@ -1,0 +1,66 @@
+"""Slots of keys: each key's place in a flow's state arrays, in order of first appearance."""
+
+import numpy as np
+import pyarrow as pa
+
+from flows.flow import FlowError
+from schemas.arrays import Int64s
+
+
+class KeySlots:
+    """Numbers keys from 0 in order of first appearance.
+
+    Parameters
+    ----------
+    keys : list of str
+        Keys known already, in order of slot.
+    maximum : int
+        Bound of the state; one key more is an error.
+    """
+
+    def __init__(self, keys: list[str], maximum: int) -> None:
+        self.keys = list(keys)
+        self.maximum = maximum
+        self._slots = {key: slot for slot, key in enumerate(self.keys)}
+        self._dictionary: pa.Array | None = None
+        self._of_code: Int64s = np.empty(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def slot(self, key: str) -> int:
+        """The slot of a key, new where the key is new."""
+        found = self._slots.get(key)
+        if found is None:
+            if len(self.keys) >= self.maximum:
+                raise FlowError(
+                    f"key {key!r} is one more than max_keys = {self.maximum}; raise the flow's max_keys"
+                )
+            found = self._slots[key] = len(self.keys)
+            self.keys.append(key)
+        return found
+
+    def of(self, column: pa.DictionaryArray) -> Int64s:
+        """The slot of each row of a dictionary-encoded key column, shape (n,).
+
+        Only keys that a row uses get a slot: a dictionary may hold more than its batch does.
+        """
+        codes = column.indices.to_numpy(zero_copy_only=False)
+        dictionary = column.dictionary
+        if self._dictionary is None or not dictionary.equals(self._dictionary):
+            self._dictionary = dictionary
+            self._of_code = np.full(len(dictionary), -1, dtype=np.int64)
+        slots = self._of_code[codes]
+        if len(slots) and slots.min() < 0:
+            used, first = np.unique(codes, return_index=True)
+            for code in used[np.argsort(first)]:
+                if self._of_code[code] < 0:
+                    self._of_code[code] = self.slot(dictionary[int(code)].as_py())
+            slots = self._of_code[codes]
+        return slots
+
+    def column(self, slots: Int64s) -> pa.DictionaryArray:
+        """The keys of slots as a dictionary-encoded column, its dictionary cut to what is used."""
+        used, codes = np.unique(slots, return_inverse=True)
+        names = pa.array([self.keys[slot] for slot in used], pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)

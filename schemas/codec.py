@@ -1,0 +1,101 @@
+"""The wire format of log records that hold rows: an Arrow IPC stream, and headers that say what it is.
+
+JSON, for inboxes and the API, is in `schemas.json_codec`.
+"""
+
+import pyarrow as pa
+
+from schemas.field import TEXT, TIMESTAMP
+from schemas.topic import Topic
+
+HEADER_KIND = "kind"
+HEADER_SCHEMA = "schema"
+HEADER_ROWS = "rows"
+HEADER_FLOW = "flow"
+HEADER_SHARD = "shard"
+HEADER_COMMIT = "commit"
+HEADER_SOURCE = "source"
+HEADER_LIVE = "live"
+
+KIND_ROWS = b"rows"
+KIND_WATERMARKS = b"watermarks"
+KIND_CONTROL = b"control"
+
+WATERMARKS_SCHEMA = pa.schema(
+    [pa.field("key", TEXT, nullable=False), pa.field("ts_event", TIMESTAMP, nullable=False)]
+)
+
+# Below this size a record is dominated by its schema, and LZ4 costs more than it saves.
+_COMPRESS_FROM_BYTES = 16_384
+_LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
+_PLAIN = pa.ipc.IpcWriteOptions()
+
+
+class CodecError(ValueError):
+    """Bytes that are not what their headers say; the message says what was found."""
+
+
+def encode(batch: pa.RecordBatch) -> bytes:
+    """An Arrow IPC stream of one batch; LZ4-compressed where it is large enough to pay.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        Rows of one topic, with exactly the topic's schema, or `WATERMARKS_SCHEMA`.
+    """
+    options = _LZ4 if batch.nbytes >= _COMPRESS_FROM_BYTES else _PLAIN
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    encoded: bytes = sink.getvalue().to_pybytes()
+    return encoded
+
+
+def decode(value: bytes | None, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch of an Arrow IPC stream, zero-copy where it was not compressed.
+
+    Parameters
+    ----------
+    value : bytes or None
+        What `encode` made.
+    schema : pyarrow.Schema
+        What the batch must have.
+
+    Raises
+    ------
+    CodecError
+        Where the bytes are no Arrow stream or hold another schema.
+    """
+    try:
+        with pa.ipc.open_stream(value or b"") as reader:
+            batches = list(reader)
+    except pa.ArrowException as error:
+        raise CodecError(f"not an Arrow IPC stream: {error}") from error
+    if len(batches) == 1:
+        batch = batches[0]
+    else:
+        table = pa.Table.from_batches(batches, schema=reader.schema).unify_dictionaries()
+        batch = pa.RecordBatch.from_arrays(
+            [
+                column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+                for column in table.columns
+            ],
+            schema=reader.schema,
+        )
+    if not batch.schema.equals(schema):
+        raise CodecError(f"the Arrow schema is\n{batch.schema}\nwhere this was needed:\n{schema}")
+    return batch
+
+
+def rows_headers(topic: Topic, rows: int) -> tuple[tuple[str, bytes], ...]:
+    """Headers of a record that holds rows of a topic."""
+    return (
+        (HEADER_KIND, KIND_ROWS),
+        (HEADER_SCHEMA, topic.identifier.encode()),
+        (HEADER_ROWS, str(rows).encode()),
+    )
+
+
+def watermark_headers() -> tuple[tuple[str, bytes], ...]:
+    """Headers of a record that holds watermark rows."""
+    return ((HEADER_KIND, KIND_WATERMARKS),)

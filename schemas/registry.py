@@ -1,0 +1,47 @@
+"""The registry of topics: the only list of what the platform's records are."""
+
+from schemas.bars import BARS
+from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
+from schemas.field import DeclarationError
+from schemas.indicators import INDICATORS
+from schemas.market import BOOK_EVENTS, QUOTES, TRADES
+from schemas.topic import Kind, Topic
+
+
+def _registry(*topics: Topic) -> dict[str, Topic]:
+    registry: dict[str, Topic] = {}
+    for topic in topics:
+        if topic.name in registry:
+            raise DeclarationError(f"topic {topic.name!r} is declared twice")
+        registry[topic.name] = topic
+    return registry
+
+
+TOPICS: dict[str, Topic] = _registry(
+    QUOTES,
+    TRADES,
+    BOOK_EVENTS,
+    BARS,
+    INDICATORS,
+    LATE,
+    DEAD_LETTER,
+    CORRECTIONS_UNAPPLIED,
+)
+
+
+def topic(name: str) -> Topic:
+    """The topic of that name; KeyError naming the known ones where there is none."""
+    try:
+        return TOPICS[name]
+    except KeyError:
+        raise KeyError(f"no topic {name!r}; there are {', '.join(TOPICS)}") from None
+
+
+def raw_topics() -> list[Topic]:
+    """The topics that sources write, in order of declaration."""
+    return [topic for topic in TOPICS.values() if topic.kind is Kind.RAW]
+
+
+def inboxes() -> dict[str, Topic]:
+    """Inbox name to the topic that its accepted rows go to."""
+    return {topic.inbox_name: topic for topic in TOPICS.values() if topic.inbox}

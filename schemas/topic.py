@@ -1,0 +1,213 @@
+"""A topic: the one declaration of a record family, from which everything else is derived.
+
+Wire format, ClickHouse table, Parquet schema, API model, validation, docs and test generators read
+this declaration; none of them repeats it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.field import CATEGORY, TEXT, TIMESTAMP, DeclarationError, Field
+
+
+class Kind(StrEnum):
+    """Where a topic's rows come from."""
+
+    RAW = "raw"
+    DERIVED = "derived"
+
+
+class Partition(StrEnum):
+    """How a landed table is cut by event time."""
+
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landing:
+    """Where and how a topic lands.
+
+    Parameters
+    ----------
+    order_by : tuple of str
+        ClickHouse order key; begins with the topic's key, then its event time.
+    partition_by : Partition
+        ClickHouse partition, by event time. The lake is always cut by UTC date.
+    """
+
+    order_by: tuple[str, ...]
+    partition_by: Partition
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topic:
+    """The declaration of a record family.
+
+    Parameters
+    ----------
+    name : str
+        Topic, table and lake-folder name.
+    version : int
+        Of the schema; a change of meaning is a new version.
+    kind : Kind
+        Raw (a source writes it) or derived (a flow writes it).
+    meaning : str
+        What one row is, in one sentence.
+    fields : tuple of Field
+        In order; the order is part of the wire format and of the row digest.
+    key : str
+        The string field by which rows are partitioned and within which order is promised.
+    event_time : str
+        The time field that orders rows.
+    identity : tuple of str
+        The fields that name a row. For a raw topic the log position does, so it may be empty.
+    landing : Landing
+        How the topic lands.
+    lateness_ns : int
+        How far behind its key's newest row a row may be; the frontier trails by so much.
+    retention_ns : int or None
+        How long the log keeps a record at least; None for ever.
+    synced : bool
+        Whether an append is on disk before it is acknowledged (survives a power cut).
+    inbox : bool
+        Whether the topic has an inbox (``NAME.in``) for records that others write.
+
+    Raises
+    ------
+    DeclarationError
+        Naming topic and field, where the declaration is incomplete or inconsistent.
+    """
+
+    name: str
+    version: int
+    kind: Kind
+    meaning: str
+    fields: tuple[Field, ...]
+    key: str
+    event_time: str
+    identity: tuple[str, ...]
+    landing: Landing
+    lateness_ns: int = 0
+    retention_ns: int | None = None
+    synced: bool = False
+    inbox: bool = False
+
+    def __post_init__(self) -> None:
+        self._require(bool(self.meaning), "meaning is missing; say what one row is")
+        self._require(self.version >= 1, "version must be 1 or more")
+        names = [field.name for field in self.fields]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        self._require(not twice, f"fields {twice} are declared twice")
+        for part, used in (
+            ("key", (self.key,)),
+            ("event_time", (self.event_time,)),
+            ("identity", self.identity),
+            ("landing.order_by", self.landing.order_by),
+        ):
+            for name in used:
+                self._require(name in names, f"{part} names field {name!r}, which is not declared")
+        for name, types in ((self.key, (CATEGORY, TEXT)), (self.event_time, (TIMESTAMP,))):
+            field = self.field(name)
+            self._require(
+                field.type in types and not field.nullable,
+                f"field {name!r} must be {' or '.join(map(str, types))} and not nullable",
+            )
+        self._require(
+            self.landing.order_by[:2] == (self.key, self.event_time),
+            f"landing.order_by must begin with ({self.key!r}, {self.event_time!r})",
+        )
+        self._require(
+            self.kind is Kind.RAW or bool(self.identity), "a derived topic needs an identity"
+        )
+        self._require(self.lateness_ns >= 0, "lateness_ns must not be negative")
+
+    def _require(self, holds: bool, what: str) -> None:  # noqa: FBT001 - a condition, read aloud
+        if not holds:
+            raise DeclarationError(f"topic {self.name!r}: {what}")
+
+    def field(self, name: str) -> Field:
+        """The field of that name; KeyError with the known names where there is none."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        known = ", ".join(field.name for field in self.fields)
+        raise KeyError(f"topic {self.name!r} has no field {name!r}; it has {known}")
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the wire: no metadata, which every record would repeat."""
+        return pa.schema([field.arrow.remove_metadata() for field in self.fields])
+
+    @cached_property
+    def documented_schema(self) -> pa.Schema:
+        """The Arrow schema with units and meanings as metadata, for Parquet files and readers."""
+        metadata = {"topic": self.name, "version": str(self.version)}
+        return pa.schema([field.arrow for field in self.fields], metadata=metadata)
+
+    @property
+    def inbox_name(self) -> str:
+        """Name of the topic's inbox."""
+        return f"{self.name}.in"
+
+    @property
+    def identifier(self) -> str:
+        """Name and version as in record headers, such as ``trades/1``."""
+        return f"{self.name}/{self.version}"
+
+    def batch(self, columns: Mapping[str, Any]) -> pa.RecordBatch:
+        """One RecordBatch of this topic from columns by name.
+
+        Parameters
+        ----------
+        columns : mapping of str to array-like
+            All fields of the topic, or all but nullable ones (which become null), of equal length.
+            Arrow arrays are cast where their type differs; others are converted.
+
+        Returns
+        -------
+        pyarrow.RecordBatch
+            With exactly `schema`.
+
+        Raises
+        ------
+        KeyError
+            For a column the topic does not have, or a non-nullable one that is missing.
+        """
+        unknown = sorted(set(columns) - {field.name for field in self.fields})
+        if unknown:
+            raise KeyError(f"topic {self.name!r} has no field {unknown}")
+        rows = len(next(iter(columns.values())))
+        arrays = []
+        for field in self.fields:
+            if field.name in columns:
+                arrays.append(_as_arrow(columns[field.name], field.type))
+            elif field.nullable:
+                arrays.append(pa.nulls(rows, field.type))
+            else:
+                raise KeyError(f"topic {self.name!r}: column {field.name!r} is missing")
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def empty(self) -> pa.RecordBatch:
+        """A batch of no rows."""
+        return pa.RecordBatch.from_arrays(
+            [pa.array([], field.type) for field in self.fields], schema=self.schema
+        )
+
+
+def _as_arrow(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if not isinstance(values, pa.Array):
+        values = pa.array(values) if kind == CATEGORY else pa.array(values, type=kind)
+    if values.type == kind:
+        return values
+    if kind == CATEGORY and not pa.types.is_dictionary(values.type):
+        return values.cast(TEXT).dictionary_encode()
+    return values.cast(kind)

@@ -1,0 +1,36 @@
+"""Fixtures that every test may ask for: a log of its own, the shared market data, a real broker."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.log import Log, open_log
+
+REQUIRED = {name for name in os.environ.get("TAPEFLOW_REQUIRE", "").split(",") if name}
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def skip_or_fail(what: str, reason: str) -> None:
+    """Skip, with the reason; fail where TAPEFLOW_REQUIRE says that it must be there."""
+    if what in REQUIRED:
+        pytest.fail(f"TAPEFLOW_REQUIRE names {what}: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real market data beside the checkout."""
+    if not SHARED.is_dir():
+        skip_or_fail(
+            "shared", f"no market data: {SHARED.parent} is absent; put it beside the checkout"
+        )
+    return SHARED
+
+
+@pytest.fixture
+def sqlite_log(tmp_path: Path) -> Iterator[Log]:
+    """An empty SQLite log of the test's own."""
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        yield log
