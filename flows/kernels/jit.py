@@ -1,7 +1,7 @@
 """The one way kernels are compiled: numba, cached on disk, without the GIL, strict arithmetic."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -14,5 +14,6 @@ def jit(function: Kernel) -> Kernel:
     ``fastmath`` stays off: sums run strictly left to right, so that results do not hang on how a
     stream was cut or on what the compiler finds fast today.
     """
-    compiled: Kernel = numba.njit(cache=True, nogil=True, fastmath=False)(function)
-    return compiled
+    compiled = numba.njit(cache=True, nogil=True, fastmath=False)(function)
+    # The dispatcher is called as the function it was made of, whatever numba's own types say.
+    return cast("Kernel", compiled)

@@ -1,0 +1,102 @@
+"""Session windows of exchange calendars: where one trading day ends and the next begins.
+
+A window is for cutting data into trading days. It is not the time in which an exchange is open: what is
+printed before the opening, after the close or on a weekend belongs to a session too.
+"""
+
+import warnings
+from functools import cache
+
+import numpy as np
+
+from schemas.arrays import Int64s
+
+DEFAULT_CALENDAR = "XNYS"
+DAY_NS = 86_400_000_000_000
+
+# Fixed, so that no result hangs on the day on which the platform was started.
+_FIRST_DATE = "1990-01-01"
+_END_DATE = "2050-01-01"
+
+
+class CalendarError(ValueError):
+    """A calendar that exchange_calendars does not know or cannot make."""
+
+
+@cache
+def session_starts(calendar: str) -> Int64s:
+    """Starts of a calendar's session windows.
+
+    Session window *i* is ``[starts[i], starts[i + 1])``. Windows tile time: each runs from local midnight
+    of a session's date to local midnight of the next session's date, so that weekends and holidays belong
+    to the session before them, and a day has 23 or 25 hours where daylight saving time begins or ends.
+
+    Parameters
+    ----------
+    calendar : str
+        Name in exchange_calendars, such as ``XNYS``; ``24/7`` has UTC days.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n,)
+        Ascending, ns since 1970 UTC, read-only; sessions from 1990 to 2049, or the part of that
+        range which exchange_calendars has for this calendar.
+
+    Raises
+    ------
+    CalendarError
+        For a name that exchange_calendars does not know or cannot make.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> starts = session_starts("XNYS")
+    >>> friday = np.datetime64("2013-10-04T20:30", "ns").astype(np.int64)
+    >>> at = np.searchsorted(starts, friday, side="right")
+    >>> [str(edge) for edge in starts[at - 1 : at + 1].astype("datetime64[ns]").astype("datetime64[h]")]
+    ['2013-10-04T04', '2013-10-07T04']
+    """
+    if calendar == "24/7":
+        days = np.arange(_FIRST_DATE, _END_DATE, dtype="datetime64[D]")
+        starts = days.astype("datetime64[ns]").astype(np.int64)
+    else:
+        starts = _local_midnights(calendar)
+    starts.flags.writeable = False
+    return starts
+
+
+def _local_midnights(name: str) -> Int64s:
+    # Half a second of imports, which programs that need no calendar should not wait for.
+    import exchange_calendars  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415
+
+    dispatcher = global_calendar_dispatcher
+    # Not get_calendar(): it keeps a calendar of other bounds that someone else asked for before.
+    if name in dispatcher.get_calendar_names(include_aliases=True):
+        factory = dispatcher._calendar_factories[dispatcher.resolve_alias(name)]  # noqa: SLF001
+    else:
+        known = ", ".join(sorted(dispatcher.get_calendar_names(include_aliases=False)))
+        raise CalendarError(
+            f"calendar {name!r} is not known to exchange_calendars, which has {known}"
+        )
+    # Some exchanges' holidays are only known for a part of the range.
+    first = max(pd.Timestamp(_FIRST_DATE), factory.bound_min() or pd.Timestamp.min)
+    end = pd.Timestamp(_END_DATE) - pd.Timedelta(days=1)
+    last = min(end, factory.bound_max() or pd.Timestamp.max)
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 uses what pandas 3.1 deprecates; that is theirs to mend.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            found = factory(start=first, end=last)
+        except (NotImplementedError, ValueError) as error:
+            raise CalendarError(
+                f"calendar {name!r}: exchange_calendars {exchange_calendars.__version__} with pandas "
+                f"{pd.__version__} cannot make it ({type(error).__name__}); choose another calendar"
+            ) from error
+    # In a few zones the clocks change at midnight: then a day begins at the first moment it has.
+    midnights = found.sessions.tz_localize(
+        found.tz, nonexistent="shift_forward", ambiguous=np.ones(len(found.sessions), dtype=bool)
+    )
+    starts: Int64s = midnights.tz_convert("UTC").as_unit("ns").asi8.astype(np.int64)
+    return starts
