@@ -16,7 +16,8 @@ def catalog() -> dict[str, type[Flow]]:
             continue
         module = importlib.import_module(module_info.name)
         for _, kind in inspect.getmembers(module, inspect.isclass):
-            ours = issubclass(kind, Flow) and not inspect.isabstract(kind)
-            if ours and kind.__module__ == module.__name__:
+            if not issubclass(kind, Flow) or inspect.isabstract(kind):
+                continue
+            if kind.__module__ == module.__name__:
                 found[kind.name] = kind
     return dict(sorted(found.items()))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from schemas.field import BYTES, CATEGORY, INT32, INT64, TEXT, TIMESTAMP, Field
+from schemas.field import BOOL, BYTES, CATEGORY, INT32, INT64, TEXT, TIMESTAMP, Field
 from schemas.market import SYMBOL, TS_EVENT
 from schemas.topic import Kind, Landing, Partition, Topic
 
@@ -99,6 +99,13 @@ LATE = Topic(
             unit=_NS,
             nullable=False,
             meaning="The key's frontier when the row came.",
+        ),
+        Field(
+            name="used",
+            type=BOOL,
+            unit="none",
+            nullable=False,
+            meaning="Whether the row entered another window of the flow; if not, it is a late row.",
         ),
         REASON,
     ),

@@ -1,0 +1,253 @@
+"""The engine on Bytewax: each shard a keyed stateful step; any number of workers.
+
+A source partition a shard tells when the log holds something new; the keyed step reads, computes and
+commits. Recovery is ours (progress records and snapshots in the log), not Bytewax's: its recovery store
+could not be committed atomically with the rows that a flow emits.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.operators import StatefulBatchLogic
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+from bytewax.testing import cluster_main
+
+from connectors.log import Log, LogError, open_log
+from flows.catalog import catalog
+from flows.engines.local import in_order
+from flows.engines.shard import Shard, ShardOptions, prepare
+from flows.flow import Flow, FlowError, Params
+from schemas.codec import CodecError
+
+# Bytewax's own stub leaves the function's arguments untyped.
+_cluster_main: Any = cluster_main
+
+# How long an idle shard waits before it looks again; adds to latency once a hop.
+_IDLE = timedelta(milliseconds=1)
+
+
+@dataclass(kw_only=True)
+class _Desk:
+    """What a shard's source partition and its step tell each other; both run in this process.
+
+    ``pending`` is whether the step still has a token: at most one is under way, which bounds the queue.
+    """
+
+    shard: Shard
+    pending: bool = False
+    opened: bool = False
+    done: bool = False
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """One run of flows: its shards, and when they are to stop."""
+
+    log: Log
+    kinds: Sequence[type[Flow]]
+    desks: dict[str, _Desk]
+    until_end: bool
+    stop: Event
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def upstream_done(self, kind: type[Flow]) -> bool:
+        """Whether every flow of this run that writes an input of ``kind`` has come to its end."""
+        inputs = {one.name for one in kind.inputs}
+        writers = [
+            one for one in self.kinds if one is not kind and inputs & {t.name for t in one.outputs}
+        ]
+        return all(desk.done for desk in self.desks.values() if desk.shard.kind in writers)
+
+    def finished(self, desk: _Desk) -> bool:
+        """Whether a shard has nothing left to do."""
+        if self.stop.is_set():
+            return True
+        if not (self.until_end and desk.opened and self.upstream_done(desk.shard.kind)):
+            return False
+        # Behind what other programs had written when the run began; what its own flows wrote, to the end.
+        written = {topic.name for kind in self.kinds for topic in kind.outputs}
+        ends = {
+            where: self.log.end(*where) if where[0] in written else self.ends[where]
+            for where in desk.shard.positions()
+        }
+        return desk.shard.at_end(ends)
+
+
+def run(
+    log_url: str,
+    flow_names: Sequence[str] = (),
+    params: Mapping[str, Params] | None = None,
+    *,
+    workers: int = 1,
+    until_end: bool = False,
+    options: ShardOptions | None = None,
+    stop: Event | None = None,
+) -> None:
+    """Run flows on a log until told to stop, or until the log's present end.
+
+    Parameters
+    ----------
+    log_url : str
+        As `connectors.log.open_log` takes it; the topics are there.
+    flow_names : sequence of str
+        Which flows of the catalogue; all of them if empty.
+    params : mapping of flow name to Params
+        Parameters; a flow that is not named gets its defaults.
+    workers : int
+        Bytewax worker threads.
+    until_end : bool
+        Whether to stop at the end that the log has now, what these flows add to it included.
+    options : ShardOptions or None
+        How the shards work.
+    stop : threading.Event or None
+        Set it to stop: every shard commits, takes a snapshot and closes.
+
+    Raises
+    ------
+    FlowError, LogError, CodecError
+        As the shard that failed raised it.
+    """
+    known = catalog()
+    unknown = [name for name in flow_names if name not in known]
+    if unknown:
+        raise FlowError(f"no flow {', '.join(unknown)}; there are {', '.join(known)}")
+    kinds = [known[name] for name in flow_names] if flow_names else list(known.values())
+    with open_log(log_url) as log:
+        run_kinds(
+            log, kinds, params, workers=workers, until_end=until_end, options=options, stop=stop
+        )
+
+
+def run_kinds(
+    log: Log,
+    kinds: Sequence[type[Flow]],
+    params: Mapping[str, Params] | None = None,
+    *,
+    workers: int = 1,
+    until_end: bool = False,
+    options: ShardOptions | None = None,
+    stop: Event | None = None,
+) -> None:
+    """As `run`, for classes and an open log."""
+    desks: dict[str, _Desk] = {}
+    for kind in in_order(kinds):
+        given = (params or {}).get(kind.name) or kind.params_type()
+        for index in range(prepare(log, kind)):
+            shard = Shard(log, kind, given, index, options or ShardOptions())
+            desks[shard.name] = _Desk(shard=shard)
+    ends = {
+        (one.name, partition): log.end(one.name, partition)
+        for kind in kinds
+        for one in kind.inputs
+        for partition in range(log.topics()[one.name].partitions)
+    }
+    this = _Run(
+        log=log, kinds=kinds, desks=desks, until_end=until_end, stop=stop or Event(), ends=ends
+    )
+    flow = Dataflow("tapeflow")
+    tokens = op.input("log", flow, _Source(this))
+    steps = op.stateful_batch("shard", tokens, lambda _: _Step(this))
+    op.output("done", steps, _Sink())
+    try:
+        _cluster_main(flow, [], 0, worker_count_per_proc=workers)
+    except RuntimeError as error:
+        raise _cause(error) from error
+
+
+class _Source(FixedPartitionedSource[tuple[str, str], None]):
+    """One partition a shard; its items are tokens: there is something to read."""
+
+    def __init__(self, this: _Run) -> None:
+        self._run = this
+
+    def list_parts(self) -> list[str]:
+        return list(self._run.desks)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Bell":
+        del step_id, resume_state
+        return _Bell(self._run, for_part)
+
+
+class _Bell(StatefulSourcePartition[tuple[str, str], None]):
+    """Rings when a shard has something to read, or something to commit for too long."""
+
+    def __init__(self, this: _Run, name: str) -> None:
+        self._run = this
+        self._name = name
+        self._desk = this.desks[name]
+        self._rung_at = 0.0
+
+    def next_batch(self) -> Iterable[tuple[str, str]]:
+        desk = self._desk
+        if desk.done:
+            raise StopIteration
+        if desk.pending or not self._due(desk):
+            return ()
+        self._rung_at = monotonic()
+        desk.pending = True
+        return [(self._name, self._name)]
+
+    def _due(self, desk: _Desk) -> bool:
+        if not desk.opened or self._run.finished(desk):
+            return True
+        if desk.shard.dirty and monotonic() - self._rung_at >= desk.shard.options.idle_commit_s:
+            return True
+        return self._run.log.wait(desk.shard.positions(), 0.0)
+
+    def next_awake(self) -> datetime | None:
+        return datetime.now(UTC) + _IDLE
+
+    def snapshot(self) -> None:
+        return None
+
+
+class _Step(StatefulBatchLogic[str, int, None]):
+    """Works a shard when its bell has rung; which shard, the token says."""
+
+    def __init__(self, this: _Run) -> None:
+        self._run = this
+
+    def on_batch(self, values: list[str]) -> tuple[Iterable[int], bool]:
+        desk = self._run.desks[values[-1]]
+        if not desk.opened:
+            desk.shard.open()
+            desk.opened = True
+        rows = desk.shard.step()
+        if self._run.finished(desk):
+            desk.shard.close()
+            desk.done = True
+        desk.pending = False
+        return [rows], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> None:
+        return None
+
+
+class _Sink(DynamicSink[Any]):
+    """Takes the steps' counts; the log has the rows."""
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> "_Nowhere":
+        del step_id, worker_index, worker_count
+        return _Nowhere()
+
+
+class _Nowhere(StatelessSinkPartition[Any]):
+    def write_batch(self, items: list[Any]) -> None:
+        del items
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error of ours that Bytewax has wrapped, or the error itself."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, (FlowError, LogError, CodecError)):
+            return inner
+        inner = inner.__cause__ or inner.__context__
+    return error

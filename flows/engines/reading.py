@@ -1,0 +1,108 @@
+"""Reads a shard's inputs from the log: which partitions, from where, up to where, in which order."""
+
+from collections.abc import Iterable, Iterator
+
+from connectors.log import Log
+from flows.engines.progress import Positions
+from flows.engines.segments import Segment, decode_records
+from flows.flow import Flow, Order
+
+Run = tuple[int, int, int]
+
+
+class Reader:
+    """Positions of a shard in its inputs, and the way forward.
+
+    Parameters
+    ----------
+    log : Log
+        Where the inputs are.
+    kind : type of Flow
+        Whose inputs.
+    shard : int
+        Which shard: its partition of each partitioned input, every partition of a broadcast one.
+    positions : dict of topic to dict of partition to offset, or None
+        Where to begin; None for the start of the log.
+    max_bytes : int
+        Bound of one read.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        kind: type[Flow],
+        shard: int,
+        positions: Positions | None = None,
+        *,
+        max_bytes: int = 4 << 20,
+    ) -> None:
+        self.log = log
+        self.kind = kind
+        self.shard = shard
+        self.max_bytes = max_bytes
+        self.sources: list[tuple[int, int]] = []
+        topics = log.topics()
+        self.positions: Positions = {}
+        for at, declared in enumerate(kind.inputs):
+            count = topics[declared.name].partitions
+            own = list(range(count)) if declared.broadcast else [shard]
+            self.sources += [(at, partition) for partition in own]
+            known = (positions or {}).get(declared.name, {})
+            self.positions[declared.name] = {
+                partition: known.get(partition, log.start(declared.name, partition))
+                for partition in own
+            }
+
+    def flat(self) -> dict[tuple[str, int], int]:
+        """The positions as `Log.wait` takes them."""
+        return {
+            (topic, partition): offset
+            for topic, offsets in self.positions.items()
+            for partition, offset in offsets.items()
+        }
+
+    def ends(self) -> Positions:
+        """The inputs' present ends."""
+        return {
+            topic: {partition: self.log.end(topic, partition) for partition in offsets}
+            for topic, offsets in self.positions.items()
+        }
+
+    def read(self, at: int, partition: int, upto: int | None = None) -> Iterable[Segment]:
+        """The next segments of one input partition, none of them at or beyond ``upto``."""
+        declared = self.kind.inputs[at]
+        offset = self.positions[declared.name][partition]
+        if upto is not None and offset >= upto:
+            return ()
+        chunk = self.log.read(declared.name, partition, offset, max_bytes=self.max_bytes)
+        records, reached = chunk.records, chunk.next_offset
+        if upto is not None and reached > upto:
+            records = tuple(record for record in records if record.offset < upto)
+            reached = upto
+        self.positions[declared.name][partition] = reached
+        return decode_records(at, declared, records)
+
+    def read_to(self, upto: Positions) -> Iterator[Segment]:
+        """All segments up to positions, input by input in turns, so that few rows are held."""
+        going = True
+        while going:
+            going = False
+            for at, partition in self.sources:
+                name = self.kind.inputs[at].name
+                # A topic that was declared later than the record was written has no position in it.
+                end = upto.get(name, {}).get(partition, self.positions[name][partition])
+                if self.positions[name][partition] < end:
+                    going = True
+                    yield from self.read(at, partition, end)
+
+    def follow(self, runs: Iterable[Run]) -> Iterator[Segment]:
+        """All segments of runs, in the order in which they were read the first time."""
+        for at, partition, upto in runs:
+            name = self.kind.inputs[at].name
+            while self.positions[name][partition] < upto:
+                yield from self.read(at, partition, upto)
+
+
+def follows_runs(kind: type[Flow]) -> bool:
+    """Whether what a flow gives hangs on the order of reads, so that progress must record it."""
+    return kind.order is Order.ARRIVAL

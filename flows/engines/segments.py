@@ -1,0 +1,151 @@
+"""What a shard has read, decoded: rows or watermark rows of one input, with their positions."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.log import Record
+from connectors.records import decode_rows, decode_watermarks, is_rows, is_watermarks
+from flows.flow import INBOX_SCHEMA, FlowError, Input, InputRows
+from schemas.topic import Topic
+
+# Records smaller than this are joined, so that a trickle of tiny records costs one call of the flow.
+_JOIN_BELOW_ROWS = 2_048
+_JOIN_UP_TO_ROWS = 16_384
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Rows or watermark rows of one input; exactly one of ``rows`` and ``watermarks`` is set.
+
+    Parameters
+    ----------
+    input : int
+        Which of the flow's inputs.
+    rows : InputRows or None
+        Rows.
+    watermarks : pyarrow.RecordBatch or None
+        Watermark rows (``schemas.codec.WATERMARKS_SCHEMA``).
+    """
+
+    input: int
+    rows: InputRows | None = None
+    watermarks: Any = None
+
+
+def decode_records(at: int, declared: Input, records: Sequence[Record]) -> Iterator[Segment]:
+    """The segments of consecutive records of one partition of an input, in order.
+
+    Parameters
+    ----------
+    at : int
+        Place of the input in the flow's ``inputs``.
+    declared : Input
+        The input.
+    records : sequence of Record
+        Records of one partition, in order of offset.
+
+    Raises
+    ------
+    FlowError
+        For a record that is neither rows nor watermarks; nobody but Tapeflow writes to a topic.
+    CodecError
+        For a record whose bytes are not rows of the topic.
+    """
+    if declared.inbox:
+        if records:
+            yield Segment(input=at, rows=_foreign(records))
+        return
+    joined: list[InputRows] = []
+    for record in records:
+        if is_rows(record):
+            rows = _positioned(record, decode_rows(declared.topic, record))
+            if _total(joined) + rows.batch.num_rows > _JOIN_UP_TO_ROWS or not _small(rows):
+                yield from _segments(at, joined, declared.topic)
+                joined = []
+            joined.append(rows)
+        elif is_watermarks(record):
+            yield from _segments(at, joined, declared.topic)
+            joined = []
+            yield Segment(input=at, watermarks=decode_watermarks(record))
+        else:
+            raise FlowError(
+                f"{record.topic}[{record.partition}] at offset {record.offset}: neither rows nor "
+                f"watermarks (headers {record.headers}); others must write to {declared.topic.inbox_name}"
+            )
+    yield from _segments(at, joined, declared.topic)
+
+
+def _small(rows: InputRows) -> bool:
+    return bool(rows.batch.num_rows < _JOIN_BELOW_ROWS)
+
+
+def _total(joined: list[InputRows]) -> int:
+    return sum(rows.batch.num_rows for rows in joined)
+
+
+def _segments(at: int, joined: list[InputRows], topic: Topic) -> Iterator[Segment]:
+    filled = [rows for rows in joined if rows.batch.num_rows]
+    if filled:
+        yield Segment(input=at, rows=join_rows(filled, topic.schema))
+
+
+def join_rows(parts: Sequence[InputRows], schema: pa.Schema) -> InputRows:
+    """The rows of several batches of one partition as one, in order; dictionaries are unified."""
+    if len(parts) == 1:
+        return parts[0]
+    return InputRows(
+        batch=join_batches([part.batch for part in parts], schema),
+        partition=parts[0].partition,
+        offset=np.concatenate([part.offset for part in parts]),
+        row=np.concatenate([part.row for part in parts]),
+    )
+
+
+def join_batches(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    """The rows of several batches as one batch; dictionaries are unified."""
+    if len(batches) == 1:
+        return batches[0]
+    table = pa.Table.from_batches(batches, schema=schema).unify_dictionaries()
+    columns = [
+        column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+        for column in table.columns
+    ]
+    # A combined chunked array may still be chunked in type only; a RecordBatch needs plain arrays.
+    arrays = [c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for c in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _positioned(record: Record, batch: pa.RecordBatch) -> InputRows:
+    return InputRows(
+        batch=batch,
+        partition=record.partition,
+        offset=np.full(batch.num_rows, record.offset, dtype=np.int64),
+        row=np.arange(batch.num_rows, dtype=np.int32),
+    )
+
+
+def _foreign(records: Sequence[Record]) -> InputRows:
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array([record.value for record in records], pa.binary()),
+            pa.array([record.append_time_ns for record in records], pa.int64()),
+            pa.array(
+                [
+                    (record.header("content-type") or b"").decode(errors="replace") or None
+                    for record in records
+                ],
+                pa.string(),
+            ),
+        ],
+        schema=INBOX_SCHEMA,
+    )
+    return InputRows(
+        batch=batch,
+        partition=records[0].partition,
+        offset=np.array([record.offset for record in records], dtype=np.int64),
+        row=np.zeros(len(records), dtype=np.int32),
+    )

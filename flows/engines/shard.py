@@ -1,0 +1,363 @@
+"""One shard of a flow on a log: reads, computes, commits, recovers. The same in every engine."""
+
+from dataclasses import dataclass, replace
+from time import monotonic
+
+from connectors.control import control_record, progress_topic, snapshots_topic
+from connectors.log import Log, TopicConfig
+from flows.engines.epochs import Epoch, epochs, segments_of
+from flows.engines.outbox import Outbox
+from flows.engines.progress import (
+    Positions,
+    Progress,
+    last_progress,
+    params_hash,
+    progress_from,
+)
+from flows.engines.reading import Reader, Run, follows_runs
+from flows.engines.segments import Segment
+from flows.engines.snapshots import newest, save
+from flows.engines.stepper import Counts, Stepper
+from flows.flow import Flow, FlowError, Params
+from schemas.codec import HEADER_COMMIT, HEADER_FLOW, HEADER_SHARD
+from schemas.faults import LATE
+
+
+class EpochError(FlowError):
+    """A flow was started with another version or other parameters than its last progress record's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardOptions:
+    """How a shard works; none of it changes what it emits.
+
+    Parameters
+    ----------
+    read_bytes : int
+        Bound of one read of one input.
+    commit_s : float
+        Least time between two commits while rows keep coming.
+    idle_commit_s : float
+        After so long without outputs, progress is committed all the same.
+    commit_rows : int
+        With so many rows read since the last commit, commit at once.
+    snapshot_rows : int
+        After so many rows read, a snapshot is taken: a restart computes again no more than that.
+    held_rows : int
+        With so many rows of an input held (EVENT order), it is not read until others have caught up.
+    new_epoch : bool
+        Whether another version or other parameters may begin a new epoch.
+    """
+
+    read_bytes: int = 4 << 20
+    commit_s: float = 0.0
+    idle_commit_s: float = 0.1
+    commit_rows: int = 250_000
+    snapshot_rows: int = 2_000_000
+    held_rows: int = 1_000_000
+    new_epoch: bool = False
+
+
+def prepare(log: Log, kind: type[Flow]) -> int:
+    """Make a flow's control topics; the count of its shards.
+
+    Raises
+    ------
+    FlowError
+        Where its partitioned inputs differ in partition count.
+    """
+    topics = log.topics()
+    counts = {one.name: topics[one.name].partitions for one in kind.inputs if not one.broadcast}
+    if len(set(counts.values())) != 1:
+        raise FlowError(
+            f"flow {kind.name!r}: its partitioned inputs must have the same partition count, "
+            f"they have {counts}; re-key one of them through the log"
+        )
+    shards = next(iter(counts.values()))
+    for name in (progress_topic(kind.name), snapshots_topic(kind.name)):
+        log.create_topic(TopicConfig(name=name, partitions=shards))
+    return shards
+
+
+class Shard:
+    """One shard of a flow.
+
+    `open` fences earlier copies and brings the state back; `step` reads, computes and commits what
+    there is; `close` commits what is left and takes a snapshot.
+
+    Parameters
+    ----------
+    log : Log
+        Inputs, outputs and control topics.
+    kind : type of Flow
+        The flow.
+    params : Params
+        Its parameters.
+    index : int
+        Which shard.
+    options : ShardOptions
+        How it works.
+    """
+
+    def __init__(
+        self, log: Log, kind: type[Flow], params: Params, index: int, options: ShardOptions
+    ) -> None:
+        self.log = log
+        self.kind = kind
+        self.params = params
+        self.index = index
+        self.options = options
+        self._hash = params_hash(params)
+        self._runs: list[Run] = []
+        self._rows_uncommitted = 0
+        self._rows_since_snapshot = 0
+        self._committed_at = monotonic()
+
+    @property
+    def name(self) -> str:
+        """Flow and shard, such as ``bars/0``."""
+        return f"{self.kind.name}/{self.index}"
+
+    def open(self) -> None:
+        """Fence earlier copies of the shard, and compute its state again up to its last progress record.
+
+        Nothing is emitted for rows before that record: what they caused is in the log.
+
+        Raises
+        ------
+        EpochError
+            Where version or parameters differ from the last progress record's, unless ``new_epoch``.
+        """
+        self._writer = self.log.writer(self.name)
+        self._outbox = self._new_outbox()
+        last = last_progress(self.log, self.kind, self.index)
+        if last is None:
+            self._reader = self._new_reader()
+            self._stepper = Stepper(self.kind, self.params)
+            self._begin_epoch(number=0, epoch=0)
+            return
+        self._progress_offset, self._progress = last
+        if self._writer.number != self._progress.number:
+            raise FlowError(
+                f"{self.name}: the log's last commit is number {self._writer.number}, the last "
+                f"progress record says {self._progress.number}; the log has lost records: "
+                "run `tapeflow topics repair`"
+            )
+        if (self._progress.version, self._progress.params_hash) == (self.kind.version, self._hash):
+            self._recover()
+        elif self.options.new_epoch:
+            known = epochs(self.log, self.kind, self.index)
+            self._restart(known, self._progress.positions, self._progress.counts)
+            self._begin_epoch(number=self._progress.number, epoch=self._progress.epoch)
+        else:
+            raise EpochError(
+                f"{self.name}: the last progress record is of version {self._progress.version}, parameters "
+                f"{self._progress.params_hash[:12]}; this is version {self.kind.version}, parameters "
+                f"{self._hash[:12]}. Start it with --new-epoch to go on with these from here"
+            )
+
+    def step(self) -> int:
+        """Read what there is (bounded), compute, commit where it is time; the count of rows read."""
+        read = 0
+        for at, partition in self._reader.sources:
+            if self._stepper.held(at) >= self.options.held_rows:
+                continue
+            before = self._reader.positions[self.kind.inputs[at].name][partition]
+            for segment in self._reader.read(at, partition):
+                read += self._take(segment)
+            reached = self._reader.positions[self.kind.inputs[at].name][partition]
+            if reached != before and follows_runs(self.kind):
+                self._runs.append((at, partition, reached))
+        self._rows_uncommitted += read
+        if self._is_time(read):
+            self.commit()
+        return read
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something was read or computed that no commit holds yet."""
+        return bool(self._outbox) or self._reader.positions != self._progress.positions
+
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Where the shard reads on, as `Log.wait` takes it."""
+        return self._reader.flat()
+
+    def at_end(self, ends: dict[tuple[str, int], int]) -> bool:
+        """Whether everything before these positions has been read."""
+        return all(offset >= ends.get(where, 0) for where, offset in self.positions().items())
+
+    def commit(self) -> None:
+        """Append what was computed and the progress, in one atomic commit."""
+        if not self.dirty:
+            return
+        self._commit(
+            replace(
+                self._progress,
+                number=self._progress.number + 1,
+                epoch_offset=self._epoch_offset(),
+                params=None,
+                positions=_copied(self._reader.positions),
+                counts={name: replace(counts) for name, counts in self._stepper.counts.items()},
+                runs=self._runs,
+            )
+        )
+        if self._rows_since_snapshot >= self.options.snapshot_rows:
+            self.save_snapshot()
+
+    def save_snapshot(self) -> None:
+        """Append a snapshot of the committed state."""
+        self._rows_since_snapshot = 0
+        save(
+            self.log,
+            self.kind.name,
+            self.index,
+            self._stepper.snapshot(),
+            number=self._progress.number,
+            epoch=self._progress.epoch,
+            progress_offset=self._progress_offset,
+            positions=self._progress.positions,
+        )
+
+    def close(self) -> None:
+        """Commit what is left, take a snapshot so that the next start is quick, and let go."""
+        self.commit()
+        if self._rows_since_snapshot:
+            self.save_snapshot()
+        self._writer.close()
+
+    def _take(self, segment: Segment) -> int:
+        self._outbox.put(self._stepper.take(segment))
+        rows = 0 if segment.rows is None else segment.rows.batch.num_rows
+        self._rows_since_snapshot += rows
+        return rows
+
+    def _is_time(self, read: int) -> bool:
+        if not self.dirty:
+            return False
+        since = monotonic() - self._committed_at
+        if self._rows_uncommitted >= self.options.commit_rows:
+            return True
+        if self._outbox:
+            return since >= self.options.commit_s
+        return not read and since >= self.options.idle_commit_s
+
+    def _commit(self, progress: Progress) -> None:
+        headers = (
+            (HEADER_FLOW, f"{self.kind.name}/{self.kind.version}".encode()),
+            (HEADER_SHARD, str(self.index).encode()),
+            (HEADER_COMMIT, str(progress.number).encode()),
+        )
+        records = self._outbox.records(headers)
+        records.append(control_record(progress_topic(self.kind.name), self.index, progress.value()))
+        offsets = self._writer.commit(records, progress.number)
+        self._progress = progress
+        self._progress_offset = offsets[-1]
+        self._runs = []
+        self._rows_uncommitted = 0
+        self._committed_at = monotonic()
+
+    def _epoch_offset(self) -> int:
+        begun = self._progress.epoch_offset
+        return self._progress_offset if begun is None else begun
+
+    def _begin_epoch(self, *, number: int, epoch: int) -> None:
+        self._commit(
+            Progress(
+                flow=self.kind.name,
+                version=self.kind.version,
+                shard=self.index,
+                number=number + 1,
+                epoch=epoch + 1,
+                epoch_offset=None,
+                params_hash=self._hash,
+                params=self.params.model_dump(mode="json"),
+                positions=_copied(self._reader.positions),
+                counts={name: replace(counts) for name, counts in self._stepper.counts.items()},
+            )
+        )
+
+    def _recover(self) -> None:
+        snapshot = newest(
+            self.log,
+            self.kind.name,
+            self.index,
+            number=self._progress.number,
+            epoch=self._progress.epoch,
+        )
+        if snapshot is None:
+            self._recover_from_epochs()
+            return
+        manifest, state = snapshot
+        self._stepper = Stepper(self.kind, self.params, state)
+        positions = {
+            topic: {int(partition): offset for partition, offset in places.items()}
+            for topic, places in manifest.positions.items()
+        }
+        self._reader = self._new_reader(positions)
+        since = progress_from(self.log, self.kind, self.index, manifest.progress_offset)
+        epoch = Epoch(
+            number=manifest.epoch,
+            version=self.kind.version,
+            params={},
+            begin=positions,
+            end=self._progress.positions,
+            counts={},
+            runs=[
+                run
+                for _, progress in since
+                if progress.number > manifest.number
+                for run in progress.runs
+            ],
+        )
+        for segment in segments_of(self._reader, epoch):
+            self._recomputed(segment)
+
+    def _recover_from_epochs(self) -> None:
+        """Without a snapshot: from the epoch's beginning; earlier epochs only give order and held rows."""
+        *earlier, current = epochs(self.log, self.kind, self.index)
+        self._restart(earlier, current.begin, current.counts)
+        self._stepper.begin_epoch(self.params)
+        for segment in segments_of(self._reader, current):
+            self._recomputed(segment)
+
+    def _restart(self, earlier: list[Epoch], begin: Positions, counts: dict[str, Counts]) -> None:
+        """Bring back what does not hang on parameters: counts, frontiers and held rows."""
+        self._stepper = Stepper(self.kind, self.params)
+        if self._stepper.order is None or not earlier:
+            self._reader = self._new_reader(begin)
+        else:
+            self._reader = self._new_reader(earlier[0].begin)
+            # The flow's own results do not matter here, and its version may no longer be installed.
+            self._stepper.skip_flow = True
+            for epoch in earlier:
+                for segment in segments_of(self._reader, epoch):
+                    self._stepper.take(segment)
+            self._stepper.skip_flow = False
+        self._stepper.counts |= {name: replace(one) for name, one in counts.items()}
+
+    def _recomputed(self, segment: Segment) -> None:
+        # What the segment caused is in the log: it was emitted before the last progress record.
+        self._stepper.take(segment)
+        self._rows_since_snapshot += 0 if segment.rows is None else segment.rows.batch.num_rows
+
+    def _new_reader(self, positions: Positions | None = None) -> Reader:
+        return Reader(self.log, self.kind, self.index, positions, max_bytes=self.options.read_bytes)
+
+    def _new_outbox(self) -> Outbox:
+        topics = self.log.topics()
+        outputs = {topic.name: topic for topic in (*self.kind.outputs, LATE)}
+        counts = {name: topics[name].partitions for name in outputs}
+        first = self.kind.inputs[0]
+        home = {}
+        if not first.inbox and not first.broadcast:
+            same = topics[first.name].partitions
+            home = {
+                name: self.index
+                for name, topic in outputs.items()
+                if topic.key == first.topic.key and counts[name] == same
+            }
+        return Outbox(counts, home)
+
+
+def _copied(positions: dict[str, dict[int, int]]) -> dict[str, dict[int, int]]:
+    return {topic: dict(offsets) for topic, offsets in positions.items()}
