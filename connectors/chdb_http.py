@@ -1,0 +1,315 @@
+"""ClickHouse's HTTP protocol over chDB: an ASGI application that clients take for a server.
+
+https://clickhouse.com/docs/interfaces/http says what a server does. Not here: ClickHouse's own block
+compression (``compress=1``), external tables, and data for ``INSERT … SELECT … FROM input()``.
+"""
+
+import asyncio
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from connectors.chdb_engine import STREAMED_FORMATS, Answer, Engine, Session
+from connectors.chdb_sessions import Sessions
+from connectors.clickhouse_statement import (
+    InsertHead,
+    StatementError,
+    insert_head,
+    is_select,
+    only_reads,
+    output_format,
+)
+from connectors.http_bodies import compressor, decompress, form_fields
+
+STORE_HEADER = "X-Tapeflow-Store"
+# Queries use both cores each; more at once only wait in the engine instead of here.
+_QUERIES_AT_ONCE = 16
+_EXCEPTION = b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n"
+# What is part of the protocol and no setting of ClickHouse.
+_RESERVED = frozenset(
+    {"query", "database", "default_format", "query_id", "session_id", "session_timeout", "user"}
+    | {"session_check", "password", "quota_key", "compress", "decompress", "buffer_size", "role"}
+    | {"wait_end_of_query", "client_protocol_version", "stacktrace", "close_session"}
+)
+_CONTENT_TYPES = {
+    "JSON": "application/json; charset=UTF-8",
+    "JSONCompact": "application/json; charset=UTF-8",
+    "JSONEachRow": "application/x-ndjson; charset=UTF-8",
+    "CSV": "text/csv; charset=UTF-8; header=absent",
+    "CSVWithNames": "text/csv; charset=UTF-8; header=present",
+    "TabSeparated": "text/tab-separated-values; charset=UTF-8",
+    "TSV": "text/tab-separated-values; charset=UTF-8",
+}
+# As HTTPHandler's exceptionCodeToHTTPStatus of ClickHouse; every other code is a 500.
+_STATUS = (
+    {194: 401, 192: 403, 193: 403, 516: 403, 497: 403, 159: 408, 229: 413, 48: 501, 201: 429}
+    | dict.fromkeys((209, 439, 76), 503)
+    | dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 336), 404)
+    | dict.fromkeys(
+        (6, 26, 27, 33, 36, 38, 41, 42, 43, 53, 62, 69, 70, 72, 117, 302, 456, 457), 400
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """A request, read: the statement, an INSERT's data as a file, and what it asks of the answer."""
+
+    statement: bytes
+    head: InsertHead | None
+    data_fd: int = -1
+    data_compression: str = "none"
+    format: str = "TabSeparated"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {name: value for name, value in self.parameters.items() if name not in _RESERVED}
+
+    @property
+    def streamed(self) -> bool:
+        waits = self.parameters.get("wait_end_of_query", "0") in {"1", "true"}
+        return not waits and self.format in STREAMED_FORMATS and is_select(self.statement)
+
+
+def application(engine: Engine) -> Starlette:
+    """The protocol as an ASGI application over an open engine."""
+    protocol = _Protocol(engine)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        protocol.close()
+
+    return Starlette(
+        routes=[
+            Route("/ping", protocol.ping),
+            Route("/replicas_status", protocol.ping),
+            Route("/", protocol.statement, methods=["GET", "POST"]),
+        ],
+        lifespan=lifespan,
+    )
+
+
+class _Protocol:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._sessions = Sessions(engine)
+        self._threads = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="store")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True)
+        self._sessions.close()
+
+    async def ping(self, _: Request) -> Response:
+        return PlainTextResponse("Ok.\n", headers={STORE_HEADER: str(self._engine.path)})
+
+    async def statement(self, request: Request) -> Response:
+        query_id = request.query_params.get("query_id") or str(uuid.uuid4())
+        headers = {
+            "X-ClickHouse-Query-Id": query_id,
+            "X-ClickHouse-Server-Display-Name": "tapeflow",
+        }
+        try:
+            _refuse_other_origins(request)
+            with _memory_file() as data_fd:
+                call = await _read(request, data_fd)
+                if not call.statement.strip():
+                    return await self.ping(request)
+                _refuse_change_by_get(request, call)
+                return await self._answer(call, headers, request.headers)
+        except StatementError as error:
+            return Response(
+                f"{error}\n",
+                status_code=_STATUS.get(error.code, 500),
+                media_type="text/plain; charset=UTF-8",
+                headers={**headers, "X-ClickHouse-Exception-Code": str(error.code)},
+            )
+
+    async def _answer(
+        self, call: _Call, headers: dict[str, str], asked: Mapping[str, str]
+    ) -> Response:
+        loop = asyncio.get_running_loop()
+        headers |= {
+            "X-ClickHouse-Format": call.format,
+            "X-ClickHouse-Timezone": self._engine.timezone,
+            "Content-Type": _CONTENT_TYPES.get(call.format, "application/octet-stream"),
+        }
+        wanted = call.parameters.get("enable_http_compression", "0") in {"1", "true"}
+        encoding, compress = compressor(asked.get("accept-encoding", "") if wanted else "")
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        if call.streamed:
+            blocks = _Blocks(self._stream(call))
+            # The first block is waited for, so that a refused statement gets its own status.
+            first = await loop.run_in_executor(self._threads, blocks.next)
+            tag = uuid.uuid4().hex[:16]
+            headers["X-ClickHouse-Exception-Tag"] = tag
+            return StreamingResponse(
+                self._rest(first, blocks, compress, tag.encode()), headers=headers
+            )
+        answer = await loop.run_in_executor(self._threads, partial(self._run, call))
+        headers["X-ClickHouse-Summary"] = orjson.dumps(_summary(answer)).decode()
+        body = answer.body
+        if encoding and body:
+            part, end = compress()
+            body = await loop.run_in_executor(self._threads, lambda: part(answer.body) + end())
+        elif encoding:
+            del headers["Content-Encoding"]
+        return Response(body, headers=headers)
+
+    async def _rest(self, first: bytes, blocks: "_Blocks", compress: Any) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        part, end = compress()
+        try:
+            block = first
+            while block:
+                coded = part(block)
+                if coded:
+                    yield coded
+                block = await loop.run_in_executor(self._threads, blocks.next)
+            rest = end()
+            if rest:
+                yield rest
+        except StatementError as error:
+            # The status is sent already: clients find the error by the tag, and the broken
+            # connection tells those that do not look for it that the result is not whole.
+            text = f"{error}\n".encode()
+            yield part(_EXCEPTION % (tag, text, len(text), tag)) + end()
+            raise
+        finally:
+            # A client that went away leaves the query where it is: its end frees the session.
+            await loop.run_in_executor(self._threads, blocks.close)
+
+    def _run(self, call: _Call) -> Answer:
+        with self._session(call) as session:
+            if call.head is not None:
+                return session.insert(call.head, call.data_fd, call.data_compression)
+            return session.run(call.statement, call.format)
+
+    def _stream(self, call: _Call) -> Generator[bytes]:
+        with self._session(call) as session:
+            yield from session.stream(call.statement, call.format)
+
+    @contextmanager
+    def _session(self, call: _Call) -> Iterator[Session]:
+        with self._sessions.borrow(call.parameters) as session:
+            session.use(call.parameters.get("database") or "default")
+            session.apply(call.settings)
+            yield session
+
+
+class _Blocks:
+    """A result's blocks, fetched by one thread at a time, whichever; closing waits for the fetch."""
+
+    def __init__(self, blocks: Generator[bytes]) -> None:
+        self._blocks = blocks
+        self._lock = threading.Lock()
+
+    def next(self) -> bytes:
+        with self._lock:
+            return next(self._blocks, b"")
+
+    def close(self) -> None:
+        with self._lock:
+            self._blocks.close()
+
+
+async def _read(request: Request, data_fd: int) -> _Call:
+    parameters = dict(request.query_params)
+    coding = request.headers.get("content-encoding", "none")
+    url_statement = parameters.get("query", "").encode()
+    head = insert_head(url_statement)
+    if parameters.get("decompress") == "1" or parameters.get("compress") == "1":
+        raise StatementError(
+            "Code: 48. DB::Exception: ClickHouse's block compression is not spoken here: leave out "
+            "compress=1 and decompress=1, and use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)"
+        )
+    wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
+    if head is not None and not url_statement[head.data_at :].strip(b" \n\t;"):
+        async for part in request.stream():
+            _write(data_fd, part)
+        coding = {"identity": "none", "": "none"}.get(coding, coding)
+        return _Call(
+            statement=url_statement,
+            head=head,
+            data_fd=data_fd,
+            data_compression=coding,
+            parameters=parameters,
+        )
+    body = decompress(await request.body(), coding)
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):
+        fields = form_fields(kind, body)
+        parameters |= fields
+        body = fields.get("query", "").encode()
+        url_statement = b""
+    text = url_statement + b"\n" + body if url_statement and body else url_statement or body
+    head = insert_head(text)
+    if head is not None:
+        _write(data_fd, memoryview(text)[head.data_at :])
+    own = None if head is not None else output_format(text)
+    return _Call(
+        statement=text,
+        head=head,
+        data_fd=data_fd,
+        format=own or wanted or "TabSeparated",
+        parameters=parameters,
+    )
+
+
+def _refuse_change_by_get(request: Request, call: _Call) -> None:
+    if request.method == "GET" and not only_reads(call.statement):
+        raise StatementError(
+            "Code: 164. DB::Exception: Cannot execute query in readonly mode. For queries over HTTP, "
+            "method GET implies readonly. You should use method POST for modifying queries. (READONLY)"
+        )
+
+
+def _refuse_other_origins(request: Request) -> None:
+    # A web page open in the same machine's browser must not reach the store behind the user's back.
+    origin = request.headers.get("origin")
+    if origin and origin.partition("://")[2] != request.headers.get("host"):
+        raise StatementError(
+            f"Code: 497. DB::Exception: requests of pages of {origin} are refused. (ACCESS_DENIED)"
+        )
+
+
+def _write(fd: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@contextmanager
+def _memory_file() -> Iterator[int]:
+    fd = os.memfd_create("insert")
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _summary(answer: Answer) -> dict[str, str]:
+    return {
+        "read_rows": str(answer.read_rows),
+        "read_bytes": str(answer.read_bytes),
+        "written_rows": str(answer.written_rows),
+        "written_bytes": "0",
+        "total_rows_to_read": "0",
+        "result_rows": str(answer.written_rows or answer.result_rows),
+        "result_bytes": str(len(answer.body)),
+        "elapsed_ns": str(answer.elapsed_ns),
+    }

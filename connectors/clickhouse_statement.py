@@ -1,0 +1,128 @@
+"""What a ClickHouse statement's outside says: where an INSERT's data begins, which FORMAT is wanted.
+
+Only the outermost tokens are looked at; the engine parses the statement itself.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# As ClickHouse's max_query_size: what comes behind is an INSERT's data, never its head.
+_HEAD_BYTES = 262_144
+
+_TOKEN = re.compile(
+    rb"(?P<skip>\s+|--[^\n]*|\#[ !][^\n]*|/\*.*?\*/)"
+    rb"|(?P<quoted>'(?:[^'\\]|\\.|'')*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\")"
+    rb"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"
+    rb"|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<other>.)",
+    re.DOTALL,
+)
+_CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
+_AFTER_FORMAT = re.compile(rb"[ \t\f]*\r?\n?")
+_READS = frozenset(
+    {b"SELECT", b"WITH", b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"USE", b"SET"}
+    | {b"CHECK", b"FROM"}
+)
+# An INSERT with one of these brings no data behind the statement that we would have to hand over.
+_SELF_CONTAINED = frozenset({b"VALUES", b"SELECT", b"WITH", b"WATCH", b"INFILE"})
+
+
+class StatementError(RuntimeError):
+    """ClickHouse's answer to a statement it refuses.
+
+    Parameters
+    ----------
+    text : str
+        ``Code: N. DB::Exception: …``, as ClickHouse says it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        code = _CODE.search(text)
+        self.code = int(code.group(1)) if code else 0
+
+
+@dataclass(frozen=True, slots=True)
+class InsertHead:
+    """The head of ``INSERT INTO … [SETTINGS …] FORMAT name`` whose data follows.
+
+    Parameters
+    ----------
+    target : bytes
+        Up to the table and its columns.
+    settings : bytes
+        ``SETTINGS …`` or nothing.
+    format : str
+        Format of the data.
+    data_at : int
+        Where the data begins in the text.
+    """
+
+    target: bytes
+    settings: bytes
+    format: str
+    data_at: int
+
+
+def insert_head(text: bytes) -> InsertHead | None:
+    """The head of an INSERT whose data follows it; None for every other statement."""
+    words = _outer_words(text[:_HEAD_BYTES])
+    first, _, _ = next(words, (b"", 0, 0))
+    if first != b"INSERT":
+        return None
+    settings_at = 0
+    for word, start, end in words:
+        if word in _SELF_CONTAINED:
+            return None
+        if word == b"SETTINGS":
+            settings_at = start
+        if word == b"FORMAT":
+            name = next(words, None)
+            if name is None:
+                return None
+            cut = settings_at or start
+            gap = _AFTER_FORMAT.match(text, name[2])
+            return InsertHead(
+                target=text[:cut].rstrip(),
+                settings=text[cut:start].rstrip(),
+                format=text[name[1] : name[2]].decode(),
+                data_at=gap.end() if gap else end,
+            )
+    return None
+
+
+def output_format(text: bytes) -> str | None:
+    """The name behind the statement's own, outermost FORMAT, or None."""
+    found = None
+    words = _outer_words(text)
+    for word, _, _ in words:
+        if word == b"FORMAT":
+            name = next(words, None)
+            if name is not None:
+                found = text[name[1] : name[2]].decode()
+    return found
+
+
+def is_select(text: bytes) -> bool:
+    """Whether the statement is a SELECT, whose result can be streamed."""
+    first, _, _ = next(_outer_words(text[:_HEAD_BYTES]), (b"", 0, 0))
+    return first in {b"SELECT", b"WITH"}
+
+
+def only_reads(text: bytes) -> bool:
+    """Whether the statement begins as one that changes nothing in the store."""
+    first, _, _ = next(_outer_words(text[:_HEAD_BYTES]), (b"", 0, 0))
+    return first in _READS or (not first and text.lstrip()[:1] == b"(")
+
+
+def _outer_words(text: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Words outside of quotes, comments and brackets: upper case, start and end."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open":
+            depth += 1
+        elif kind == "close":
+            depth -= 1
+        elif kind == "word" and depth == 0:
+            yield token.group().upper(), token.start(), token.end()
