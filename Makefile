@@ -1,0 +1,55 @@
+# Everything a developer does. Needs Python 3.11 (or 3.12) with pip, and make; the rest is installed here.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench kafka clean
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
+VENV := .venv
+BIN := $(VENV)/bin
+UV_HOME := .venv-uv
+UV := $(UV_HOME)/bin/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python \
+	--constraints constraints.txt --build-constraints constraints.txt
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.installed ## Make .venv with .venv/bin/tapeflow and all that the tests need
+
+demo: setup ## Run the platform for some seconds on simulated data, and show what came out
+	$(BIN)/tapeflow demo
+
+test: lint ## Lint, then every test
+	$(BIN)/python -m pytest
+
+lint: setup ## Ruff (check and format) and mypy (strict)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-bench ## Measure everything that has a wanted figure, beside its baseline
+	$(BIN)/python -m bench
+
+kafka: setup ## Start a real Kafka broker on free loopback ports, until Ctrl-C
+	$(BIN)/python -m infra.kafka
+
+clean: ## Remove what was installed here (data under .tapeflow stays)
+	rm -rf $(VENV) $(UV_HOME)
+
+# uv comes from the package index by pip, into a folder of its own: `venv` with pip inside would need
+# ensurepip, which a distribution's bare Python may lack.
+$(UV): constraints.txt
+	@test -n "$(PYTHON)" || { echo "make: no python3.11 on the PATH; install Python 3.11, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo 'setup: uv, by pip'
+	@$(PYTHON) -m pip install --quiet --root-user-action ignore --disable-pip-version-check --upgrade --target $(UV_HOME) --constraint constraints.txt uv
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt $(UV)
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	@echo 'setup: Tapeflow and what it needs, into $(VENV)'
+	@$(INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	@echo 'setup: what it is measured against'
+	@$(INSTALL) --editable '.[test,bench]'
+	@touch $@

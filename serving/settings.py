@@ -1,0 +1,286 @@
+"""The settings: one object, read once from the environment and `tapeflow.toml`, checked at the start.
+
+Nothing else reads the environment; everything below the programs receives values.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+PREFIX = "TAPEFLOW_"
+CONFIG = "TAPEFLOW_CONFIG"
+CONFIG_NAME = "tapeflow.toml"
+
+# Read elsewhere, and no settings: which file to read, whether a supervisor watches this process (see
+# `serving.supervisor`), and what the tests must find.
+_OTHER_VARIABLES = (CONFIG, "TAPEFLOW_SUPERVISED", "TAPEFLOW_REQUIRE")
+
+_URLS = {
+    "log": ("sqlite:///", "kafka://"),
+    "store": ("chdb:///", "clickhouse://"),
+    "lake": ("file:///",),
+}
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown or unusable; the message says which, where and how to mend it."""
+
+
+class Settings(BaseModel):
+    """All settings.
+
+    Empty URLs are filled in from ``home``, and ``home`` is made absolute.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(
+        default=Path(".tapeflow"),
+        description="Folder of everything the platform keeps, unless the next three say otherwise",
+    )
+    log: str = Field(
+        default="",
+        description="The topic log: `sqlite:///PATH` or `kafka://HOST:PORT`; `log.db` in `home`",
+    )
+    store: str = Field(
+        default="",
+        description=(
+            "ClickHouse: `chdb:///PATH` or `clickhouse://USER:PASSWORD@HOST:8123/DATABASE`; "
+            "`store` in `home`"
+        ),
+    )
+    lake: str = Field(default="", description="The Parquet lake: `file:///PATH`; `lake` in `home`")
+    partitions: int = Field(
+        default=2,
+        ge=1,
+        le=1024,
+        description="Partitions of the topics, and so shards of the flows; fixed when topics are made",
+    )
+    workers: int = Field(
+        default=1, ge=1, le=256, description="Worker threads that carry the flows' shards"
+    )
+    lake_flush_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="Longest time until a row is in the lake, in seconds",
+    )
+    live_lateness_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="How far behind its source's newest row a live row may come, in seconds",
+    )
+    store_port: int = Field(
+        default=0, ge=0, le=65_535, description="Port of `tapeflow store`; 0 takes a free one"
+    )
+    calendar: str = Field(
+        default="XNYS",
+        min_length=1,
+        description="Trading calendar of sessions (a name of `exchange_calendars`, or `24/7`)",
+    )
+    flows: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Parameters of flows, a table each: `[flows.bars]` (in the environment: JSON)",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: dict[str, Any]) -> dict[str, Any]:
+        home = Path(values.get("home") or cls.model_fields["home"].default).expanduser().absolute()
+        filled = {**values, "home": home}
+        for name, url in (
+            ("log", f"sqlite:///{home / 'log.db'}"),
+            ("store", f"chdb:///{home / 'store'}"),
+            ("lake", f"file:///{home / 'lake'}"),
+        ):
+            filled[name] = values.get(name) or url
+        return filled
+
+    @model_validator(mode="after")
+    def _check_urls(self) -> Self:
+        for name, starts in _URLS.items():
+            url = getattr(self, name)
+            if not url.startswith(starts):
+                raise ValueError(f"{name} = {url!r} must begin with {' or '.join(starts)}")
+        return self
+
+    @property
+    def lake_path(self) -> Path:
+        """Folder of the lake."""
+        return Path("/" + self.lake.removeprefix("file:///").lstrip("/"))
+
+    @property
+    def logs_path(self) -> Path:
+        """Folder of what the programs print when they are supervised."""
+        return self.home / "logs"
+
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a program that another one starts.
+
+        The variable of the file is empty: the values here are what the file gave.
+        """
+        values = self.model_dump(mode="json")
+        flows = values.pop("flows")
+        texts = {PREFIX + name.upper(): str(value) for name, value in values.items()}
+        return {**texts, PREFIX + "FLOWS": orjson.dumps(flows).decode(), CONFIG: ""}
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings that environment and file give; the environment goes before the file.
+
+    Parameters
+    ----------
+    environment : mapping of str to str, optional
+        In place of the process's own.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown key, naming the nearest known one, or a value of the wrong type or range.
+    """
+    environment = os.environ if environment is None else environment
+    path = _config_path(environment)
+    values = {} if path is None else _from_file(path)
+    from_environment = _from_environment(environment)
+    try:
+        settings = Settings(**{**values, **from_environment})
+    except ValidationError as error:
+        raise SettingsError(_told(error, path, from_environment)) from error
+    _check_flows(settings, path, from_environment)
+    return settings
+
+
+def flow_params(settings: Settings, names: Iterable[str] = ()) -> dict[str, Any]:
+    """Parameters of flows by name: what the settings say, the rest by default.
+
+    Parameters
+    ----------
+    settings : Settings
+        A flow that has a parameter ``calendar`` gets the setting of that name unless its table says
+        another.
+    names : iterable of str
+        Which flows; all where it is empty.
+
+    Returns
+    -------
+    dict of str to flows.flow.Params
+
+    Raises
+    ------
+    SettingsError
+        For a flow that there is not, or a parameter that it has not or that is out of range.
+    """
+    from flows.catalog import catalog  # noqa: PLC0415 - flows bring numba; most programs need none
+
+    known = catalog()
+    unknown = [name for name in (*names, *settings.flows) if name not in known]
+    if unknown:
+        raise SettingsError(
+            f"no flow {unknown[0]!r}{_nearest(unknown[0], known)}; there are {', '.join(known)}"
+        )
+    params = {}
+    for name in names or known:
+        kind = known[name].params_type
+        values = dict(settings.flows.get(name, {}))
+        if "calendar" in kind.model_fields:
+            values.setdefault("calendar", settings.calendar)
+        try:
+            params[name] = kind(**values)
+        except ValidationError as error:
+            told = "; ".join(_sentence(one, kind.model_fields) for one in error.errors())
+            raise SettingsError(f"[flows.{name}]: {told}") from error
+    return params
+
+
+def _config_path(environment: Mapping[str, str]) -> Path | None:
+    named = environment.get(CONFIG)
+    if named == "":
+        return None
+    if named is not None:
+        path = Path(named)
+        if not path.is_file():
+            raise SettingsError(f"{CONFIG} names {named}, which is no file")
+        return path
+    path = Path(CONFIG_NAME)
+    return path if path.is_file() else None
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    for key in values:
+        if key not in Settings.model_fields:
+            raise SettingsError(
+                f"{path}: unknown setting {key!r}{_nearest(key, Settings.model_fields)}"
+            )
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    values: dict[str, Any] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or variable in _OTHER_VARIABLES:
+            continue
+        if variable not in known:
+            raise SettingsError(
+                f"environment: unknown setting {variable}{_nearest(variable, (*known, CONFIG))}"
+            )
+        values[known[variable]] = value
+    if "flows" in values:
+        try:
+            values["flows"] = orjson.loads(values["flows"])
+        except orjson.JSONDecodeError as error:
+            raise SettingsError(
+                f"environment: {PREFIX}FLOWS must be a JSON object of objects, such as "
+                f'{{"bars": {{"intervals": ["1m"]}}}}: {error}'
+            ) from error
+    return values
+
+
+def _check_flows(
+    settings: Settings, path: Path | None, from_environment: Mapping[str, Any]
+) -> None:
+    if not settings.flows:
+        return
+    try:
+        flow_params(settings, settings.flows)
+    except SettingsError as error:
+        raise SettingsError(f"{_origin('flows', path, from_environment)}: {error}") from error
+
+
+def _told(error: ValidationError, path: Path | None, from_environment: Mapping[str, Any]) -> str:
+    lines = []
+    for one in error.errors():
+        name = str(one["loc"][0]) if one["loc"] else one["msg"].split(", ", 1)[-1].split(" ", 1)[0]
+        origin = _origin(name, path, from_environment)
+        lines.append(f"{origin}: {_sentence(one, Settings.model_fields)}")
+    return "\n".join(lines)
+
+
+def _origin(name: str, path: Path | None, from_environment: Mapping[str, Any]) -> str:
+    if name in from_environment or path is None:
+        return f"environment: {PREFIX}{name.upper()}"
+    return str(path)
+
+
+def _sentence(one: Any, known: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in one["loc"])
+    if one["type"] == "extra_forbidden":
+        return f"unknown parameter {where!r}{_nearest(where, known)}"
+    text = str(one["msg"]).removeprefix("Value error, ")
+    return f"{where} = {one['input']!r}: {text}" if where else text
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
+    return f"; the nearest known one is {close[0]!r}" if close else ""
