@@ -1,0 +1,183 @@
+"""Recounts from the log what became of every row of a flow's inputs: the audit of flows."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from connectors.log import Log
+from connectors.scan import scan_records, scan_rows
+from flows.engines.epochs import epochs
+from flows.engines.progress import last_progress
+from flows.engines.recompute import recompute
+from flows.engines.stepper import Counts, Output
+from flows.flow import Emit, Flow, Input
+from schemas.codec import HEADER_FLOW
+from schemas.faults import DEAD_LETTER, LATE
+from schemas.topic import Topic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Two counts that must be equal.
+
+    Parameters
+    ----------
+    subject : str
+        Flow and input, topic, or sink.
+    claim : str
+        What is equal to what, such as ``read = used + late + held``.
+    left, right : int
+        The two counts.
+    terms : dict of str to int
+        The terms of the claim.
+    """
+
+    subject: str
+    claim: str
+    left: int
+    right: int
+    terms: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the counts are equal."""
+        return self.left == self.right
+
+
+def recount(log: Log, kind: type[Flow]) -> list[Check]:
+    """The checks of one flow; none where it has never run."""
+    if any(declared.inbox for declared in kind.inputs):
+        return _recount_inboxes(log, kind)
+    checks: list[Check] = []
+    for declared in kind.inputs:
+        told, in_log = _told(log, kind, declared)
+        if told is None:
+            continue
+        late, missed = _late(log, kind, declared)
+        subject = f"{kind.name}: {declared.name}"
+        checks += [
+            Check(
+                subject=subject,
+                claim="rows in the log up to the flow's position = read",
+                left=in_log,
+                right=told.read,
+                terms={"in_log": in_log, "read": told.read},
+            ),
+            Check(
+                subject=subject,
+                claim="read = used + late + held",
+                left=in_log,
+                right=told.used + late + told.held,
+                terms={"read": in_log, "used": told.used, "late": late, "held": told.held},
+            ),
+            Check(
+                subject=subject,
+                claim="windows missed by used rows = rows of late that say so",
+                left=told.missed,
+                right=missed,
+                terms={"missed": told.missed, "in_late": missed},
+            ),
+        ]
+    return checks
+
+
+def _told(log: Log, kind: type[Flow], declared: Input) -> tuple[Counts | None, int]:
+    """What the shards' progress says of an input, and the rows that the log has up to their positions."""
+    total: Counts | None = None
+    in_log = 0
+    for shard in range(log.topics()[kind.inputs[0].name].partitions):
+        known = epochs(log, kind, shard)
+        last = last_progress(log, kind, shard) if known else None
+        if last is None:
+            continue
+        progress = last[1]
+        total = total or Counts()
+        for name, count in progress.counts[declared.name].__dict__.items():
+            setattr(total, name, getattr(total, name) + count)
+        for partition, end in progress.positions[declared.name].items():
+            start = known[0].begin[declared.name][partition]
+            in_log += sum(
+                batch.num_rows
+                for _, batch in scan_rows(log, declared.topic, partition, start=start, end=end)
+            )
+    return total, in_log
+
+
+def _late(log: Log, kind: type[Flow], declared: Input) -> tuple[int, int]:
+    """Distinct late rows of an input in ``late``, and windows missed by rows that were used."""
+    named: set[tuple[object, ...]] = set()
+    missed = 0
+    columns = ["source_partition", "source_offset", "source_row", "source_identity", "key"]
+    for partition in range(log.topics()[LATE.name].partitions):
+        for _, batch in scan_rows(log, LATE, partition):
+            own = pc.and_(
+                pc.equal(batch.column("flow").cast(pa.string()), kind.name),
+                pc.equal(batch.column("source_topic").cast(pa.string()), declared.name),
+            )
+            mine = batch.filter(own)
+            used = mine.column("used")
+            missed += pc.sum(used).as_py() or 0
+            rest = mine.filter(pc.invert(used)).select(columns)
+            named.update(zip(*(column.to_pylist() for column in rest.columns), strict=True))
+    return len(named), missed
+
+
+def _recount_inboxes(log: Log, kind: type[Flow]) -> list[Check]:
+    """For a flow on inboxes: what their bytes hold when decoded again, against what is in the topics."""
+    decoded: Counter[str] = Counter()
+    records = 0
+    ran = False
+    for shard in range(log.topics()[kind.inputs[0].name].partitions):
+        for known in epochs(log, kind, shard)[-1:]:
+            ran = True
+            for declared in kind.inputs:
+                for partition, end in known.end[declared.name].items():
+                    records += sum(1 for _ in scan_records(log, declared.name, partition, end=end))
+        for _, outputs in recompute(log, kind, shard):
+            decoded.update(_named(outputs))
+    if not ran:
+        return []
+    checks = []
+    stored = _stored(log, kind)
+    for declared in kind.inputs:
+        accepted, rejected = stored[declared.topic.name], stored[declared.name]
+        read = decoded[declared.topic.name] + decoded[declared.name]
+        checks.append(
+            Check(
+                subject=f"{kind.name}: {declared.name}",
+                claim="rows decoded again = accepted + rejected",
+                left=read,
+                right=accepted + rejected,
+                terms={"read": read, "accepted": accepted, "rejected": rejected},
+            )
+        )
+    return checks
+
+
+def _named(outputs: Sequence[Output]) -> Counter[str]:
+    """Rows by topic; dead letters by the inbox that they are from."""
+    found: Counter[str] = Counter()
+    for one in outputs:
+        if isinstance(one, Emit):
+            found.update(_by_name(one.topic, one.batch))
+    return found
+
+
+def _stored(log: Log, kind: type[Flow]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    by = f"{kind.name}/".encode()
+    for topic in kind.outputs:
+        for partition in range(log.topics()[topic.name].partitions):
+            for record, batch in scan_rows(log, topic, partition):
+                if (record.header(HEADER_FLOW) or b"").startswith(by):
+                    found.update(_by_name(topic, batch))
+    return found
+
+
+def _by_name(topic: Topic, batch: pa.RecordBatch) -> dict[str, int]:
+    if topic is not DEAD_LETTER:
+        return {topic.name: batch.num_rows}
+    return Counter(batch.column("source_topic").cast(pa.string()).to_pylist())
