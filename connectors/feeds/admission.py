@@ -1,0 +1,173 @@
+"""Which files a feed takes: opens them, and refuses what was fed before or comes too late."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connectors.feeds.columns import Columns
+from connectors.feeds.conditions import TABLES
+from connectors.feeds.detect import Found, find
+from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState
+from connectors.feeds.lobster import Lobster
+from connectors.feeds.options import FeedOptions
+from connectors.feeds.source import FeedError, Source
+from connectors.feeds.taq import Taq
+
+# Unpacked text read at a time: large blocks parse faster, but every file that is open holds one.
+_BLOCK_BYTES = 1 << 21
+_BLOCKS_BYTES = 1 << 26
+_BLOCK_BYTES_LEAST = 1 << 15
+_NAMED = 5
+
+
+@dataclass(kw_only=True)
+class FeedFile:
+    """A file to feed."""
+
+    path: Path
+    sha256: str
+    source: Source
+    first_ns: dict[str, int]
+    state: FileState
+    note: str = ""
+
+
+def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
+    """The files that paths name, each with its format (see `detect.find`)."""
+    if options.conditions not in TABLES:
+        raise FeedError(f"conditions {options.conditions!r}: one of {', '.join(TABLES)} was needed")
+    formats = [Taq(TABLES[options.conditions]), Lobster(), Columns(options.mapping)]
+    return find(paths, formats, options.format)
+
+
+def open_files(found: Found) -> list[FeedFile]:
+    """Open the files that were found.
+
+    Raises
+    ------
+    FeedError
+        Where two have the same bytes, or one is not as its format needs it.
+    """
+    block_bytes = max(_BLOCK_BYTES_LEAST, min(_BLOCK_BYTES, _BLOCKS_BYTES // len(found.files)))
+    files: list[FeedFile] = []
+    by_hash: dict[str, Path] = {}
+    for seen, known in found.files:
+        with seen.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if sha256 in by_hash:
+            raise FeedError(
+                f"{seen.path} has the same bytes as {by_hash[sha256]}; feed one of them"
+            )
+        by_hash[sha256] = seen.path
+        source = known.open(seen, block_bytes)
+        name = f"{seen.path.absolute().parent.name}/{seen.path.name}"
+        state = FileState(name=name, topic=source.topic.name)
+        files.append(
+            FeedFile(
+                path=seen.path, sha256=sha256, source=source, first_ns=source.scan(), state=state
+            )
+        )
+    return files
+
+
+def fingerprint(files: Sequence[FeedFile], options: FeedOptions) -> str:
+    """Names what is fed: the files' contents, and the options that change which rows they give."""
+    mapping = options.mapping and (
+        options.mapping.topic.identifier,
+        options.mapping.header,
+        options.mapping.delimiter,
+        sorted((name, repr(source)) for name, source in options.mapping.fields.items()),
+    )
+    parts = [
+        sorted(file.sha256 for file in files),
+        (options.format, options.conditions, options.start_ns, options.end_ns),
+        mapping,
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def admit(
+    files: Sequence[FeedFile], ledger: Ledger, run: RunState, options: FeedOptions
+) -> dict[str, int]:
+    """Set where each file begins, or refuse them all.
+
+    A file that a killed call left half fed goes on behind what is in the log: in the same call started
+    again, or in another one that has the file too.
+
+    Returns
+    -------
+    dict of str to int
+        Key to latest event time, of the keys whose last session a killed call left open.
+
+    Raises
+    ------
+    FeedError
+        Naming the files that were fed before, or that are older than what their symbols have.
+    """
+    fed: list[str] = []
+    older: list[str] = []
+    resumed: list[RunState] = []
+    for file in files:
+        file.state.start_ns, file.state.end_ns = options.start_ns, options.end_ns
+        known = ledger.fed(file.sha256, options.window)
+        if file.sha256 in run.files:
+            known = (run, run.files[file.sha256])
+        if known is None:
+            older += _older(file, ledger, options)
+        elif known[0] is run or _half_fed(known[1], options):
+            resumed.append(known[0])
+            file.state = known[1]
+            if file.state.lines:
+                file.note = f"goes on behind line {file.state.lines}, where an earlier call stopped"
+        elif not options.again:
+            fed.append(f"{file.path} (as {known[1].name}, {known[1].lines} lines)")
+    if fed:
+        raise FeedError(
+            f"fed already: {_some(fed)}. Nothing was appended; --again feeds a file once more"
+        )
+    if older and not options.late_ok:
+        raise FeedError(
+            f"older than what the log has: {_some(older)}. Nothing was appended; feed a symbol's days in "
+            "order and the files of one day together; --late-ok feeds them as late rows"
+        )
+    return _open_keys(resumed, ledger)
+
+
+def _half_fed(state: FileState, options: FeedOptions) -> bool:
+    return state.status == BEGUN and state.window == options.window and not options.again
+
+
+def _open_keys(resumed: Sequence[RunState], ledger: Ledger) -> dict[str, int]:
+    open_keys: dict[str, int] = {}
+    for run in resumed:
+        for key in run.keys:
+            last_ns = max(times[key] for times in ledger.last_ns.values() if key in times)
+            # A closed session's watermark lies behind its rows.
+            if ledger.watermarks_ns.get(key, last_ns) <= last_ns:
+                open_keys[key] = last_ns
+    return open_keys
+
+
+def _older(file: FeedFile, ledger: Ledger, options: FeedOptions) -> list[str]:
+    found = []
+    for key, first_ns in file.first_ns.items():
+        begins_ns = first_ns if options.start_ns is None else max(first_ns, options.start_ns)
+        known_ns = ledger.known_ns(file.state.topic, key)
+        if known_ns is not None and begins_ns < known_ns:
+            found.append(
+                f"{file.path} begins at {_utc(begins_ns)}, {key} in {file.state.topic} is at "
+                f"{_utc(known_ns)}"
+            )
+    return found
+
+
+def _some(parts: list[str]) -> str:
+    more = f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
+    return "; ".join(parts[:_NAMED]) + more
+
+
+def _utc(time_ns: int) -> str:
+    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"

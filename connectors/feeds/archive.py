@@ -1,0 +1,213 @@
+"""The bytes of a feed file: plain, gzip or a zip with one member, streamed, and cut into whole lines.
+
+A truncated or damaged archive gives all it holds before the fault, and only then the error.
+"""
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from connectors.feeds.source import BrokenFileError, FeedError, Probe
+
+_READ_BYTES = 1 << 18
+# A damaged archive must not blow up one read: deflate can expand a thousandfold.
+_INFLATE_BYTES = 1 << 21
+_ZIP_HEADER = struct.Struct("<4sHHHHHIIIHH")
+_ZIP_MAGIC = b"PK\x03\x04"
+_GZIP_MAGIC = b"\x1f\x8b"
+_PARQUET_MAGIC = b"PAR1"
+_STORED, _DEFLATED, _ENCRYPTED = 0, 8, 1
+_PROBE_BYTES = 4096
+
+
+def probe(path: Path) -> Probe:
+    """What detection sees of a file.
+
+    Raises
+    ------
+    FeedError
+        Where the file is empty or cannot be read.
+    """
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if not magic:
+        raise FeedError(f"{path} is empty: no bytes; delete it or fetch it again")
+    if magic == _PARQUET_MAGIC:
+        return Probe(path=path, container="parquet", member="", first_line=b"")
+    stream = ByteStream(path)
+    head = b""
+    try:
+        for chunk in stream:
+            head += chunk
+            if b"\n" in head or len(head) > _PROBE_BYTES:
+                break
+    except BrokenFileError:
+        if not head:
+            raise
+    if not head:
+        raise FeedError(f"{path} is empty: it holds no bytes unpacked; delete it or fetch it again")
+    return Probe(
+        path=path,
+        container=stream.container,
+        member=stream.member,
+        first_line=head.split(b"\n", 1)[0].rstrip(b"\r"),
+    )
+
+
+class ByteStream:
+    """A file's unpacked bytes in chunks; ``bytes_done`` counts those read of the file itself."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bytes_total = path.stat().st_size
+        self.bytes_done = 0
+        with path.open("rb") as file:
+            magic = file.read(4)
+        if magic == _ZIP_MAGIC:
+            self.container = "zip"
+            self._at, self.member = _zip_member(path)
+        else:
+            self.container = "gzip" if magic[:2] == _GZIP_MAGIC else "plain"
+            self.member = ""
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.bytes_done = 0
+        with self.path.open("rb") as file:
+            if self.container == "zip":
+                yield from self._unzip(file)
+            elif self.container == "gzip":
+                yield from self._gunzip(file)
+            else:
+                yield from iter(lambda: self._read(file), b"")
+
+    def _read(self, file: BinaryIO) -> bytes:
+        chunk = file.read(_READ_BYTES)
+        self.bytes_done = file.tell()
+        return chunk
+
+    def _inflate(self, file: BinaryIO, wbits: int, packed: bytes) -> Iterator[bytes]:
+        """One deflate stream; afterwards ``self._rest`` is what follows it."""
+        inflater = zlib.decompressobj(wbits)
+        while not inflater.eof:
+            if not packed:
+                packed = self._read(file)
+            if not packed:
+                raise BrokenFileError(f"{self.path}: the {self.container} file is truncated")
+            try:
+                data = inflater.decompress(packed, _INFLATE_BYTES)
+            except zlib.error as error:
+                raise BrokenFileError(
+                    f"{self.path}: the {self.container} file is damaged: {error}"
+                ) from error
+            packed = inflater.unconsumed_tail
+            if data:
+                yield data
+        self._rest = inflater.unused_data
+
+    def _gunzip(self, file: BinaryIO) -> Iterator[bytes]:
+        packed = self._read(file)
+        while packed:
+            yield from self._inflate(file, zlib.MAX_WBITS | 16, packed)
+            # A gzip file may be several members; zero bytes may pad it (RFC 1952, gzip(1)).
+            packed = (self._rest or self._read(file)).lstrip(b"\0")
+
+    def _unzip(self, file: BinaryIO) -> Iterator[bytes]:
+        file.seek(self._at)
+        header = file.read(_ZIP_HEADER.size)
+        _, _, flags, method, _, _, crc, packed_size, _, name_size, extra_size = _ZIP_HEADER.unpack(
+            header
+        )
+        if flags & _ENCRYPTED or method not in (_STORED, _DEFLATED):
+            raise FeedError(
+                f"{self.path}: member {self.member} is encrypted or packed by method {method}; "
+                "only stored and deflated members can be read"
+            )
+        file.seek(name_size + extra_size, 1)
+        found = 0
+        chunks = (
+            self._inflate(file, -zlib.MAX_WBITS, b"")
+            if method == _DEFLATED
+            else self._stored(file, packed_size)
+        )
+        for chunk in chunks:
+            found = zlib.crc32(chunk, found)
+            yield chunk
+        # Bit 3: the checksum stands behind the data, and in the central directory.
+        if not flags & 8 and crc != found:
+            raise BrokenFileError(f"{self.path}: member {self.member} has a wrong checksum")
+        if not zipfile.is_zipfile(self.path):
+            raise BrokenFileError(f"{self.path}: the zip file is truncated (no central directory)")
+
+    def _stored(self, file: BinaryIO, size: int) -> Iterator[bytes]:
+        while size:
+            chunk = file.read(min(size, _READ_BYTES))
+            self.bytes_done = file.tell()
+            if not chunk:
+                raise BrokenFileError(f"{self.path}: the zip file is truncated")
+            size -= len(chunk)
+            yield chunk
+
+
+def line_blocks(stream: ByteStream, block_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Blocks of whole lines, each with the number (from 1) of its first line.
+
+    Raises
+    ------
+    BrokenFileError
+        Behind the last whole line before the fault, saying its number.
+    """
+    held: list[bytes] = []
+    held_bytes = 0
+    line = 1
+    broken: BrokenFileError | None = None
+    chunks = iter(stream)
+    while True:
+        try:
+            chunk = next(chunks, b"")
+        except BrokenFileError as error:
+            broken = error
+            chunk = b""
+        held.append(chunk)
+        held_bytes += len(chunk)
+        if chunk and held_bytes < block_bytes:
+            continue
+        data = b"".join(held)
+        cut = data.rfind(b"\n") + 1
+        if not chunk and broken is None and cut < len(data):
+            data += b"\n"
+            cut = len(data)
+        held, held_bytes = [data[cut:]], len(data) - cut
+        if cut:
+            block = data[:cut]
+            yield block, line
+            line += block.count(b"\n")
+        if not chunk:
+            break
+    if broken is not None:
+        raise BrokenFileError(f"{broken} behind line {line - 1}") from broken
+
+
+def _zip_member(path: Path) -> tuple[int, str]:
+    """Offset and name of the one member; of the first one where the central directory is lost."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+    except zipfile.BadZipFile:
+        with path.open("rb") as file:
+            header = file.read(_ZIP_HEADER.size)
+            if len(header) < _ZIP_HEADER.size:
+                raise BrokenFileError(
+                    f"{path}: the zip file is truncated within its header; fetch it again"
+                ) from None
+            name_size = _ZIP_HEADER.unpack(header)[9]
+            return 0, file.read(name_size).decode(errors="replace")
+    if len(members) != 1:
+        names = ", ".join(member.filename for member in members[:5])
+        raise FeedError(
+            f"{path}: a zip with one file inside is needed, this has {len(members)}"
+            f"{': ' + names if names else ''}; unpack it and feed the files"
+        )
+    return members[0].header_offset, members[0].filename

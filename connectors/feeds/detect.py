@@ -1,0 +1,88 @@
+"""Which format a file has, by its name and first line; and which files of a folder are to be fed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.feeds.archive import probe
+from connectors.feeds.lobster import is_orderbook
+from connectors.feeds.source import FeedError, Format, Probe
+
+# Plain documents beside data files, which nobody means to feed.
+_DOCUMENTS = (".txt", ".md", ".pdf", ".html")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is to be fed, and what lies beside it and is not."""
+
+    files: tuple[tuple[Probe, Format], ...]
+    skipped: tuple[tuple[Path, str], ...]
+
+
+def find(paths: Iterable[Path], formats: Sequence[Format], forced: str | None = None) -> Found:
+    """The files to feed, in the order of the paths and by name within a folder.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+        Files, or folders (searched through).
+    formats : sequence of Format
+        The known ones, asked in this order.
+    forced : str or None
+        Name of the format that all files have, whatever they look like.
+
+    Raises
+    ------
+    FeedError
+        Where a path is not there, a file is empty or of no known format, or nothing is found.
+    """
+    by_name = {known.name: known for known in formats}
+    if forced is not None and forced not in by_name:
+        raise FeedError(f"format {forced!r} is not known; there are {', '.join(by_name)}")
+    files: list[tuple[Probe, Format]] = []
+    skipped: list[tuple[Path, str]] = []
+    for path in paths:
+        if not path.exists():
+            raise FeedError(f"{path}: there is no such file or folder")
+        for file in _files(path):
+            why = _not_fed(file, named=file == path)
+            if why:
+                skipped.append((file, why))
+                continue
+            seen = probe(file)
+            files.append((seen, by_name[forced] if forced else _format(seen, formats)))
+    if not files:
+        beside = ", ".join(str(path) for path, _ in skipped[:5])
+        raise FeedError(
+            f"nothing to feed{f'; not fed: {beside}' if beside else ''}. {_known(formats)}"
+        )
+    return Found(files=tuple(files), skipped=tuple(skipped))
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.rglob("*") if file.is_file()]
+    return sorted(file for file in found if not file.name.startswith("."))
+
+
+def _not_fed(file: Path, *, named: bool) -> str:
+    if is_orderbook(file.name):
+        return "LOBSTER orderbook file: its message file says it all"
+    if not named and file.suffix.lower() in _DOCUMENTS:
+        return "a document, not data"
+    return ""
+
+
+def _format(seen: Probe, formats: Sequence[Format]) -> Format:
+    for known in formats:
+        if known.matches(seen):
+            return known
+    raise FeedError(
+        f"{seen}: the format is not known. {_known(formats)}; --format overrides what is detected"
+    )
+
+
+def _known(formats: Sequence[Format]) -> str:
+    return "Known formats: " + "; ".join(f"{known.name} ({known.summary})" for known in formats)

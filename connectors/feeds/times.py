@@ -1,0 +1,54 @@
+"""Times of day in New York as files give them, to nanoseconds UTC, exactly."""
+
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.feeds.source import FeedError
+from schemas.arrays import Bools, Int64s
+
+DAY_NS = 86_400_000_000_000
+# Seconds with up to nine decimals; 28 digits hold any time of day and any time since 1970.
+DECIMAL_SECONDS = pa.decimal128(28, 9)
+_NEW_YORK = ZoneInfo("America/New_York")
+
+
+def new_york_midnight(text: str) -> int:
+    """Midnight in New York of a date such as ``2012-06-21`` or ``20120621``, ns since 1970 UTC.
+
+    Times of day are counted from it as elapsed time; US markets are closed on the days on which the
+    clocks change.
+    """
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise FeedError(f"{text!r} in a file name is no date: {error}") from error
+    midnight = datetime(day.year, day.month, day.day, tzinfo=_NEW_YORK)
+    return int(midnight.timestamp()) * 1_000_000_000
+
+
+def decimal_to_int64(values: pa.Decimal128Array) -> tuple[Int64s, Bools]:
+    """The unscaled integers of decimals: nanoseconds, for seconds of scale 9 or milliseconds of scale 6.
+
+    Exact, where a way over float64 would lose the last digits.
+
+    Parameters
+    ----------
+    values : pyarrow.Array of decimal128, shape (n,)
+        Any.
+
+    Returns
+    -------
+    tuple of numpy.ndarray, each of shape (n,)
+        The int64 values, 0 where null or too large; and where they were too large.
+    """
+    if len(values) == 0:
+        return np.empty(0, np.int64), np.empty(0, np.bool_)
+    # 16 bytes little-endian each: the low half is the int64 wherever the high half only repeats its sign.
+    words = np.frombuffer(values.buffers()[1], np.int64)[2 * values.offset :][: 2 * len(values)]
+    low, high = words[::2], words[1::2]
+    valid = values.is_valid().to_numpy(zero_copy_only=False)
+    outside = valid & (high != low >> 63)
+    return np.where(valid & ~outside, low, 0), outside
