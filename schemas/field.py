@@ -18,6 +18,9 @@ BYTES = pa.binary()
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 DECIMAL = pa.decimal128(38, 10)
 
+RECEIVE_TIME = "ts_recv"
+"""The one field that the platform itself sets, at the door; it is no part of a row's digest."""
+
 TYPES: tuple[pa.DataType, ...] = (
     TIMESTAMP,
     FLOAT,
@@ -58,6 +61,9 @@ class Field:
         Exclusive lower bound of a number.
     allowed : tuple of str
         The only values a string may have; empty for any.
+    default : str, bool or None
+        What a row from outside has where its writer leaves the field out; None for nothing, so that
+        a field that is not nullable must be given. Rows within the platform always have all fields.
 
     Raises
     ------
@@ -74,6 +80,7 @@ class Field:
     maximum: float | None = None
     above: float | None = None
     allowed: tuple[str, ...] = ()
+    default: str | bool | None = None
 
     def __post_init__(self) -> None:
         if not self.name or self.name != self.name.lower() or not self.name.isidentifier():
@@ -94,6 +101,17 @@ class Field:
             raise DeclarationError(f"field {self.name!r}: bounds are for numbers, not {self.type}")
         if self.allowed and self.type not in (TEXT, CATEGORY):
             raise DeclarationError(f"field {self.name!r}: allowed values are for strings")
+        if not self._default_fits():
+            raise DeclarationError(
+                f"field {self.name!r}: default {self.default!r} is no {self.type} that it may hold"
+            )
+
+    def _default_fits(self) -> bool:
+        if self.default is None:
+            return True
+        if isinstance(self.default, bool):
+            return bool(self.type == BOOL)
+        return self.type in (TEXT, CATEGORY) and (not self.allowed or self.default in self.allowed)
 
     @property
     def is_number(self) -> bool:

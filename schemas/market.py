@@ -1,7 +1,7 @@
 """Raw market data: level-1 quotes, trade prints and order-level book events."""
 
-from schemas.field import BOOL, CATEGORY, FLOAT, TEXT, TIMESTAMP, UINT64, Field
-from schemas.topic import Kind, Landing, Partition, Topic
+from schemas.field import BOOL, CATEGORY, FLOAT, RECEIVE_TIME, TEXT, TIMESTAMP, UINT64, Field
+from schemas.topic import Kind, Landing, Partition, Rule, Topic
 
 _NS = "ns since 1970-01-01 UTC"
 _DAY_NS = 86_400_000_000_000
@@ -28,7 +28,7 @@ TS_EVENT = Field(
     meaning="When it happened at the source.",
 )
 TS_RECV = Field(
-    name="ts_recv",
+    name=RECEIVE_TIME,
     type=TIMESTAMP,
     unit=_NS,
     nullable=False,
@@ -144,6 +144,7 @@ TRADES = Topic(
             type=BOOL,
             unit="none",
             nullable=False,
+            default=True,
             meaning="Whether the sale conditions let the trade set a bar's high and low.",
         ),
         Field(
@@ -151,6 +152,7 @@ TRADES = Topic(
             type=BOOL,
             unit="none",
             nullable=False,
+            default=True,
             meaning="Whether the sale conditions let the trade set a bar's open and close.",
         ),
         Field(
@@ -158,6 +160,7 @@ TRADES = Topic(
             type=BOOL,
             unit="none",
             nullable=False,
+            default=True,
             meaning="Whether the sale conditions let the trade count in a bar's volume.",
         ),
         Field(
@@ -173,6 +176,7 @@ TRADES = Topic(
             unit="none",
             nullable=False,
             allowed=("new", "correct", "cancel"),
+            default="new",
             meaning="Whether the row is a trade, or corrects or cancels an earlier one.",
         ),
         Field(
@@ -195,6 +199,14 @@ TRADES = Topic(
     identity=(),
     landing=_landing(),
     retention_ns=7 * _DAY_NS,
+    rules=(
+        Rule(
+            field="action",
+            values=("correct", "cancel"),
+            needs=("ref_trade_id", "ts_ref"),
+            any_of=True,
+        ),
+    ),
     inbox=True,
 )
 
@@ -264,5 +276,14 @@ BOOK_EVENTS = Topic(
     identity=(),
     landing=_landing(),
     retention_ns=7 * _DAY_NS,
+    rules=(
+        Rule(field="action", values=("halt",), needs=("state",)),
+        Rule(
+            field="action",
+            values=("add", "modify", "cancel", "execute"),
+            needs=("side", "price", "size"),
+        ),
+        Rule(field="action", values=("hidden_execute",), needs=("price", "size")),
+    ),
     inbox=True,
 )

@@ -47,6 +47,28 @@ class Landing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a row must have because of what one of its fields says.
+
+    Parameters
+    ----------
+    field : str
+        A field of type CATEGORY.
+    values : tuple of str
+        The rule speaks of rows where the field has one of these.
+    needs : tuple of str
+        Fields that must then not be null: every one, or with ``any_of`` at least one.
+    any_of : bool
+        Whether one of ``needs`` is enough.
+    """
+
+    field: str
+    values: tuple[str, ...]
+    needs: tuple[str, ...]
+    any_of: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Topic:
     """The declaration of a record family.
 
@@ -76,6 +98,8 @@ class Topic:
         How long the log keeps a record at least; None for ever.
     synced : bool
         Whether an append is on disk before it is acknowledged (survives a power cut).
+    rules : tuple of Rule
+        What a row must have because of what one of its fields says.
     inbox : bool
         Whether the topic has an inbox (``NAME.in``) for records that others write.
 
@@ -97,6 +121,7 @@ class Topic:
     lateness_ns: int = 0
     retention_ns: int | None = None
     synced: bool = False
+    rules: tuple[Rule, ...] = ()
     inbox: bool = False
 
     def __post_init__(self) -> None:
@@ -110,6 +135,7 @@ class Topic:
             ("event_time", (self.event_time,)),
             ("identity", self.identity),
             ("landing.order_by", self.landing.order_by),
+            ("rules", tuple(name for rule in self.rules for name in (rule.field, *rule.needs))),
         ):
             for name in used:
                 self._require(name in names, f"{part} names field {name!r}, which is not declared")
@@ -119,6 +145,9 @@ class Topic:
                 field.type in types and not field.nullable,
                 f"field {name!r} must be {' or '.join(map(str, types))} and not nullable",
             )
+        for rule in self.rules:
+            unknown = set(rule.values) - set(self.field(rule.field).allowed)
+            self._require(not unknown, f"a rule on {rule.field!r} names values it may not have")
         self._require(
             self.landing.order_by[:2] == (self.key, self.event_time),
             f"landing.order_by must begin with ({self.key!r}, {self.event_time!r})",
