@@ -23,7 +23,7 @@ _OTHER_VARIABLES = (CONFIG, "TAPEFLOW_SUPERVISED", "TAPEFLOW_REQUIRE")
 
 _URLS = {
     "log": ("sqlite:///", "kafka://"),
-    "store": ("chdb:///", "clickhouse://"),
+    "store": ("chdb:///", "clickhouse://", "clickhouses://"),
     "lake": ("file:///",),
 }
 
@@ -121,15 +121,17 @@ class Settings(BaseModel):
         """Folder of what the programs print when they are supervised."""
         return self.home / "logs"
 
-    def environment(self) -> dict[str, str]:
-        """These settings as environment variables, for a program that another one starts.
 
-        The variable of the file is empty: the values here are what the file gave.
-        """
-        values = self.model_dump(mode="json")
-        flows = values.pop("flows")
-        texts = {PREFIX + name.upper(): str(value) for name, value in values.items()}
-        return {**texts, PREFIX + "FLOWS": orjson.dumps(flows).decode(), CONFIG: ""}
+def program_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a program that this one starts: the process's own, with these settings.
+
+    The variable of the file is empty: the values here are what the file gave.
+    """
+    values = settings.model_dump(mode="json")
+    flows = values.pop("flows")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    texts = {PREFIX + name.upper(): str(value) for name, value in values.items()}
+    return {**kept, **texts, PREFIX + "FLOWS": orjson.dumps(flows).decode(), CONFIG: ""}
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

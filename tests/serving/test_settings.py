@@ -6,7 +6,14 @@ import pytest
 from pydantic import ValidationError
 
 from flows.catalog import catalog
-from serving.settings import PREFIX, Settings, SettingsError, flow_params, load_settings
+from serving.settings import (
+    PREFIX,
+    Settings,
+    SettingsError,
+    flow_params,
+    load_settings,
+    program_environment,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +132,7 @@ def test_a_program_that_gets_the_environment_has_the_same_settings(folder: Path)
         'home = "data"\nlake_flush_s = 0.5\nworkers = 2\n[flows.bars]\nintervals = ["1s", "1m"]\n'
     )
     settings = load_settings({})
-    passed = settings.environment()
+    passed = program_environment(settings)
     assert load_settings(passed) == settings
     assert {PREFIX + name.upper() for name in Settings.model_fields} <= set(passed)
 

@@ -1,0 +1,60 @@
+"""The command line, ``tapeflow``. The verbs are in `serving.verbs`, and load what they need when called."""
+
+import sys
+
+import typer
+
+from serving.settings import SettingsError
+from serving.verbs import inputs, platform, programs, proofs, queries
+
+app = typer.Typer(
+    name="tapeflow",
+    help="Market-data and trade-flow platform: replay equals live, provably.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+platform.add_to(app)
+inputs.add_to(app)
+programs.add_to(app)
+queries.add_to(app)
+proofs.add_to(app)
+
+
+def main() -> None:
+    """Run a verb; an operating error is one message on standard error and exit code 1."""
+    try:
+        app()
+    # Evaluated only where something was raised, so that no verb loads other verbs' errors.
+    except _operating_errors() as error:
+        sys.stderr.write(f"tapeflow: {error}\n")
+        sys.exit(1)
+
+
+def _operating_errors() -> tuple[type[Exception], ...]:
+    """What may go wrong without a fault in the program: told in one message, without a traceback."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    from connectors.chdb_engine import StoreError
+    from connectors.feeds.source import FeedError
+    from connectors.log import LogError
+    from flows.flow import FlowError
+    from schemas.codec import CodecError
+    from serving.supervisor import SupervisorError
+
+    return (
+        SettingsError,
+        LogError,
+        FlowError,
+        FeedError,
+        CodecError,
+        StoreError,
+        ClickHouseError,
+        SupervisorError,
+        OSError,
+    )
+
+
+if __name__ == "__main__":
+    main()

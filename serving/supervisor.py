@@ -1,0 +1,191 @@
+"""Runs programs as child processes: starts them in order, restarts those that die, stops them all.
+
+A child ends with its supervisor, however that ends: its standard input is a pipe whose other end dies
+with it (see `serving.stopping`). What a child prints goes to a file of its own.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import BinaryIO
+
+import structlog
+
+from serving.stopping import SUPERVISED
+
+_BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# A program that has run for so long has recovered; its next end is a first one.
+_STEADY_S = 60.0
+_WATCH_S = 0.1
+_STOP_S = 60.0
+_LAST_LINES_BYTES = 2_000
+
+
+class SupervisorError(RuntimeError):
+    """A program that does not come up; the message has the end of what it printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """A verb of the command line, run as a process of its own.
+
+    Parameters
+    ----------
+    name : str
+        In messages, and of its log file.
+    arguments : sequence of str
+        The verb and its options.
+    environment : mapping of str to str
+        All of its environment.
+    ready : callable
+        Whether it has come up; asked until it says so, before the next program is started.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    ready: Callable[[], bool] = field(default=lambda: True)
+
+
+@dataclass(kw_only=True)
+class _Child:
+    program: Program
+    process: subprocess.Popen[bytes]
+    started_s: float
+    failures: int = 0
+    restart_s: float | None = None
+
+
+class Supervisor:
+    """Starts, watches and stops programs.
+
+    Parameters
+    ----------
+    programs : sequence of Program
+        In order of start; they are stopped in the opposite order.
+    logs : Path
+        Folder for ``NAME.log`` files.
+    """
+
+    def __init__(self, programs: Sequence[Program], logs: Path) -> None:
+        self._programs = programs
+        self._logs = logs
+        self._children: list[_Child] = []
+        self._logger = structlog.get_logger("supervisor")
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process of each program."""
+        return {child.program.name: child.process.pid for child in self._children}
+
+    def start(self, timeout_s: float = 60.0) -> None:
+        """Start all programs, each once the one before is ready.
+
+        Raises
+        ------
+        SupervisorError
+            Where a program ends or is not ready within ``timeout_s``; all are stopped then.
+        """
+        self._logs.mkdir(parents=True, exist_ok=True)
+        for program in self._programs:
+            child = _Child(program=program, process=self._spawn(program), started_s=monotonic())
+            self._children.append(child)
+            try:
+                self._await_ready(child, timeout_s)
+            except SupervisorError:
+                self.stop()
+                raise
+
+    def watch(self, stop: Event) -> None:
+        """Restart what dies, until told to stop."""
+        while not stop.wait(_WATCH_S):
+            self.check()
+
+    def check(self) -> None:
+        """Restart, with growing pauses, programs that have ended."""
+        for child in self._children:
+            now = monotonic()
+            if child.restart_s is not None:
+                if now >= child.restart_s:
+                    child.process, child.started_s = self._spawn(child.program), now
+                    child.restart_s = None
+                    self._logger.info(
+                        "program restarted", program=child.program.name, pid=child.process.pid
+                    )
+            elif child.process.poll() is not None:
+                steady = now - child.started_s >= _STEADY_S
+                child.failures = 1 if steady else child.failures + 1
+                pause = _BACKOFF_S[min(child.failures, len(_BACKOFF_S)) - 1]
+                child.restart_s = now + pause
+                self._logger.warning(
+                    "program ended",
+                    program=child.program.name,
+                    code=child.process.returncode,
+                    restart_in_s=pause,
+                    log=str(self._log_path(child.program)),
+                    last=self._last_line(child.program),
+                )
+
+    def stop(self, timeout_s: float = _STOP_S) -> None:
+        """Stop all programs, the last first, each with time to finish what it has begun."""
+        for child in reversed(self._children):
+            self._stop_one(child, timeout_s)
+        self._children.clear()
+
+    def _stop_one(self, child: _Child, timeout_s: float) -> None:
+        child.process.terminate()
+        try:
+            child.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._logger.warning("program killed", program=child.program.name, waited_s=timeout_s)
+            child.process.kill()
+            child.process.wait()
+        if child.process.stdin is not None:
+            child.process.stdin.close()
+
+    def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
+        with self._open_log(program) as output:
+            return subprocess.Popen(  # noqa: S603 - our own verbs, no shell
+                [sys.executable, "-m", "serving.cli", *program.arguments],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**program.environment, SUPERVISED: "1"},
+                # Ctrl-C in a terminal goes to the whole group; here the supervisor alone answers to it.
+                start_new_session=True,
+            )
+
+    def _await_ready(self, child: _Child, timeout_s: float) -> None:
+        name = child.program.name
+        deadline = monotonic() + timeout_s
+        while not child.program.ready():
+            if child.process.poll() is not None:
+                why = f"ended with code {child.process.returncode}"
+            elif monotonic() > deadline:
+                why = f"is not ready after {timeout_s:g} s"
+            else:
+                Event().wait(_WATCH_S / 2)
+                continue
+            raise SupervisorError(
+                f"{name} {why}; the end of {self._log_path(child.program)}:\n"
+                f"{self._last_lines(child.program)}"
+            )
+
+    def _log_path(self, program: Program) -> Path:
+        return self._logs / f"{program.name}.log"
+
+    def _open_log(self, program: Program) -> BinaryIO:
+        return self._log_path(program).open("ab")
+
+    def _last_lines(self, program: Program) -> str:
+        with self._log_path(program).open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _LAST_LINES_BYTES))
+            return file.read().decode(errors="replace").strip()
+
+    def _last_line(self, program: Program) -> str:
+        return (self._last_lines(program).splitlines() or [""])[-1]

@@ -1,0 +1,99 @@
+"""`tapeflow up`: every program, supervised, on one machine."""
+
+from threading import Event
+
+from rich.console import Console
+
+from connectors.chdb_server import Address, running_store
+from connectors.clickhouse import store_path
+from connectors.log import open_log
+from connectors.topics import create_topics
+from serving.settings import Settings, program_environment
+from serving.supervisor import Program, Supervisor
+
+
+def supervisor_of(settings: Settings) -> Supervisor:
+    """A supervisor of store, flows, lander and clock; the log's topics are made first.
+
+    With a ClickHouse server as the store, there is no store to start.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with open_log(settings.log) as log:
+        create_topics(log, settings.partitions)
+    environment = program_environment(settings)
+    # Only the flows need their parameters; checking them loads all that computes.
+    lean = {**environment, "TAPEFLOW_FLOWS": "{}"}
+    programs = [
+        Program(name="flows", arguments=["run"], environment=environment),
+        Program(name="lander", arguments=["land"], environment=lean),
+        Program(name="clock", arguments=["clock"], environment=lean),
+    ]
+    if settings.store.startswith("chdb:"):
+        store = Program(
+            name="store",
+            arguments=["store"],
+            environment=lean,
+            # The lander would open the store's files itself if it came first.
+            ready=lambda: store_address(settings) is not None,
+        )
+        programs.insert(0, store)
+    return Supervisor(programs, settings.logs_path)
+
+
+def store_address(settings: Settings) -> Address | None:
+    """Where the embedded store listens, or None where it does not run or is a server elsewhere."""
+    if not settings.store.startswith("chdb:"):
+        return None
+    return running_store(store_path(settings.store))
+
+
+def whereabouts(settings: Settings) -> list[tuple[str, str]]:
+    """What is where, as pairs of name and place."""
+    address = store_address(settings)
+    http = settings.store if address is None else address.url
+    return [
+        ("log", settings.log),
+        ("ClickHouse", http),
+        ("lake", str(settings.lake_path)),
+        ("what programs print", str(settings.logs_path)),
+    ]
+
+
+def examples(settings: Settings) -> list[str]:
+    """Commands to try."""
+    address = store_address(settings)
+    found = [
+        "tapeflow feed PATH",
+        "tapeflow sql 'SELECT symbol, count() FROM trades GROUP BY symbol'",
+        "tapeflow tail bars",
+    ]
+    if address is not None:
+        found.append(f"curl '{address.url}/?query=SELECT+count()+FROM+trades'")
+    return found
+
+
+def run_up(settings: Settings, stop: Event) -> None:
+    """Run everything until told to stop, and say where it is.
+
+    Raises
+    ------
+    SupervisorError
+        Where a program does not come up.
+    """
+    supervisor = supervisor_of(settings)
+    supervisor.start()
+    try:
+        _show(settings)
+        supervisor.watch(stop)
+    finally:
+        supervisor.stop()
+
+
+def _show(settings: Settings) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print("Tapeflow is up; Ctrl-C stops it.")
+    for name, place in whereabouts(settings):
+        console.print(f"  {name:<20} {place}")
+    console.print("In another terminal, in this folder:")
+    for command in examples(settings):
+        console.print(f"  {command}")

@@ -1,0 +1,136 @@
+"""Verbs that bring data in: feed (outside files), simulate (the seeded market simulator)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.settings import load_settings
+
+if TYPE_CHECKING:
+    from connectors.feeds.mapping import ColumnMapping
+    from connectors.feeds.options import FeedSummary
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs."""
+    app.command()(feed)
+
+
+def feed(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders.")],
+    *,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="Format of the files; found out by default.")
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            help="For CSV and Parquet: a TOML file, or topic=trades,symbol=COLUMN,ts_event=COLUMN:ms,…"
+        ),
+    ] = None,
+    conditions: Annotated[
+        str, typer.Option(help="Table of sale conditions of TAQ trades: vendor or sip.")
+    ] = "vendor",
+    speed: Annotated[
+        str, typer.Option(metavar="max|N", help="Multiple of real time at which to replay.")
+    ] = "max",
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Only rows from this time (UTC) on."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Only rows before this time (UTC).")
+    ] = None,
+    late_ok: Annotated[
+        bool, typer.Option("--late-ok", help="Feed days older than what their symbols have.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Feed files that were fed before.")
+    ] = False,
+    ts_recv: Annotated[
+        str, typer.Option(metavar="wall|event", help="Time at which rows count as received.")
+    ] = "wall",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
+) -> None:
+    """Feed outside files into the raw topics."""
+    from connectors.feeds.options import FeedOptions
+    from connectors.feeds.program import feed as feed_paths
+    from connectors.log import open_log
+    from connectors.topics import create_topics
+    from serving.feed_display import FeedDisplay
+
+    settings = load_settings()
+    options = FeedOptions(
+        format=format_,
+        mapping=_mapping(mapping),
+        conditions=conditions,
+        speed=_speed(speed),
+        start_ns=_time_ns("--from", start),
+        end_ns=_time_ns("--to", end),
+        late_ok=late_ok,
+        again=again,
+        ts_recv=ts_recv,
+        calendar=settings.calendar,
+    )
+    with open_log(settings.log) as log, FeedDisplay() as display:
+        create_topics(log, settings.partitions)
+        summary = feed_paths(log, paths, options, display.show)
+    _tell(summary, json=json)
+
+
+def _mapping(text: str | None) -> "ColumnMapping | None":
+    from connectors.feeds.mapping import parse_mapping, read_mapping
+
+    if text is None:
+        return None
+    path = Path(text)
+    return read_mapping(path) if path.suffix == ".toml" else parse_mapping(text)
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if speed <= 0:
+        raise typer.BadParameter(f"--speed {text}: it must be max, or a number above 0")
+    return speed
+
+
+def _time_ns(option: str, text: str | None) -> int | None:
+    import pandas as pd
+
+    if text is None:
+        return None
+    try:
+        time = pd.Timestamp(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{option} {text}: it must be a time such as 2025-01-02T14:30:00 ({error})"
+        ) from error
+    utc = time.tz_localize("UTC") if time.tzinfo is None else time.tz_convert("UTC")
+    return int(utc.as_unit("ns").value)
+
+
+def _tell(summary: "FeedSummary", *, json: bool) -> None:
+    from dataclasses import asdict
+
+    import orjson
+    from rich.console import Console
+    from rich.table import Table
+
+    if json:
+        typer.echo(orjson.dumps(asdict(summary)).decode())
+        return
+    table = Table("file", "topic", "rows", "rejected", "status", "note")
+    for file in summary.files:
+        table.add_row(
+            file.name, file.topic, f"{file.rows:,}", f"{file.rejected:,}", file.status, file.note
+        )
+    console = Console()
+    console.print(table)
+    for path, why in summary.skipped:
+        console.print(f"not fed: {path}: {why}", highlight=False)

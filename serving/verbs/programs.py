@@ -1,0 +1,131 @@
+"""Verbs that are programs of their own: run, land, clock, store. `tapeflow up` starts all of them."""
+
+from typing import Annotated
+
+import typer
+
+from serving.settings import SettingsError, flow_params, load_settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs."""
+    app.command()(run)
+    app.command()(land)
+    app.command()(clock)
+    app.command()(store)
+
+
+def run(
+    flows: Annotated[
+        list[str] | None, typer.Argument(metavar="FLOW", help="Flows; all by default.")
+    ] = None,
+    *,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop at the log's present end.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker threads; by default the setting.")
+    ] = None,
+    new_epoch: Annotated[
+        bool,
+        typer.Option("--new-epoch", help="Go on with another version or other parameters."),
+    ] = False,
+) -> None:
+    """Run flows on the log."""
+    from connectors.log import open_log
+    from connectors.topics import create_topics
+    from flows.engines import bytewax
+    from flows.engines.shard import ShardOptions
+    from serving.logs import configure_logs
+    from serving.stopping import stop_event
+
+    settings = load_settings()
+    configure_logs()
+    stop = stop_event()
+    params = flow_params(settings, flows or ())
+    with open_log(settings.log) as log:
+        create_topics(log, settings.partitions)
+    bytewax.run(
+        settings.log,
+        tuple(params),
+        params,
+        workers=workers or settings.workers,
+        until_end=until_end,
+        options=ShardOptions(new_epoch=new_epoch),
+        stop=stop,
+    )
+
+
+def clock() -> None:
+    """Pass time on for live sources, so that quiet symbols close."""
+    from connectors.log import open_log
+    from connectors.topics import create_topics
+    from serving.clock import run_clock
+    from serving.logs import configure_logs
+    from serving.stopping import stop_event
+
+    settings = load_settings()
+    configure_logs()
+    stop = stop_event()
+    with open_log(settings.log) as log:
+        create_topics(log, settings.partitions)
+    run_clock(settings.log, settings.live_lateness_s, stop)
+
+
+def land(
+    *,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop at the log's present end.")
+    ] = False,
+) -> None:
+    """Land topics in ClickHouse and in the Parquet lake."""
+    from connectors.lander import Lander
+    from connectors.log import open_log
+    from connectors.topics import create_topics
+    from serving.logs import configure_logs
+    from serving.stopping import stop_event
+
+    settings = load_settings()
+    configure_logs()
+    stop = stop_event()
+    with open_log(settings.log) as log:
+        create_topics(log, settings.partitions)
+        with Lander(
+            log, settings.store, settings.lake_path, lake_flush_s=settings.lake_flush_s
+        ) as lander:
+            if until_end:
+                lander.run_until_end()
+            else:
+                lander.run_forever(stop)
+
+
+def store(
+    *,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="By default the setting store_port.")
+    ] = None,
+) -> None:
+    """Serve the embedded ClickHouse over its HTTP protocol."""
+    import structlog
+
+    from connectors.chdb_server import serve
+    from connectors.clickhouse import store_path
+    from serving.logs import configure_logs
+    from serving.stopping import stop_event
+
+    settings = load_settings()
+    if not settings.store.startswith("chdb:"):
+        raise SettingsError(
+            f"store = {settings.store!r} is a server elsewhere; only a chdb:///PATH is served here"
+        )
+    configure_logs()
+    logger = structlog.get_logger("store")
+    serve(
+        store_path(settings.store),
+        host,
+        settings.store_port if port is None else port,
+        ready=lambda address: logger.info("store ready", url=address.url),
+        stop=stop_event(),
+    )
+    logger.info("store stopped")

@@ -1,0 +1,115 @@
+"""Verbs that look: sql, topics (and its repair), tail."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from serving.settings import load_settings
+
+_topics = typer.Typer(help="What the log holds, and how far flows have read it.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verbs."""
+    app.command()(sql)
+    _topics.callback(invoke_without_command=True)(topics)
+    _topics.command()(repair)
+    app.add_typer(_topics, name="topics")
+    app.command()(tail)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="ClickHouse SQL; - reads it from standard input.")],
+    *,
+    format_: Annotated[
+        str, typer.Option("--format", help="table, csv, json or parquet.")
+    ] = "table",
+) -> None:
+    """Query ClickHouse."""
+    from serving.sql import run_sql
+
+    text = sys.stdin.read() if query == "-" else query
+    raise typer.Exit(run_sql(load_settings().store, text, format_, sys.stdout))
+
+
+def topics(
+    context: typer.Context,
+    *,
+    control: Annotated[bool, typer.Option("--control", help="Control topics too.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Count rows; reads all of the log.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show topics with their offsets, and how far flows have read them."""
+    if context.invoked_subcommand is not None:
+        return
+    import orjson
+
+    from connectors.log import open_log
+    from serving.topics import overview
+
+    settings = load_settings()
+    with open_log(settings.log) as log:
+        found = overview(log, control=control, count_rows=rows)
+    if json:
+        typer.echo(orjson.dumps(found).decode())
+    else:
+        _show("topics", found["partitions"])
+        _show("flows", found["readers"])
+
+
+def repair() -> None:
+    """Mend a torn log: cut what follows the last good record of each partition."""
+    from connectors.sqlite_log import repair as repair_log
+
+    for line in repair_log(load_settings().log):
+        typer.echo(line)
+
+
+def tail(
+    topic: Annotated[str, typer.Argument(help="Topic, inbox or control topic.")],
+    *,
+    start: Annotated[
+        str, typer.Option("--from", metavar="beginning|end", help="Where to begin.")
+    ] = "end",
+    limit: Annotated[int | None, typer.Option(min=0, help="End after so many rows.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
+) -> None:
+    """Print a topic's rows: those there are (from the beginning), or new ones until Ctrl-C."""
+    import orjson
+
+    from connectors.log import open_log
+    from serving.stopping import stop_event
+    from serving.tail import tail as rows_of
+
+    if start not in ("beginning", "end"):
+        raise typer.BadParameter(f"--from {start}: it must be beginning or end")
+    stop = stop_event()
+    with open_log(load_settings().log) as log:
+        for row in rows_of(log, topic, stop, beginning=start == "beginning", limit=limit):
+            if json:
+                sys.stdout.write(orjson.dumps(row).decode() + "\n")
+            else:
+                told = (f"{name}={value}" for name, value in row.items() if value is not None)
+                sys.stdout.write(" ".join(told) + "\n")
+            sys.stdout.flush()
+
+
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from serving.times import wall_text
+
+    table = Table(title=title, title_justify="left")
+    for name in rows[0] if rows else ():
+        number = isinstance(rows[0][name], int) and not name.endswith("_ns")
+        table.add_column(name.removesuffix("_ns"), justify="right" if number else "left")
+    for row in rows:
+        table.add_row(
+            *(
+                wall_text(value) if name.endswith("_ns") else "" if value is None else str(value)
+                for name, value in row.items()
+            )
+        )
+    Console().print(table)

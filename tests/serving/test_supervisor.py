@@ -1,0 +1,104 @@
+"""The supervisor, on real processes: order of start, restarts, and that nothing outlives it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from serving.settings import load_settings, program_environment
+from serving.supervisor import Program, Supervisor, SupervisorError
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return program_environment(load_settings({"TAPEFLOW_HOME": str(tmp_path)}))
+
+
+@pytest.fixture
+def stores(tmp_path: Path, environment: dict[str, str]) -> Iterator[Supervisor]:
+    """A supervisor of one program that takes a moment to be ready, the store."""
+    ready = tmp_path / "store" / "store.json"
+    program = Program(
+        name="store", arguments=["store"], environment=environment, ready=ready.is_file
+    )
+    supervisor = Supervisor([program], tmp_path / "logs")
+    yield supervisor
+    supervisor.stop()
+
+
+def _wait(until: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not until():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_program_is_up_when_start_returns_and_ends_with_stop(
+    stores: Supervisor, tmp_path: Path
+) -> None:
+    stores.start()
+    assert (tmp_path / "store" / "store.json").is_file()
+    process = psutil.Process(stores.pids["store"])
+    assert process.is_running()
+    stores.stop()
+    assert not process.is_running()
+    # It was asked to end, and had the time to tidy up.
+    assert not (tmp_path / "store" / "store.json").is_file()
+    assert "store stopped" in (tmp_path / "logs" / "store.log").read_text()
+
+
+def test_a_program_that_was_killed_is_started_again(stores: Supervisor, tmp_path: Path) -> None:
+    stores.start()
+    first = stores.pids["store"]
+    os.kill(first, signal.SIGKILL)
+
+    def again() -> bool:
+        stores.check()
+        return stores.pids["store"] != first
+
+    _wait(again)
+    assert psutil.Process(stores.pids["store"]).is_running()
+
+
+def test_a_program_that_does_not_come_up_is_an_error_with_what_it_printed(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    wrong = {**environment, "TAPEFLOW_PARTITIONS": "none"}
+    program = Program(name="store", arguments=["store"], environment=wrong, ready=lambda: False)
+    supervisor = Supervisor([program], tmp_path / "logs")
+    with pytest.raises(SupervisorError, match=r"store ended with code 1(?s:.*)partitions = 'none'"):
+        supervisor.start()
+    assert supervisor.pids == {}
+
+
+def test_programs_end_when_their_supervisor_is_killed(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    script = (
+        "import os, sys, time\n"
+        "from pathlib import Path\n"
+        "from serving.supervisor import Program, Supervisor\n"
+        "home = Path(os.environ['TAPEFLOW_HOME'])\n"
+        "program = Program(name='store', arguments=['store'], environment=dict(os.environ),\n"
+        "    ready=(home / 'store' / 'store.json').is_file)\n"
+        "supervisor = Supervisor([program], home / 'logs')\n"
+        "supervisor.start()\n"
+        "print(supervisor.pids['store'], flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert keeper.stdout is not None
+    child = psutil.Process(int(keeper.stdout.readline()))
+    keeper.kill()
+    keeper.wait()
+    keeper.stdout.close()
+    _wait(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    assert not (tmp_path / "store" / "store.json").exists()
