@@ -21,7 +21,7 @@ from tests.conformity.workload import interleaved, pieces, records
 
 PARTITIONS = 4
 # Small enough that a run commits, and takes snapshots, many times.
-BUSY = ShardOptions(read_bytes=20_000, snapshot_rows=700)
+BUSY = ShardOptions(read_bytes=20_000, snapshot_rows=700, commit_rows=50)
 
 Engine = Callable[[Log, type[Flow]], None]
 
