@@ -1,0 +1,300 @@
+"""ClickHouse, embedded or a server, through clickhouse-connect: tables, views, inserts that are safe to repeat."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from schemas.clickhouse_ddl import create_table
+from urllib3.exceptions import HTTPError
+
+from connectors.chdb_engine import StoreError
+from connectors.chdb_server import Address, run_in_thread, running_store
+from schemas.registry import TOPICS
+from schemas.topic import Topic
+
+T = TypeVar("T")
+
+_PORT = 8123
+# How long a store that another process is just opening may take until it answers.
+_OPENING_S = 10.0
+# Refusals that say "not now": time-outs, too many queries or parts, out of memory.
+_NOT_NOW = frozenset({"159", "202", "209", "210", "241", "242", "252", "425"})
+_BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# Above every insert of ours, so that ClickHouse neither cuts nor gathers them: one insert, one block.
+_ONE_BLOCK_ROWS = 4_000_000
+_ONE_BLOCK_BYTES = 1 << 30
+
+
+class StoreLink:
+    """A store at a URL, reached anew when it was restarted.
+
+    Parameters
+    ----------
+    url : str
+        ``chdb:///path`` (relative) or ``chdb:////path`` (absolute), the running `tapeflow store` of
+        that folder; or ``clickhouse://user:password@host:8123/database`` (``clickhouses`` for TLS).
+    patience_s : float
+        How long an unreachable store is tried again before `StoreError` is raised.
+    """
+
+    def __init__(self, url: str, *, patience_s: float = 60.0) -> None:
+        self.url = url
+        self._patience_s = patience_s
+        self._lock = threading.Lock()
+        self._context = contextlib.ExitStack()
+        self._client: Client | None = None
+        self._in_process = True
+
+    def run(self, work: Callable[[Client], T]) -> T:
+        """Do work with a client, again while the store cannot be reached or says "not now".
+
+        Parameters
+        ----------
+        work : callable
+            Safe to repeat: it may have been done although its answer was lost.
+
+        Raises
+        ------
+        StoreError
+            Where the store stays away longer than the patience.
+        clickhouse_connect.driver.exceptions.DatabaseError
+            Where ClickHouse refuses the statement.
+        """
+        end_s = time.monotonic() + self._patience_s
+        for attempt in range(1_000_000):
+            try:
+                return work(self._reach())
+            except (OperationalError, DatabaseError, HTTPError, StoreError, OSError) as error:
+                if isinstance(error, DatabaseError) and not _can_pass(error):
+                    raise
+                if time.monotonic() >= end_s:
+                    raise StoreError(
+                        f"store {self.url}: not reachable for {self._patience_s:g} s, the last answer "
+                        f"was: {error}. Start it (`tapeflow store`, or the server) and start again; "
+                        "nothing was lost"
+                    ) from error
+                self._leave()
+                time.sleep(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)])
+        raise AssertionError("unreachable: the patience ends before a million attempts")
+
+    def close(self) -> None:
+        """Let go of the store; one that was served by this process stops."""
+        self._leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _reach(self) -> Client:
+        with self._lock:
+            if self._client is None:
+                self._client = self._context.enter_context(
+                    connect(self.url, in_process=self._in_process)
+                )
+                # A store of another process that went away comes back by its own keeper: taking
+                # its files meanwhile would keep it from starting.
+                self._in_process = _served_here(self.url)
+            return self._client
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._client = None
+            self._context.close()
+            self._context = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def connect(url: str, *, in_process: bool = True) -> Iterator[Client]:
+    """A clickhouse-connect client of the store at a URL (see `StoreLink`).
+
+    Parameters
+    ----------
+    url : str
+        The store.
+    in_process : bool
+        Whether a ``chdb`` store that is not running is served by this process meanwhile.
+
+    Raises
+    ------
+    StoreError
+        For another URL; where the store is not running and is not to be served here, or cannot be.
+    """
+    parts = urlsplit(url)
+    with contextlib.ExitStack() as stack:
+        if parts.scheme == "chdb":
+            address = stack.enter_context(_chdb_address(store_path(url), in_process=in_process))
+            client = _client(address.host, address.port)
+        elif parts.scheme in {"clickhouse", "clickhouses"} and parts.hostname:
+            client = _client(
+                parts.hostname,
+                parts.port or _PORT,
+                username=unquote(parts.username or "default"),
+                password=unquote(parts.password or ""),
+                database=unquote(parts.path.strip("/")) or "default",
+                secure=parts.scheme == "clickhouses",
+            )
+        else:
+            raise StoreError(
+                f"store URL {url!r}: it must be like chdb:///data/store or "
+                "clickhouse://user:password@host:8123/database"
+            )
+        stack.callback(client.close)
+        yield client
+
+
+def store_path(url: str) -> Path:
+    """The folder that a ``chdb`` URL names: after three slashes relative, after four absolute."""
+    return Path(unquote(url.removeprefix("chdb:///"))).resolve()
+
+
+def create_tables(client: Client) -> None:
+    """Make the tables of all topics that the store does not have yet."""
+    for topic in TOPICS.values():
+        client.command(create_table(topic))
+
+
+def create_views(client: Client) -> None:
+    """Make all views, anew where they are there already."""
+    for file in sorted(sql_folder("views").glob("*.sql")):
+        client.command(file.read_text())
+
+
+def sql_folder(name: str) -> Path:
+    """Where the repository's, or the installed package's, SQL texts of a kind lie.
+
+    Raises
+    ------
+    StoreError
+        Where neither is there.
+    """
+    root = Path(__file__).resolve().parents[1]
+    for folder in (root / "sql" / name, root / "serving" / "_sql" / name):
+        if folder.is_dir():
+            return folder
+    raise StoreError(f"no SQL texts {name!r} beside {root}: the installation is not whole")
+
+
+def insert(client: Client, topic: Topic, rows: pa.Table, token: str) -> None:
+    """Insert landed rows as one block, once: the same token again changes nothing.
+
+    Parameters
+    ----------
+    client : Client
+        The store.
+    topic : Topic
+        Whose table.
+    rows : pyarrow.Table
+        As `connectors.landed.landed_table` makes it: one chunk, at most 4 M rows.
+    token : str
+        Names these rows; ClickHouse knows a table's newest tokens.
+    """
+    # Dictionaries go over as they are: 1.3 times as fast as plain strings, measured by
+    # bench/bench_landing.py. The stream format needs no copy of the whole, the file format does.
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema.remove_metadata()) as writer:
+        writer.write_table(rows)
+    client.raw_insert(
+        f"`{topic.name}`",
+        column_names=rows.schema.names,
+        insert_block=sink.getvalue(),
+        fmt="ArrowStream",
+        settings={
+            "insert_deduplication_token": token,
+            "insert_deduplicate": 1,
+            "async_insert": 0,
+            "max_insert_block_size": _ONE_BLOCK_ROWS,
+            "min_insert_block_size_rows": _ONE_BLOCK_ROWS,
+            "min_insert_block_size_bytes": _ONE_BLOCK_BYTES,
+        },
+    )
+
+
+def _client(host: str, port: int, **options: str | bool) -> Client:
+    try:
+        return clickhouse_connect.get_client(
+            host=host,
+            port=port,
+            # A session would allow one query at a time, and its temporary tables are not needed.
+            autogenerate_session_id=False,
+            # On loopback, compression costs more than it saves.
+            compress=host not in {"127.0.0.1", "localhost", "::1"},
+            client_name="tapeflow",
+            **options,  # type: ignore[arg-type]
+        )
+    except (ClickHouseError, HTTPError, OSError) as error:
+        raise StoreError(
+            f"store at {host}:{port} does not answer as ClickHouse: {error}"
+        ) from error
+
+
+def _can_pass(error: DatabaseError) -> bool:
+    return (
+        str(error.code) in _NOT_NOW
+        if error.code is not None
+        else isinstance(error, OperationalError)
+    )
+
+
+def _served_here(url: str) -> bool:
+    return url.startswith("chdb:") and store_path(url) in _SERVED
+
+
+@contextlib.contextmanager
+def _chdb_address(path: Path, *, in_process: bool) -> Iterator[Address]:
+    end_s = time.monotonic() + _OPENING_S
+    while True:
+        address = None if path in _SERVED else running_store(path)
+        if address is not None:
+            yield address
+            return
+        if not in_process and path not in _SERVED:
+            raise StoreError(f"store {path}: it is not running; start it with `tapeflow store`")
+        try:
+            here = _take_served(path)
+        except StoreError:
+            # Another process opens it at this moment and will say where it is.
+            if time.monotonic() >= end_s:
+                raise
+            time.sleep(0.05)
+            continue
+        try:
+            yield here
+        finally:
+            _drop_served(path)
+        return
+
+
+# Stores that this process serves: address, how many use it, and how it is stopped.
+_SERVED: dict[Path, tuple[Address, int, contextlib.ExitStack]] = {}
+_SERVED_LOCK = threading.Lock()
+
+
+def _take_served(path: Path) -> Address:
+    with _SERVED_LOCK:
+        if path in _SERVED:
+            address, users, stack = _SERVED[path]
+        else:
+            stack = contextlib.ExitStack()
+            address, users = stack.enter_context(run_in_thread(path)), 0
+        _SERVED[path] = (address, users + 1, stack)
+        return address
+
+
+def _drop_served(path: Path) -> None:
+    with _SERVED_LOCK:
+        address, users, stack = _SERVED[path]
+        if users > 1:
+            _SERVED[path] = (address, users - 1, stack)
+            return
+        del _SERVED[path]
+        stack.close()

@@ -1,0 +1,305 @@
+"""Lands every topic of a log in ClickHouse and in the Parquet lake, each row once in each.
+
+Before anything is written, an intent in the log says which offsets go where; after it, a done. A start repeats
+open intents with the same rows, deduplication token and file names, so that a crash at any point neither
+doubles nor loses a row. The log is read and decoded once for both sinks, which write in a thread each.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from connectors.clickhouse import StoreLink, create_tables, create_views
+from connectors.lake_buffer import LakeBuffer
+from connectors.lander_sinks import ClickHouseSink, Job, LakeSink
+from connectors.landing_latency import Latency, LatencyHistogram
+from connectors.landing_portion import Portion, portion_of
+from connectors.landing_tail import Piece, landed_topics, read_piece, read_span
+from connectors.landings import CLICKHOUSE, LAKE, Done, Intent, LandingRecorder
+from connectors.log import Log
+from connectors.parquet import lake_folder
+from schemas.registry import TOPICS
+from schemas.topic import Topic
+
+# Rows that one step takes from the log, over all topics: an insert of 64 MB at most.
+_STEP_ROWS = 400_000
+# Between two steps when little comes: fewer, larger parts in ClickHouse, for a few ms of latency.
+_INTERVAL_S = 0.015
+_SMALL_STEP_ROWS = 20_000
+_WAIT_S = 0.2
+_TOPICS_EVERY_S = 1.0
+
+log_line = structlog.get_logger(__name__)
+
+
+@dataclass
+class LanderMetrics:
+    """Counts since the lander started.
+
+    Parameters
+    ----------
+    rows : dict
+        Sink to topic to rows landed.
+    intents_repeated : int
+        Intents of an earlier run that were open and done again.
+    """
+
+    rows: dict[str, dict[str, int]] = field(
+        default_factory=lambda: {CLICKHOUSE: defaultdict(int), LAKE: defaultdict(int)}
+    )
+    intents_repeated: int = 0
+
+
+class Lander:
+    """Tails all topics of a log and lands them; one at a time a log, a second one fences the first.
+
+    Parameters
+    ----------
+    log : Log
+        What is landed, and where the lander's own records are.
+    store_url : str
+        ``chdb:///path`` or ``clickhouse://…``.
+    lake : str or Path
+        Folder of the lake, or its ``file://`` URL.
+    topics : iterable of Topic
+        Whose rows land; control topics always do, in the lake.
+    lake_flush_ns : int
+        How long rows may wait for their Parquet file.
+    at_point : callable
+        Called with the name of each point at which a crash is tested.
+
+    Raises
+    ------
+    connectors.chdb_engine.StoreError
+        Where the store cannot be reached.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        store_url: str,
+        lake: str | Path,
+        *,
+        topics: Iterable[Topic] = tuple(TOPICS.values()),
+        lake_flush_ns: int = 60_000_000_000,
+        at_point: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.metrics = LanderMetrics()
+        self._log = log
+        self._topics = {topic.name: topic for topic in topics}
+        self._buffer = LakeBuffer(lake_flush_ns)
+        self._at_point = at_point
+        self._latency = LatencyHistogram()
+        self._link = StoreLink(store_url)
+        self._link.run(create_tables)
+        self._link.run(create_views)
+        self._recorder = LandingRecorder(log)
+        self._clickhouse = ClickHouseSink(self._link)
+        self._lake = LakeSink(lake_folder(lake))
+        self._threads = {
+            sink: ThreadPoolExecutor(1, thread_name_prefix=f"lander-{sink}")
+            for sink in (CLICKHOUSE, LAKE)
+        }
+        self._running: dict[str, Future[list[Done]]] = {}
+        self._dones: list[Done] = []
+        self._cursors: dict[tuple[str, int], int] = {}
+        self._begun: dict[str, dict[tuple[str, int], int]] = {CLICKHOUSE: {}, LAKE: {}}
+        self._looked_s = 0.0
+        self._repeat_open()
+
+    def run_until_end(self) -> None:
+        """Land everything up to the log's present end, in both sinks."""
+        self._look_for_topics()
+        ends = {at: self._log.end(*at) for at in self._cursors}
+        while any(self._cursors[at] < end for at, end in ends.items()):
+            self._step()
+        self.flush()
+
+    def run_forever(self, stop: threading.Event) -> None:
+        """Land until told to stop; what was read by then is in both sinks on return."""
+        while not stop.is_set():
+            started_s = time.monotonic()
+            rows = self._step()
+            if rows is None:
+                self._finish(CLICKHOUSE)
+                self._record([])
+                self._log.wait(self._cursors, _WAIT_S)
+            elif rows < _SMALL_STEP_ROWS:
+                stop.wait(max(0.0, started_s + _INTERVAL_S - time.monotonic()))
+        self.flush()
+
+    def flush(self) -> None:
+        """Put all that was read into both sinks and record it."""
+        self._finish(LAKE)
+        self._start(LAKE, self._buffer.take())
+        self._finish(CLICKHOUSE)
+        self._finish(LAKE)
+        self._record([])
+        self._lake.compact()
+
+    def latencies(self) -> Latency:
+        """From append to readable in ClickHouse, by rows."""
+        return self._latency.result()
+
+    def close(self) -> None:
+        """Wait for what is being written and give everything back; nothing new is begun."""
+        for threads in self._threads.values():
+            threads.shutdown(wait=True)
+        self._recorder.close()
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _step(self) -> int | None:
+        """Read what came and hand it to the sinks; the rows read, or None where nothing came."""
+        self._look_for_topics()
+        read = self._read()
+        inserts = {}
+        for name, pieces in read.items():
+            topic = self._topics.get(name)
+            to_lake = self._not_begun(LAKE, pieces)
+            portion = portion_of(topic, to_lake) if to_lake else None
+            if portion is not None:
+                self._buffer.add(name, portion)
+            if topic is None:
+                continue
+            to_clickhouse = self._not_begun(CLICKHOUSE, pieces)
+            if portion is not None and _same(to_clickhouse, to_lake):
+                inserts[name] = portion
+            elif to_clickhouse:
+                inserts[name] = portion_of(topic, to_clickhouse)
+        if inserts:
+            self._finish(CLICKHOUSE)
+            self._start(CLICKHOUSE, inserts)
+        if self._buffer.is_due():
+            self._finish(LAKE)
+            self._start(LAKE, self._buffer.take())
+        return (
+            sum(piece.row_count for pieces in read.values() for piece in pieces) if read else None
+        )
+
+    def _read(self) -> dict[str, list[Piece]]:
+        """The next pieces by topic, within the rows of a step; no topic waits for another's end."""
+        found: dict[str, list[Piece]] = defaultdict(list)
+        rows = 0
+        waiting = dict(self._cursors)
+        while waiting and rows < _STEP_ROWS:
+            for (name, partition), cursor in list(waiting.items()):
+                if rows >= _STEP_ROWS:
+                    break
+                piece = read_piece(self._log, name, self._topics.get(name), partition, cursor)
+                if piece is None:
+                    del waiting[name, partition]
+                    continue
+                found[name].append(piece)
+                rows += piece.row_count
+                self._cursors[name, partition] = piece.span.end
+                waiting[name, partition] = piece.span.end
+        # The next step begins with the partitions that this one may not have come to.
+        self._cursors = dict(sorted(self._cursors.items(), key=lambda one: one[0] not in waiting))
+        return found
+
+    def _not_begun(self, sink: str, pieces: list[Piece]) -> list[Piece]:
+        """The parts of pieces that the sink has not got yet."""
+        parts = []
+        for piece in pieces:
+            at = (piece.name, piece.span.partition)
+            part = piece.after(self._begun[sink][at])
+            if part.span.start < part.span.end:
+                self._begun[sink][at] = part.span.end
+                parts.append(part)
+        return parts
+
+    def _start(self, sink: str, portions: dict[str, Portion]) -> None:
+        """Record the intents, then let the sink's thread write."""
+        jobs = [
+            Job(self._recorder.intent(sink, name, one.spans), self._topics.get(name), one)
+            for name, one in portions.items()
+        ]
+        self._record([job.intent for job in jobs])
+        if jobs:
+            self._running[sink] = self._threads[sink].submit(self._write, sink, jobs)
+
+    def _write(self, sink: str, jobs: list[Job]) -> list[Done]:
+        self._at_point(f"{sink}: intents recorded")
+        write = self._clickhouse.write if sink == CLICKHOUSE else self._lake.write
+        if sink == LAKE:
+            self._lake.compact()
+        dones = []
+        for job in jobs:
+            write(job)
+            self._at_point(f"{sink}: written")
+            dones.append(Done(job.intent, time.time_ns(), job.portion.row_count))
+            self._count(sink, job, dones[-1])
+        return dones
+
+    def _count(self, sink: str, job: Job, done: Done) -> None:
+        self.metrics.rows[sink][job.intent.topic] += done.rows
+        if sink == CLICKHOUSE:
+            for appended_ns, rows in job.portion.appended:
+                self._latency.add(done.landed_at_ns - appended_ns, rows)
+
+    def _finish(self, sink: str) -> None:
+        """Wait for what the sink writes; its failure ends the lander."""
+        running = self._running.pop(sink, None)
+        if running is not None:
+            self._dones += running.result()
+
+    def _record(self, intents: list[Intent]) -> None:
+        dones, self._dones = self._dones, []
+        self._recorder.record(dones, intents)
+
+    def _look_for_topics(self) -> None:
+        """Take in topics that were made meanwhile."""
+        if time.monotonic() - self._looked_s < _TOPICS_EVERY_S:
+            return
+        self._looked_s = time.monotonic()
+        state = self._recorder.state
+        for name, topic, partitions in landed_topics(self._log, self._topics):
+            sinks = (LAKE,) if topic is None else (CLICKHOUSE, LAKE)
+            for partition in range(partitions):
+                if (name, partition) in self._cursors:
+                    continue
+                first = self._log.start(name, partition)
+                ends = {sink: state.position(sink, name, partition) for sink in sinks}
+                for sink, end in ends.items():
+                    self._begun[sink][name, partition] = first if end is None else end
+                self._cursors[name, partition] = min(
+                    self._begun[sink][name, partition] for sink in sinks
+                )
+
+    def _repeat_open(self) -> None:
+        """Finish what an earlier run began: the same ranges, tokens and files."""
+        for intent in list(self._recorder.state.open.values()):
+            topic = self._topics.get(intent.topic)
+            portion = portion_of(
+                topic, [read_span(self._log, intent.topic, topic, span) for span in intent.spans]
+            )
+            (self._clickhouse if intent.sink == CLICKHOUSE else self._lake).write(
+                Job(intent, topic, portion)
+            )
+            self._recorder.record([Done(intent, time.time_ns(), portion.row_count)], [])
+            log_line.info(
+                "landing_repeated",
+                sink=intent.sink,
+                topic=intent.topic,
+                token=intent.token,
+                rows=portion.row_count,
+            )
+            self.metrics.intents_repeated += 1
+
+
+def _same(one: list[Piece], other: list[Piece]) -> bool:
+    """Whether both are the same pieces, whole: then their table is made once."""
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))

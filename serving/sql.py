@@ -1,0 +1,125 @@
+"""The verb `tapeflow sql`: one statement to the store, its result as a table, CSV, JSON lines or Parquet."""
+
+from enum import StrEnum
+from typing import BinaryIO
+
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from connectors.clickhouse import connect
+from connectors.clickhouse_statement import is_select
+
+# A terminal is no place for a million rows; --format csv gives them all.
+TABLE_ROWS_MAX = 1_000
+
+
+class SqlError(RuntimeError):
+    """ClickHouse's answer to a statement it refuses, without the protocol around it."""
+
+
+class SqlFormat(StrEnum):
+    """How a result is printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+_CLICKHOUSE_FORMATS = {
+    SqlFormat.CSV: "CSVWithNames",
+    SqlFormat.JSON: "JSONEachRow",
+    SqlFormat.PARQUET: "Parquet",
+}
+
+
+def run_sql(
+    store_url: str,
+    statement: str,
+    format: SqlFormat | str,
+    out: BinaryIO,  # noqa: A002 - the option's name
+) -> None:
+    """Run one statement and write its result.
+
+    Parameters
+    ----------
+    store_url : str
+        ``chdb:///path`` or ``clickhouse://…``; an embedded store that is not running is opened here.
+    statement : str
+        One statement, without FORMAT.
+    format : SqlFormat or str
+        table, csv, json (one object a line) or parquet.
+    out : binary file
+        Where the result goes.
+
+    Raises
+    ------
+    SqlError
+        With ClickHouse's message.
+    connectors.chdb_engine.StoreError
+        Where the store cannot be reached.
+    """
+    statement = statement.strip().rstrip(";")
+    chosen = SqlFormat(format)
+    with connect(store_url) as client:
+        try:
+            if not _gives_rows(statement):
+                client.command(statement)
+            elif chosen is SqlFormat.TABLE:
+                out.write(_table(client, statement))
+            else:
+                with client.raw_stream(statement, fmt=_CLICKHOUSE_FORMATS[chosen]) as stream:
+                    out.writelines(iter(lambda: stream.read(1 << 20), b""))
+        except DatabaseError as error:
+            raise SqlError(_reason(error)) from error
+
+
+def _gives_rows(statement: str) -> bool:
+    text = statement.encode()
+    first = statement.split(None, 1)[0].upper() if statement else ""
+    return is_select(text) or first in {"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK"}
+
+
+def _table(client: Client, statement: str) -> bytes:
+    found: pa.Table = client.query_arrow(
+        statement, settings={"max_result_rows": TABLE_ROWS_MAX + 1, "result_overflow_mode": "break"}
+    )
+    shown = found.slice(0, TABLE_ROWS_MAX)
+    table = Table(show_edge=False, header_style="bold")
+    for name, kind in zip(shown.schema.names, shown.schema.types, strict=True):
+        number = (
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+        )
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    columns = [_texts(column) for column in shown.columns]
+    for row in zip(*columns, strict=True):
+        table.add_row(*[Text(cell) for cell in row])
+    console = Console(force_terminal=False, width=_width(columns, shown.schema.names))
+    with console.capture() as captured:
+        console.print(table)
+        more = f"{TABLE_ROWS_MAX} rows shown, there are more: take --format csv"
+        console.print(more if found.num_rows > TABLE_ROWS_MAX else f"{found.num_rows} rows")
+    return captured.get().encode()
+
+
+def _texts(column: pa.ChunkedArray) -> list[str]:
+    """Cells as text: times as ISO with their nanoseconds, null as NULL."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+    return ["NULL" if value is None else str(value) for value in column.to_pylist()]
+
+
+def _width(columns: list[list[str]], names: list[str]) -> int:
+    cells = [max([len(name), *map(len, texts)]) for name, texts in zip(names, columns, strict=True)]
+    # No cell is cut: a result is read by pipes too.
+    return max(sum(cells) + 3 * len(cells) + 2, 60)
+
+
+def _reason(error: DatabaseError) -> str:
+    text = str(error)
+    start = text.find("Code: ")
+    return text[start:].split(" (for url", maxsplit=1)[0] if start >= 0 else text

@@ -1,0 +1,27 @@
+-- Bars of any length from trades: SELECT * FROM ohlcv(seconds = 900) WHERE symbol = 'IBM'
+CREATE OR REPLACE VIEW ohlcv AS
+SELECT
+    symbol,
+    -- Written out because the length is a parameter; bars lie on the grid of UTC from 1970-01-01.
+    toDateTime64(bucket * {seconds:UInt32}, 9, 'UTC') AS ts_start,
+    toDateTime64((bucket + 1) * {seconds:UInt32}, 9, 'UTC') AS ts_event,
+    if(countIf(updates_last) = 0, NULL, argMinIf(price, at, updates_last)) AS open,
+    if(countIf(updates_high_low) = 0, NULL, maxIf(price, updates_high_low)) AS high,
+    if(countIf(updates_high_low) = 0, NULL, minIf(price, updates_high_low)) AS low,
+    if(countIf(updates_last) = 0, NULL, argMaxIf(price, at, updates_last)) AS close,
+    sumIf(size, updates_volume) AS volume,
+    count() AS trade_count,
+    if(volume = 0, NULL, sumIf(price * size, updates_volume) / volume) AS vwap,
+    sumIf(size, updates_volume AND side = 'buy') AS buy_volume,
+    sumIf(size, updates_volume AND side = 'sell') AS sell_volume
+FROM
+(
+    SELECT
+        *,
+        intDiv(toUnixTimestamp64Nano(ts_event), toInt64({seconds:UInt32}) * 1000000000) AS bucket,
+        (ts_event, _offset, _row) AS at
+    FROM trades
+    WHERE action = 'new'
+)
+GROUP BY symbol, bucket
+ORDER BY symbol, bucket
