@@ -104,13 +104,20 @@ class Appender:
         groups : list of (Topic, pyarrow.RecordBatch, numpy.ndarray of int64)
             Topic, rows, and the time of the stream at each row, ns since 1970 UTC.
         """
-        windows = [np.searchsorted(self._starts, times, side="right") - 1 for _, _, times in groups]
-        for window in np.unique(np.concatenate([np.empty(0, np.int64), *windows])).tolist():
+        if not groups:
+            return
+        first = self._window(min(int(times[0]) for _, _, times in groups))
+        last = self._window(max(int(times[-1]) for _, _, times in groups))
+        for window in range(first, last + 1):
             self._close_until(int(self._starts[max(window, 0)]))
-            for (topic, batch, _), of_row in zip(groups, windows, strict=True):
-                first, last = np.searchsorted(of_row, [window, window + 1])
-                if last > first:
-                    self._add_rows(topic, batch.slice(first, last - first), window)
+            for topic, batch, times in groups:
+                # What lies before the calendar's first session or behind its last belongs to that.
+                low = 0 if window == first else np.searchsorted(times, self._starts[window])
+                high = len(times)
+                if window < last:
+                    high = int(np.searchsorted(times, self._starts[window + 1]))
+                if high > low:
+                    self._add_rows(topic, batch.slice(low, high - low), window)
 
     def dead_letters(self, faults: list[tuple[str, int, str, bytes]]) -> None:
         """Lines that were no rows: file, line number (from 1), reason, text."""

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from connectors.feeds.source import BrokenFileError, FeedError, Probe
 
 _READ_BYTES = 1 << 18
@@ -183,11 +185,16 @@ def line_blocks(stream: ByteStream, block_bytes: int) -> Iterator[tuple[bytes, i
         if cut:
             block = data[:cut]
             yield block, line
-            line += block.count(b"\n")
+            line += count_lines(block)
         if not chunk:
             break
     if broken is not None:
         raise BrokenFileError(f"{broken} behind line {line - 1}") from broken
+
+
+def count_lines(data: bytes) -> int:
+    """How many line ends there are; `bytes.count` is slower where lines are short."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
 
 
 def _zip_member(path: Path) -> tuple[int, str]:

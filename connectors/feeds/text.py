@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from connectors.feeds.archive import ByteStream, line_blocks
+from connectors.feeds.archive import ByteStream, count_lines, line_blocks
 from connectors.feeds.source import Block, Fault, Rows, Source, first_times
 from schemas.arrays import Int64s
 from schemas.topic import Topic
@@ -57,7 +57,7 @@ class TextBlock(Block):
     def __init__(self, data: bytes, first_line: int, layout: Layout) -> None:
         self._data = data
         self._first_line = first_line
-        self.last_line = first_line + data.count(b"\n") - 1
+        self.last_line = first_line + count_lines(data) - 1
         parser = _Parser(layout)
         columns, at, faults = parser.parse(data, first_line)
         self.faults = tuple(faults)
@@ -153,7 +153,7 @@ class _Parser:
         todo = [(data, first_line)]
         while todo:
             part, line = todo.pop()
-            count = part.count(b"\n")
+            count = count_lines(part)
             try:
                 table = csv.read_csv(
                     pa.BufferReader(part),
