@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.checks import Check
 from connectors.log import Log
 from connectors.scan import scan_records, scan_rows
 from flows.engines.epochs import epochs
@@ -17,34 +17,6 @@ from flows.flow import Emit, Flow, Input
 from schemas.codec import HEADER_FLOW
 from schemas.faults import DEAD_LETTER, LATE
 from schemas.topic import Topic
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """Two counts that must be equal.
-
-    Parameters
-    ----------
-    subject : str
-        Flow and input, topic, or sink.
-    claim : str
-        What is equal to what, such as ``read = used + late + held``.
-    left, right : int
-        The two counts.
-    terms : dict of str to int
-        The terms of the claim.
-    """
-
-    subject: str
-    claim: str
-    left: int
-    right: int
-    terms: dict[str, int]
-
-    @property
-    def ok(self) -> bool:
-        """Whether the counts are equal."""
-        return self.left == self.right
 
 
 def recount(log: Log, kind: type[Flow]) -> list[Check]:

@@ -1,0 +1,68 @@
+"""The body of ``tapeflow audit``: what became of every row, recounted from the log and the sinks."""
+
+from pathlib import Path
+from typing import Any, TextIO
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from connectors.checks import Check
+from connectors.landing_audit import landing_checks
+from connectors.log import Log
+from flows.catalog import catalog
+from flows.engines.recount import recount
+
+
+def audit(log: Log, store_url: str, lake: Path) -> list[Check]:
+    """The checks of every flow that has run, and of everything that has landed."""
+    checks = [check for kind in catalog().values() for check in recount(log, kind)]
+    return checks + landing_checks(log, store_url, lake)
+
+
+def audit_value(checks: list[Check]) -> dict[str, Any]:
+    """Checks as JSON has them."""
+    return {
+        "ok": all(check.ok for check in checks),
+        "checks": [
+            {
+                "subject": check.subject,
+                "claim": check.claim,
+                "ok": check.ok,
+                "terms": check.terms,
+                "detail": check.detail,
+            }
+            for check in checks
+        ],
+    }
+
+
+def run_audit(log: Log, store_url: str, lake: Path, *, as_json: bool, out: TextIO) -> int:
+    """Audit and print; 0 where every count holds, 1 where one does not."""
+    checks = audit(log, store_url, lake)
+    if as_json:
+        value = audit_value(checks)
+        out.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        print_audit(checks, Console(file=out))
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def print_audit(checks: list[Check], console: Console) -> None:
+    """A table of the checks, and where each one that fails first differs."""
+    table = Table("what", "claim", "counts", "holds", title="Audit")
+    for check in checks:
+        terms = ", ".join(f"{name} {count:,}" for name, count in check.terms.items())
+        table.add_row(
+            check.subject,
+            check.claim,
+            terms,
+            "yes" if check.ok else "NO",
+            style="" if check.ok else "bold red",
+        )
+    console.print(table)
+    if not checks:
+        console.print("Nothing has run and nothing has landed: there is nothing to audit.")
+    for check in checks:
+        if check.detail:
+            console.print(f"First difference: {check.detail}")
