@@ -1,0 +1,168 @@
+"""Which topics and partitions a SQLite log has, and under which table numbers."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from connectors.log import TopicConfig, UnknownTopicError
+from connectors.sqlite_file import SqliteFile
+from connectors.sqlite_rows import create_statement, table
+
+# Partition numbers are never used twice, so that a stale reader of a deleted topic finds nothing.
+SCHEMA = """
+CREATE TABLE topics (
+    name TEXT PRIMARY KEY, partitions INTEGER NOT NULL, retention_ns INTEGER, synced INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE partitions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
+    start INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE writers (
+    name TEXT PRIMARY KEY, number INTEGER NOT NULL, generation INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE checkpoints (number INTEGER NOT NULL);
+INSERT INTO checkpoints VALUES (0)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A partition of a topic, and the number of its table."""
+
+    id: int
+    topic: str
+    partition: int
+    synced: bool
+
+    def __str__(self) -> str:
+        return f"{self.topic}[{self.partition}]"
+
+    def tail(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """The next offset, and the newest append time (0 where there is none)."""
+        row = connection.execute(
+            f"SELECT record_offset + 1, append_time_ns FROM {table(self.id)} "  # noqa: S608 - an integer of ours
+            "ORDER BY record_offset DESC LIMIT 1"
+        ).fetchone()
+        return row or (self.start(connection), 0)
+
+    def end(self, connection: sqlite3.Connection) -> int:
+        """The next offset."""
+        query = f"SELECT max(record_offset) FROM {table(self.id)}"  # noqa: S608 - an integer of ours
+        (newest,) = connection.execute(query).fetchone()
+        return self.start(connection) if newest is None else int(newest) + 1
+
+    def start(self, connection: sqlite3.Connection) -> int:
+        """The first offset kept.
+
+        Raises
+        ------
+        UnknownTopicError
+            Where the topic was deleted.
+        """
+        query = "SELECT start FROM partitions WHERE id = ?"
+        row = connection.execute(query, (self.id,)).fetchone()
+        if row is None:
+            raise UnknownTopicError(f"{self}: the topic was deleted")
+        return int(row[0])
+
+
+class Catalog:
+    """The topics of a log; what was read once is kept, and read again where a name is not found."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self._file = file
+        self._topics: dict[str, TopicConfig] = {}
+        self._places: dict[tuple[str, int], Place] = {}
+
+    def config(self, topic: str) -> TopicConfig | None:
+        """How a topic is kept; None where there is none of that name."""
+        return self._topics.get(topic) or self.reload().get(topic)
+
+    def place(self, topic: str, partition: int) -> Place:
+        """Where a partition is.
+
+        Raises
+        ------
+        UnknownTopicError
+            Where there is no such topic or partition.
+        """
+        place = self._places.get((topic, partition))
+        if place is None:
+            config = self.reload().get(topic)
+            place = self._places.get((topic, partition))
+            if place is None:
+                has = (
+                    f"it has {config.partitions} partitions" if config else "there is no such topic"
+                )
+                raise UnknownTopicError(
+                    f"{topic}[{partition}] in {self._file.path}: {has}; `tapeflow topics` lists them"
+                )
+        return place
+
+    def reload(self) -> dict[str, TopicConfig]:
+        """Read the catalogue again."""
+        with self._file.reading() as connection:
+            # One statement: topics and partitions of one moment.
+            rows = connection.execute(
+                "SELECT p.id, p.topic, p.partition, t.partitions, t.retention_ns, t.synced "
+                "FROM topics t JOIN partitions p ON p.topic = t.name ORDER BY t.name, p.partition"
+            ).fetchall()
+        topics: dict[str, TopicConfig] = {}
+        places: dict[tuple[str, int], Place] = {}
+        for number, name, partition, partitions, retention_ns, synced in rows:
+            if name not in topics:
+                topics[name] = TopicConfig(
+                    name=name,
+                    partitions=partitions,
+                    retention_ns=retention_ns,
+                    synced=bool(synced),
+                )
+            places[name, partition] = Place(number, name, partition, bool(synced))
+        self._topics, self._places = topics, places
+        return dict(topics)
+
+    def create(self, connection: sqlite3.Connection, config: TopicConfig) -> TopicConfig:
+        """Make a topic in a transaction, unless another process has; returns what is there."""
+        row = connection.execute(
+            "SELECT partitions, retention_ns, synced FROM topics WHERE name = ?", (config.name,)
+        ).fetchone()
+        if row is not None:
+            return TopicConfig(
+                name=config.name, partitions=row[0], retention_ns=row[1], synced=bool(row[2])
+            )
+        connection.execute(
+            "INSERT INTO topics VALUES (?, ?, ?, ?)",
+            (config.name, config.partitions, config.retention_ns, config.synced),
+        )
+        for partition in range(config.partitions):
+            number = connection.execute(
+                "INSERT INTO partitions (topic, partition) VALUES (?, ?)", (config.name, partition)
+            ).lastrowid
+            connection.execute(create_statement(int(number or 0)))
+        return config
+
+    def check(self, connection: sqlite3.Connection, place: Place) -> None:
+        """Raise UnknownTopicError, and forget the topic, where it was deleted since it was read."""
+        try:
+            place.start(connection)
+        except UnknownTopicError:
+            self._places.pop((place.topic, place.partition), None)
+            self._topics.pop(place.topic, None)
+            raise
+
+    def delete(self, connection: sqlite3.Connection, topic: str) -> None:
+        """Delete a topic in a transaction.
+
+        Raises
+        ------
+        UnknownTopicError
+            Where there is no such topic.
+        """
+        numbers = connection.execute(
+            "SELECT id FROM partitions WHERE topic = ?", (topic,)
+        ).fetchall()
+        if not numbers:
+            raise UnknownTopicError(f"topic {topic} in {self._file.path}: there is no such topic")
+        for (number,) in numbers:
+            connection.execute(f"DROP TABLE {table(number)}")
+        connection.execute("DELETE FROM partitions WHERE topic = ?", (topic,))
+        connection.execute("DELETE FROM topics WHERE name = ?", (topic,))

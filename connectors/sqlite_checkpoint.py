@@ -1,0 +1,128 @@
+"""Folds SQLite's write-ahead log into the database file beside the appends, and bounds its size."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+from connectors.file_lock import FileLock
+
+# A checkpoint is worth two syncs of the disk from here on.
+CHECKPOINT_BYTES = 32 << 20
+# Beyond this, appenders wait for the checkpoint: the disk is slower than they are.
+LIMIT_BYTES = 256 << 20
+
+_ADVANCE = "UPDATE checkpoints SET number = number + 1"
+_PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
+
+
+class Checkpointer:
+    """Checkpoints in a thread of its own, started when there is something to do.
+
+    A checkpoint copies most of the WAL while appends go on, then the rest of it, which is short, while
+    they wait; the next append starts the WAL anew.
+
+    All checkpoints of all processes go through one lock, and each begins with a tiny commit: so the WAL
+    is never wholly copied when the unlocked pass begins, and no append can start it anew meanwhile.
+    SQLite before 3.51.3 may lose commits where that happens (sqlite.org/wal.html#walresetbug).
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The database.
+    queue : FileLock
+        The lock of those who write.
+    turn : FileLock
+        The lock of those who checkpoint.
+    connect : callable
+        Opens a connection.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        queue: FileLock,
+        turn: FileLock,
+        connect: Callable[[Path], sqlite3.Connection],
+    ) -> None:
+        self._path = path
+        self._wal = path.with_name(path.name + "-wal")
+        self._queue = queue
+        self._turn = turn
+        self._connect = connect
+        self._wanted = Event()
+        self._stopping = False
+        self._thread: Thread | None = None
+        self._starting = Lock()
+        self._error: sqlite3.Error | None = None
+
+    def wal_bytes(self) -> int:
+        """Size of the WAL."""
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def make_room(self) -> None:
+        """Wait, before an append, where the WAL is beyond its limit.
+
+        Raises
+        ------
+        sqlite3.Error
+            What the last checkpoint met; raised before the append, which has then not been done.
+        """
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if self.wal_bytes() > LIMIT_BYTES:
+            with self._turn:
+                self._checkpoint(LIMIT_BYTES)
+
+    def written(self) -> None:
+        """Say that something was appended."""
+        if self.wal_bytes() >= CHECKPOINT_BYTES:
+            self._start()
+            self._wanted.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopping = True
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._turn.close()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="log-checkpoint", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._wanted.wait()
+            self._wanted.clear()
+            if self._stopping:
+                return
+            if not self._turn.try_acquire():
+                continue  # another process is at it
+            try:
+                self._checkpoint(CHECKPOINT_BYTES)
+            except sqlite3.Error as error:
+                self._error = error  # raised to the next append: it must not go unseen
+            finally:
+                self._turn.release()
+
+    def _checkpoint(self, at_least: int) -> None:
+        """One checkpoint, unless another process has just done it."""
+        connection = self._connect(self._path)
+        try:
+            with self._queue:
+                connection.execute(_ADVANCE)
+                if self.wal_bytes() < at_least:
+                    return
+            connection.execute(_PASSIVE).fetchone()
+            with self._queue:
+                connection.execute(_PASSIVE).fetchone()
+        finally:
+            connection.close()

@@ -1,0 +1,226 @@
+"""The SQLite database file under the log: connections, the write queue, checkpoints, clear errors.
+
+It knows nothing of records; `connectors.sqlite_log` does.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connectors.file_lock import FileLock
+from connectors.log import CorruptLogError, LogError
+from connectors.sqlite_checkpoint import Checkpointer
+
+# 16 KiB pages: the fastest for records of 150 kB and of 100 bytes alike (bench/bench_log.py).
+PAGE_BYTES = 16384
+LAYOUT_VERSION = 1
+APPLICATION_ID = 0x54464C47  # "TFLG"
+
+# How long SQLite itself may wait for a lock that our queue does not cover: another program's, or recovery.
+_BUSY_S = 30.0
+# A page cache a connection; whole large records pass through it, so it need not hold the file.
+_CACHE_KIB = 8192
+# Statements are one or two a partition.
+_STATEMENTS = 1024
+
+# Connections of a parent process: a child must neither use nor close them (SQLite's rule on fork).
+_abandoned: list[object] = []
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full: free space, then go on; nothing of this append was kept",
+    sqlite3.SQLITE_READONLY: "the file is read-only: give this user the right to write it",
+    sqlite3.SQLITE_PERM: "no permission: give this user the right to read and write it",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: does the folder exist, and may this user write it?",
+    sqlite3.SQLITE_IOERR: "the disk failed to read or write: see the kernel's log; nothing was acknowledged",
+    sqlite3.SQLITE_BUSY: f"another program has held it for {_BUSY_S:.0f} s: end that program",
+    sqlite3.SQLITE_TOOBIG: "a record is larger than 1 GB: cut it into smaller ones",
+}
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class SqliteFile:
+    """A database file that threads and processes read and write together.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Absolute path; the file and its folder are made where they are not there.
+    schema : str
+        Script that makes the tables of a new file.
+    """
+
+    def __init__(self, path: Path, schema: str) -> None:
+        self.path = path
+        self._closed = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._here = _Process(path)
+        except OSError as error:
+            raise LogError(
+                f"log {path}: cannot be made: {error.strerror}; choose a folder that this user may write"
+            ) from error
+        with self.errors():
+            self._create(schema)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reads, in autocommit; another thread's read gets another."""
+        process = self._process()
+        with self.errors():
+            connection = process.idle.pop() if process.idle else connect(self.path)
+            try:
+                yield connection
+            finally:
+                if self._closed:
+                    connection.close()
+                else:
+                    process.idle.append(connection)
+
+    @contextmanager
+    def writing(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction, after those that came first in any process; all of it or nothing.
+
+        Parameters
+        ----------
+        synced : bool
+            Whether the commit (and all before it) is on disk when this returns.
+        """
+        process = self._process()
+        with self.errors():
+            process.checkpointer.make_room()
+        with self.errors(), process.queue:
+            connection = process.writer
+            if connection is None:
+                connection = process.writer = connect(self.path)
+            # FULL syncs the write-ahead log at each commit; NORMAL only before a checkpoint.
+            connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        process.checkpointer.written()
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Say of SQLite's errors which file, what is wrong and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if is_corrupt(error):
+                raise self.corrupt(str(error)) from error
+            advice = _ADVICE.get(_primary(error), "this is a fault of Tapeflow: report it")
+            raise LogError(f"log {self.path}: {error}: {advice}") from error
+
+    def corrupt(self, what: str) -> CorruptLogError:
+        """The error for a damaged file whose last good offset is not known."""
+        return CorruptLogError(
+            f"log {self.path}: {what}; the last good offset is not known before repair: stop every "
+            f"program that uses it, then `tapeflow topics repair` keeps what can be read"
+        )
+
+    def close(self) -> None:
+        """Close this process's connections; the last one in any process folds the WAL into the file."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._here.pid == os.getpid():
+            with self.errors():
+                self._here.close()
+
+    def _process(self) -> "_Process":
+        if self._closed:
+            raise LogError(f"log {self.path}: it was closed; open it again to use it")
+        if self._here.pid != os.getpid():
+            _abandoned.append(self._here)
+            self._here = _Process(self.path)
+        return self._here
+
+    def _create(self, schema: str) -> None:
+        """Make the tables of a new file, and refuse one of another program or layout."""
+        with self._here.queue:
+            connection = connect(self.path)
+            try:
+                (layout,) = connection.execute("PRAGMA user_version").fetchone()
+                (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                if layout == 0 and tables == 0:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    connection.executescript(
+                        f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID}; "
+                        f"PRAGMA user_version={LAYOUT_VERSION}; {schema}; COMMIT"
+                    )
+                    layout = LAYOUT_VERSION
+            finally:
+                connection.close()
+        if layout != LAYOUT_VERSION:
+            raise LogError(
+                f"log {self.path}: layout {LAYOUT_VERSION} was needed, the file has {layout}: it belongs "
+                "to another program or version of Tapeflow; name another file"
+            )
+
+
+class _Process:
+    """What one process holds of the file; a forked child gets its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.pid = os.getpid()
+        self.idle: list[sqlite3.Connection] = []
+        self.writer: sqlite3.Connection | None = None
+        locks = locks_folder(path)
+        locks.mkdir(exist_ok=True)
+        self.queue = FileLock(locks / "write")
+        # Held, shared, by all who have the log open, so that a repair knows that it is alone.
+        self.use = FileLock(locks / "use")
+        self.use.share()
+        self.checkpointer = Checkpointer(path, self.queue, FileLock(locks / "checkpoint"), connect)
+
+    def close(self) -> None:
+        self.checkpointer.close()
+        for connection in (*self.idle, self.writer):
+            if connection is not None:
+                connection.close()
+        self.use.close()
+        self.queue.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit that never checkpoints by itself."""
+    connection = sqlite3.connect(
+        path,
+        timeout=_BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+    )
+    try:
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        # The WAL shrinks to what it holds whenever it starts anew: its size tells the checkpointer.
+        connection.execute("PRAGMA journal_size_limit=0")
+        connection.execute("PRAGMA secure_delete=OFF")
+        connection.execute("PRAGMA synchronous=NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def locks_folder(path: Path) -> Path:
+    """The folder of lock files beside a log."""
+    return path.with_name(path.name + ".locks")
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is damaged."""
+    return _primary(error) in _CORRUPT
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """Primary result code; extended codes hold it in the low byte."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
