@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
     app.command()(feed)
+    app.command()(simulate)
 
 
 def feed(
@@ -134,3 +135,44 @@ def _tell(summary: "FeedSummary", *, json: bool) -> None:
     console.print(table)
     for path, why in summary.skipped:
         console.print(f"not fed: {path}: {why}", highlight=False)
+
+
+def simulate(
+    *,
+    seconds: Annotated[float | None, typer.Option(min=0.001, help="So much event time.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="So many rows.")] = None,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Event time is now, at its own pace; else history, at once."),
+    ] = False,
+    rate: Annotated[float, typer.Option(help="Rows a second of event time.")] = 20_000.0,
+    symbols: Annotated[int, typer.Option(min=1, max=10_000, help="Count of symbols.")] = 100,
+    seed: Annotated[int, typer.Option(help="Same seed, same market.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
+) -> None:
+    """Feed a simulated market into the raw topics."""
+    import orjson
+
+    from connectors.feeds.simulator import SimulatorOptions
+    from connectors.log import open_log
+    from connectors.topics import create_topics
+    from serving.simulate import SimulateOptions, run_simulation
+    from serving.stopping import stop_event
+
+    if seconds is None and rows is None and not live:
+        raise typer.BadParameter("say --seconds or --rows; only --live goes on until Ctrl-C")
+    settings = load_settings()
+    options = SimulateOptions(
+        market=SimulatorOptions(seed=seed, symbols=symbols, rate=rate),
+        seconds=seconds,
+        rows=rows,
+        live=live,
+        calendar=settings.calendar,
+    )
+    with open_log(settings.log) as log:
+        create_topics(log, settings.partitions)
+        appended = run_simulation(log, options, stop_event())
+    if json:
+        typer.echo(orjson.dumps({"rows": appended}).decode())
+    else:
+        typer.echo(", ".join(f"{count:,} {topic}" for topic, count in appended.items()))

@@ -90,9 +90,8 @@ def land(
     stop = stop_event()
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
-        with Lander(
-            log, settings.store, settings.lake_path, lake_flush_s=settings.lake_flush_s
-        ) as lander:
+        flush_ns = int(settings.lake_flush_s * 1e9)
+        with Lander(log, settings.store, settings.lake, lake_flush_ns=flush_ns) as lander:
             if until_end:
                 lander.run_until_end()
             else:

@@ -54,8 +54,8 @@ def topics(
     if json:
         typer.echo(orjson.dumps(found).decode())
     else:
-        _show("topics", found["partitions"])
-        _show("flows", found["readers"])
+        _show_topics(found["partitions"])
+        _show_readers(found["readers"])
 
 
 def repair() -> None:
@@ -95,21 +95,38 @@ def tail(
             sys.stdout.flush()
 
 
-def _show(title: str, rows: list[dict[str, Any]]) -> None:
+def _show_topics(partitions: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from serving.times import wall_text
 
-    table = Table(title=title, title_justify="left")
-    for name in rows[0] if rows else ():
-        number = isinstance(rows[0][name], int) and not name.endswith("_ns")
-        table.add_column(name.removesuffix("_ns"), justify="right" if number else "left")
-    for row in rows:
+    table = Table("topic", "offsets, by partition", "rows", "last append (UTC)")
+    for name in dict.fromkeys(one["topic"] for one in partitions):
+        mine = [one for one in partitions if one["topic"] == name]
+        rows = [one["rows"] for one in mine if one["rows"] is not None]
+        appends = [one["last_append_ns"] for one in mine if one["last_append_ns"] is not None]
         table.add_row(
-            *(
-                wall_text(value) if name.endswith("_ns") else "" if value is None else str(value)
-                for name, value in row.items()
-            )
+            name,
+            ", ".join(f"{one['start']}-{one['end']}" for one in mine),
+            f"{sum(rows):,}" if rows else "",
+            wall_text(max(appends, default=None)),
         )
+    Console().print(table)
+
+
+def _show_readers(readers: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not readers:
+        return
+    table = Table("flow", "input", "lag, by shard", "read", "used", "late", "held")
+    for flow, topic in dict.fromkeys((one["flow"], one["topic"]) for one in readers):
+        mine = [one for one in readers if (one["flow"], one["topic"]) == (flow, topic)]
+        # A broadcast input has a row a partition, all with the shard's counts.
+        shards = {one["shard"]: one for one in mine}.values()
+        counts = [sum(one[name] for one in shards) for name in ("read", "used", "late", "held")]
+        lags = ", ".join(str(one["lag"]) for one in mine)
+        table.add_row(flow, topic, lags, *(f"{count:,}" for count in counts))
     Console().print(table)
