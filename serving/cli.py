@@ -26,6 +26,8 @@ def main() -> None:
     """Run a verb; an operating error is one message on standard error and exit code 1."""
     try:
         app()
+    except (SystemExit, KeyboardInterrupt):
+        raise
     # Evaluated only where something was raised, so that no verb loads other verbs' errors.
     except _operating_errors() as error:
         sys.stderr.write(f"tapeflow: {error}\n")
@@ -41,6 +43,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
     from connectors.log import LogError
     from flows.flow import FlowError
     from schemas.codec import CodecError
+    from serving.sql import SqlError
     from serving.supervisor import SupervisorError
 
     return (
@@ -50,6 +53,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
         FeedError,
         CodecError,
         StoreError,
+        SqlError,
         ClickHouseError,
         SupervisorError,
         OSError,

@@ -69,11 +69,16 @@ class Watch:
         return sum(self.landed[name] for name in self._raw)
 
     @property
-    def rows_per_second(self) -> float:
-        """Raw rows over the time from the first append to the last landing, in store and lake."""
-        if self.first_ns is None or self.last_ns is None or self.last_ns <= self.first_ns:
+    def seconds(self) -> float:
+        """From the first append of a raw row to the last landing, in store or lake."""
+        if self.first_ns is None or self.last_ns is None:
             return 0.0
-        return self.raw_rows / ((self.last_ns - self.first_ns) / 1e9)
+        return (self.last_ns - self.first_ns) / 1e9
+
+    @property
+    def rows_per_second(self) -> float:
+        """Raw rows over those seconds."""
+        return self.raw_rows / self.seconds if self.seconds > 0 else 0.0
 
     def read(self) -> None:
         """Take in what has landed since the last call."""

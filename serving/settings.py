@@ -111,6 +111,15 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} = {url!r} must begin with {' or '.join(starts)}")
         return self
 
+    def moved(self, home: Path) -> "Settings":
+        """These settings with another home; what lies in the old home lies in the new one."""
+        values = self.model_dump()
+        usual = Settings(home=self.home)
+        for name in _URLS:
+            if values[name] == getattr(usual, name):
+                values[name] = ""
+        return Settings(**{**values, "home": home})
+
     @property
     def lake_path(self) -> Path:
         """Folder of the lake."""

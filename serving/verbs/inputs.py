@@ -153,25 +153,30 @@ def simulate(
     """Feed a simulated market into the raw topics."""
     import orjson
 
-    from connectors.feeds.simulator import SimulatorOptions
+    from connectors.feeds.simulate import SimulateOptions
+    from connectors.feeds.simulate import simulate as simulate_market
+    from connectors.feeds.simulator import Simulator, SimulatorOptions
     from connectors.log import open_log
     from connectors.topics import create_topics
-    from serving.simulate import SimulateOptions, run_simulation
     from serving.stopping import stop_event
 
     if seconds is None and rows is None and not live:
         raise typer.BadParameter("say --seconds or --rows; only --live goes on until Ctrl-C")
     settings = load_settings()
+    market = SimulatorOptions(seed=seed, symbols=symbols, rate=rate)
     options = SimulateOptions(
-        market=SimulatorOptions(seed=seed, symbols=symbols, rate=rate),
         seconds=seconds,
         rows=rows,
         live=live,
         calendar=settings.calendar,
+        stop=stop_event().is_set,
     )
+    if live:
+        # Kernels are compiled before the market's time begins to count.
+        next(iter(Simulator(market)))
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
-        appended = run_simulation(log, options, stop_event())
+        appended = simulate_market(log, market, options)
     if json:
         typer.echo(orjson.dumps({"rows": appended}).decode())
     else:

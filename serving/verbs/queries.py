@@ -23,12 +23,14 @@ def sql(
     query: Annotated[str, typer.Argument(help="ClickHouse SQL; - reads it from standard input.")],
     *,
     format_: Annotated[
-        str, typer.Option("--format", help="table, csv, json or parquet.")
+        str, typer.Option("--format", help="table, csv, json (one object a line) or parquet.")
     ] = "table",
 ) -> None:
     """Query ClickHouse."""
-    from serving.sql import run_sql
+    from serving.sql import SqlFormat, run_sql
 
+    if format_ not in tuple(SqlFormat):
+        raise typer.BadParameter(f"--format {format_}: it must be one of {', '.join(SqlFormat)}")
     text = sys.stdin.read() if query == "-" else query
     raise typer.Exit(run_sql(load_settings().store, text, format_, sys.stdout))
 
