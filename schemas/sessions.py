@@ -6,6 +6,7 @@ printed before the opening, after the close or on a weekend belongs to a session
 
 import warnings
 from functools import cache
+from threading import Lock
 
 import numpy as np
 
@@ -19,11 +20,14 @@ _FIRST_DATE = "1990-01-01"
 _END_DATE = "2050-01-01"
 
 
+# Shards on several threads ask at once; making a calendar changes the process's warning filters meanwhile.
+_MAKING = Lock()
+
+
 class CalendarError(ValueError):
     """A calendar that exchange_calendars does not know or cannot make."""
 
 
-@cache
 def session_starts(calendar: str) -> Int64s:
     """Starts of a calendar's session windows.
 
@@ -56,6 +60,12 @@ def session_starts(calendar: str) -> Int64s:
     >>> [str(edge) for edge in starts[at - 1 : at + 1].astype("datetime64[ns]").astype("datetime64[h]")]
     ['2013-10-04T04', '2013-10-07T04']
     """
+    with _MAKING:
+        return _session_starts(calendar)
+
+
+@cache
+def _session_starts(calendar: str) -> Int64s:
     if calendar == "24/7":
         days = np.arange(_FIRST_DATE, _END_DATE, dtype="datetime64[D]")
         starts = days.astype("datetime64[ns]").astype(np.int64)
