@@ -6,6 +6,9 @@ import pyarrow as pa
 from flows.flow import FlowError
 from schemas.arrays import Int64s
 
+# Keys a row from which on a dictionary of all keys would weigh more than the rows it serves.
+_CUT_FROM = 8
+
 
 class KeySlots:
     """Numbers keys from 0 in order of first appearance.
@@ -22,6 +25,7 @@ class KeySlots:
         self.keys = list(keys)
         self.maximum = maximum
         self._slots = {key: slot for slot, key in enumerate(self.keys)}
+        self._names: pa.Array = pa.array([], pa.string())
         self._dictionary: pa.Array | None = None
         self._of_code: Int64s = np.empty(0, dtype=np.int64)
 
@@ -50,7 +54,7 @@ class KeySlots:
         if self._dictionary is None or not dictionary.equals(self._dictionary):
             self._dictionary = dictionary
             self._of_code = np.full(len(dictionary), -1, dtype=np.int64)
-        slots = self._of_code[codes]
+        slots: Int64s = self._of_code[codes]
         if len(slots) and slots.min() < 0:
             used, first = np.unique(codes, return_index=True)
             for code in used[np.argsort(first)]:
@@ -60,7 +64,13 @@ class KeySlots:
         return slots
 
     def column(self, slots: Int64s) -> pa.DictionaryArray:
-        """The keys of slots as a dictionary-encoded column, its dictionary cut to what is used."""
-        used, codes = np.unique(slots, return_inverse=True)
-        names = pa.array([self.keys[slot] for slot in used], pa.string())
-        return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), names)
+        """The keys of slots as a dictionary-encoded column; a dictionary much too long is cut."""
+        if len(self._names) != len(self.keys):
+            self._names = pa.array(self.keys, pa.string())
+        names = self._names
+        if len(self.keys) > _CUT_FROM * len(slots):
+            used, codes = np.unique(slots, return_inverse=True)
+            names = names.take(pa.array(used))
+        else:
+            codes = slots
+        return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names, safe=False)

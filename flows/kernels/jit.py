@@ -14,6 +14,6 @@ def jit(function: Kernel) -> Kernel:
     ``fastmath`` stays off: sums run strictly left to right, so that results do not hang on how a
     stream was cut or on what the compiler finds fast today.
     """
-    compiled = numba.njit(cache=True, nogil=True, fastmath=False)(function)
+    compiled = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
     # The dispatcher is called as the function it was made of, whatever numba's own types say.
     return cast("Kernel", compiled)

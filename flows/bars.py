@@ -1,0 +1,233 @@
+"""Time bars from trades: open, high, low, close, volume, VWAP and count of each interval and symbol.
+
+A key's frontier is the running maximum of (its rows' ts_event - the topic's lateness) and of its
+watermark rows. It is taken over all rows read, the current one included, which is the same as excluding
+it: a row's own windows end after its time. A window is closed exactly if its end is not after the
+frontier, and is written once, when the frontier passes it.
+
+Which trades count: the sale conditions, as the feed read them, say it for each trade (`updates_last`,
+`updates_high_low`, `updates_volume`), as the consolidated tapes do. What opens or closes a bar always
+lies in its range. Every trade is in `trade_count`, and opens its windows.
+
+A correction or cancellation opens no window and is never late. Like every row of its key it moves the
+frontier. No trade is kept that it could change, so it goes to ``corrections_unapplied``.
+"""
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from flows.columns import Codes, chosen, floats, times, times_ns, whole
+from flows.flow import Emit, Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
+from flows.intervals import interval_ns, known_intervals
+from flows.kernels import bars as kernel
+from flows.kernels.bar_state import BAR, BarState, Spec, Written
+from flows.keys import KeySlots
+from flows.snapshot import pack, unpack
+from schemas.bars import BARS
+from schemas.faults import CORRECTIONS_UNAPPLIED
+from schemas.market import TRADES
+from schemas.sessions import DEFAULT_CALENDAR
+
+# What one pass of the kernel can write before it is taken away; enough for most batches.
+_ROOM = 8192
+
+# Keys that there is room for from the start.
+_KEYS = 64
+
+_NEW = 0
+_SIDES = ("buy", "sell")
+_UNAPPLIED = "bars do not apply corrections: the trades of a bar are not kept"
+
+
+class BarsParams(Params):
+    """Parameters of `Bars`.
+
+    Parameters
+    ----------
+    intervals : tuple of str
+        A number and s, m or h on the UTC grid, or 1d for the calendar's session.
+    calendar : str
+        Calendar (exchange_calendars) whose sessions are the 1d bars.
+    calendars : dict of str to str
+        Calendars of symbols that have another.
+    fill : {"none", "forward"}
+        Whether windows without trades that lie between two trades of a session get a bar: all prices the
+        previous close, volume and count 0. Such a bar is written once the next trade shows that it lies
+        between trades, which can be after a watermark row has passed it.
+    fill_limit : int
+        Longest run of such windows that is filled; a longer gap stays empty.
+    max_keys : int
+        Bound of the state; one symbol more is an error.
+    """
+
+    intervals: tuple[str, ...] = ("1s", "1m", "5m", "1h", "1d")
+    calendar: str = DEFAULT_CALENDAR
+    calendars: dict[str, str] = Field(default_factory=dict)
+    fill: Literal["none", "forward"] = "none"
+    fill_limit: int = Field(default=3_600, ge=1)
+    max_keys: int = Field(default=20_000, ge=1)
+
+    _intervals = field_validator("intervals")(known_intervals)
+
+
+class Bars(Flow):
+    """Time bars from trades.
+
+    Parameters
+    ----------
+    params : BarsParams
+        See there.
+    snapshot : bytes or None
+        What `snapshot` gave, or None to begin.
+    """
+
+    name = "bars"
+    version = 1
+    inputs = (Input(topic=TRADES),)
+    outputs = (BARS, CORRECTIONS_UNAPPLIED)
+    order = Order.SINGLE
+    params_type = BarsParams
+
+    def __init__(self, params: BarsParams, snapshot: bytes | None) -> None:
+        self._params = params
+        self._calendars = list(dict.fromkeys([params.calendar, *params.calendars.values()]))
+        self._spec = Spec(
+            [interval_ns(interval) for interval in params.intervals],
+            self._calendars,
+            lateness_ns=self.inputs[0].topic.lateness_ns,
+            fill_limit=params.fill_limit if params.fill == "forward" else 0,
+        )
+        self._interval_names = pa.array(params.intervals, pa.string())
+        self._written = Written(max(_ROOM, len(params.intervals)))
+        self._sides = Codes(_SIDES)
+        self._actions = Codes(("new",))
+        head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
+        self._keys = KeySlots(head.get("keys", []), params.max_keys)
+        self._ready = len(self._keys)
+        if arrays:
+            self._state = BarState.resumed(arrays, self._spec)
+        else:
+            self._state = BarState(_KEYS, self._spec)
+
+    def on_rows(self, rows: Rows) -> list[Emitted]:
+        """Take trades in; give the bars that they close, late rows and corrections."""
+        given = rows.only[1]
+        batch = given.batch
+        trades = (
+            self._keys.of(batch.column("symbol")),
+            times_ns(batch.column("ts_event")),
+            batch.column("price").to_numpy(),
+            batch.column("size").to_numpy(),
+            self._sides.of(batch.column("side")),
+            self._actions.of(batch.column("action")),
+            batch.column("updates_high_low").to_numpy(zero_copy_only=False),
+            batch.column("updates_last").to_numpy(zero_copy_only=False),
+            batch.column("updates_volume").to_numpy(zero_copy_only=False),
+        )
+        self._make_room()
+        codes = (_SIDES.index("buy"), _SIDES.index("sell"), _NEW)
+        places = (self._spec.arguments, self._state.arguments, self._written.arguments)
+        emitted: list[Emitted] = []
+        row = 0
+        while row < batch.num_rows:
+            row = kernel.add_trades(row, *trades, codes, *places)
+            emitted += self._take_written(given)
+        return emitted
+
+    def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:
+        """Close the windows that end up to each key's time; give their bars."""
+        slots = np.array([self._keys.slot(key) for key in watermarks.keys], dtype=np.int64)
+        self._make_room()
+        places = (self._spec.arguments, self._state.arguments, self._written.arguments)
+        emitted: list[Emitted] = []
+        row = 0
+        while row < len(slots):
+            row = kernel.pass_time(row, slots, watermarks.times, *places)
+            emitted += self._take_written(None)
+        return emitted
+
+    def snapshot(self) -> bytes:
+        """Keys in order of slot, and the state arrays of as many."""
+        arrays = self._state.snapshot(len(self._keys))
+        return pack(self.name, self.version, {"keys": self._keys.keys}, arrays)
+
+    def _make_room(self) -> None:
+        known = len(self._keys)
+        if known == self._ready:
+            return
+        if known > self._state.room:
+            self._state = self._state.grown(2 * known, self._spec)
+        for slot in range(self._ready, known):
+            calendar = self._params.calendars.get(self._keys.keys[slot], self._params.calendar)
+            self._state.keys[slot]["calendar"] = self._calendars.index(calendar)
+        self._ready = known
+
+    def _take_written(self, given: InputRows | None) -> list[Emitted]:
+        written = self._written
+        bars, late, corrections, nulls = written.counts.tolist()
+        emitted: list[Emitted] = []
+        if bars:
+            emitted.append(Emit(topic=BARS, batch=self._bars(bars, has_nulls=nulls > 0)))
+        if late:
+            emitted.append(self._late(late))
+        if corrections and given is not None:
+            emitted.append(_unapplied(given, written.corrections[:corrections]))
+        written.counts[:] = 0
+        return emitted
+
+    def _bars(self, count: int, *, has_nulls: bool) -> pa.RecordBatch:
+        # Copies: the kernel writes into the room again.
+        closed = {name: self._written.bars[name][:count].copy() for name in BAR.names or ()}
+        price = floats if has_nulls else _without_nulls
+        return pa.RecordBatch.from_arrays(
+            [
+                self._keys.column(closed["key"]),
+                chosen(self._interval_names, closed["interval"].astype(np.int32)),
+                times(closed["end"]),
+                times(closed["start"]),
+                price(closed["open"]),
+                price(closed["high"]),
+                price(closed["low"]),
+                price(closed["close"]),
+                _without_nulls(closed["volume"]),
+                whole(pa.int64(), closed["count"]),
+                price(closed["vwap"]),
+                _without_nulls(closed["buy"]),
+                _without_nulls(closed["sell"]),
+            ],
+            schema=BARS.schema,
+        )
+
+    def _late(self, count: int) -> Late:
+        late = self._written.late[:count].copy()
+        return Late(
+            input=0,
+            index=late["row"],
+            window=[self._params.intervals[at] for at in late["interval"]],
+            window_end=late["end"],
+            frontier=late["frontier"],
+            used=late["used"] > 0,
+        )
+
+
+def _unapplied(given: InputRows, index: np.ndarray) -> Emit:
+    count = len(index)
+    taken = pa.array(index)
+    batch = CORRECTIONS_UNAPPLIED.batch(
+        {
+            "symbol": given.batch.column("symbol").take(taken),
+            "ts_event": given.batch.column("ts_event").take(taken),
+            "source_partition": np.full(count, given.partition, dtype=np.int32),
+            "source_offset": given.offset[index],
+            "source_row": given.row[index],
+            "reason": chosen(pa.array([_UNAPPLIED]), np.zeros(count, dtype=np.int32)),
+        }
+    )
+    return Emit(topic=CORRECTIONS_UNAPPLIED, batch=batch)
+
+
+def _without_nulls(values: np.ndarray) -> pa.Array:
+    return whole(pa.float64(), values)

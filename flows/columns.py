@@ -1,0 +1,77 @@
+"""Arrow columns to and from numpy arrays, without copies and without work by the row in Python."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.arrays import Floats, Int32s, Int64s
+from schemas.field import TIMESTAMP
+
+
+class Codes:
+    """Numbers the values of dictionary-encoded columns by a fixed list of known values.
+
+    Parameters
+    ----------
+    known : sequence of str
+        The values that get the numbers 0, 1, …; every other value, and null, gets -1.
+    """
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self._numbers = {value: number for number, value in enumerate(known)}
+        self._dictionary: pa.Array | None = None
+        self._of_code: Int32s = np.empty(0, dtype=np.int32)
+
+    def of(self, column: pa.DictionaryArray) -> Int32s:
+        """The number of each row's value, shape (n,)."""
+        if column.null_count == len(column):
+            return np.full(len(column), -1, dtype=np.int32)
+        dictionary = column.dictionary
+        if self._dictionary is None or not dictionary.equals(self._dictionary):
+            self._dictionary = dictionary
+            numbers = [self._numbers.get(value, -1) for value in dictionary.to_pylist()]
+            # The place behind the dictionary is null's.
+            self._of_code = np.array([*numbers, -1], dtype=np.int32)
+        if len(dictionary) == 1 and not column.null_count:
+            return np.full(len(column), self._of_code[0], dtype=np.int32)
+        indices = column.indices
+        if column.null_count:
+            indices = indices.fill_null(len(dictionary))
+        numbers: Int32s = self._of_code[indices.to_numpy()]
+        return numbers
+
+
+def times_ns(column: pa.Array) -> Int64s:
+    """Times of a column without nulls as int64, ns since 1970 UTC; a view."""
+    times: Int64s = column.to_numpy().view(np.int64)
+    return times
+
+
+def floats_or_nan(column: pa.Array) -> Floats:
+    """Numbers of a float column, NaN for null; a view where there is no null."""
+    values: Floats = column.to_numpy(zero_copy_only=False)
+    return values
+
+
+def whole(kind: pa.DataType, values: Int32s | Int64s | Floats) -> pa.Array:
+    """A column without nulls of a type that is stored as the values are; a view."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)], 0)
+
+
+def times(values: Int64s) -> pa.Array:
+    """A time column of ns since 1970 UTC; a view."""
+    return whole(TIMESTAMP, values)
+
+
+def floats(values: Floats) -> pa.Array:
+    """A float column in which what is not finite is null."""
+    undefined = ~np.isfinite(values)
+    if undefined.any():
+        return pa.array(values, mask=undefined)
+    return whole(pa.float64(), values)
+
+
+def chosen(values: pa.Array, codes: Int32s) -> pa.DictionaryArray:
+    """A dictionary-encoded column: for each row the number of its value in a dictionary."""
+    return pa.DictionaryArray.from_arrays(whole(pa.int32(), codes), values, safe=False)
