@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_HOME := .venv-uv
 UV := $(UV_HOME)/bin/uv
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python \
+INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python \
 	--constraints constraints.txt --build-constraints constraints.txt
 
 help: ## Show this list
