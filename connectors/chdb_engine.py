@@ -46,6 +46,7 @@ class Session:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._applied: dict[str, str] = {}
+        self._parameters: dict[str, str] = {}
         self._database = "default"
 
     def use(self, database: str) -> None:
@@ -75,7 +76,11 @@ class Session:
         ]
         if gone or new:
             self.run(f"SET {', '.join(gone + new)}".encode(), "TSV")
-        self._applied = {name: v for name, v in settings.items() if not name.startswith("param_")}
+        self._applied = dict(settings)
+
+    def bind(self, parameters: Mapping[str, str]) -> None:
+        """Let these be the values of ``{name:Type}`` in the next statement, escaped as in TSV."""
+        self._parameters = dict(parameters)
 
     def run(self, statement: bytes, output: str) -> Answer:
         """Run a statement and give its whole result.
@@ -88,7 +93,7 @@ class Session:
             ClickHouse format of the result.
         """
         try:
-            result = self._connection.query(statement, output)
+            result = self._connection.query(statement, output, self._parameters)
         except ChdbError as error:
             raise _refused(error) from None
         return Answer(
@@ -103,7 +108,7 @@ class Session:
     def stream(self, statement: bytes, output: str) -> Iterator[bytes]:
         """Run a query and give its result block by block, in one of `STREAMED_FORMATS`."""
         try:
-            with self._connection.send_query(statement, output) as result:
+            with self._connection.send_query(statement, output, self._parameters) as result:
                 for block in result:
                     yield block.bytes()
         except ChdbError as error:

@@ -37,6 +37,7 @@ STORE_HEADER = "X-Tapeflow-Store"
 # Queries use both cores each; more at once only wait in the engine instead of here.
 _QUERIES_AT_ONCE = 16
 _EXCEPTION = b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n"
+_BOUND = "param_"
 # What is part of the protocol and no setting of ClickHouse.
 _RESERVED = frozenset(
     {"query", "database", "default_format", "query_id", "session_id", "session_timeout", "user"}
@@ -76,7 +77,19 @@ class _Call:
 
     @property
     def settings(self) -> dict[str, str]:
-        return {name: value for name, value in self.parameters.items() if name not in _RESERVED}
+        return {
+            name: value
+            for name, value in self.parameters.items()
+            if name not in _RESERVED and not name.startswith(_BOUND)
+        }
+
+    @property
+    def bound(self) -> dict[str, str]:
+        return {
+            name.removeprefix(_BOUND): value
+            for name, value in self.parameters.items()
+            if name.startswith(_BOUND)
+        }
 
     @property
     def streamed(self) -> bool:
@@ -170,7 +183,9 @@ class _Protocol:
             del headers["Content-Encoding"]
         return Response(body, headers=headers)
 
-    async def _rest(self, first: bytes, blocks: "_Blocks", compress: Any) -> AsyncIterator[bytes]:
+    async def _rest(
+        self, first: bytes, blocks: "_Blocks", compress: Any, tag: bytes
+    ) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         part, end = compress()
         try:
@@ -208,6 +223,7 @@ class _Protocol:
         with self._sessions.borrow(call.parameters) as session:
             session.use(call.parameters.get("database") or "default")
             session.apply(call.settings)
+            session.bind(call.bound)
             yield session
 
 

@@ -1,7 +1,7 @@
 """The verb `tapeflow sql`: one statement to the store, its result as a table, CSV, JSON lines or Parquet."""
 
 from enum import StrEnum
-from typing import BinaryIO
+from typing import TextIO
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connectors.chdb_engine import StoreError
 from connectors.clickhouse import connect
 from connectors.clickhouse_statement import is_select
 
@@ -17,7 +18,7 @@ from connectors.clickhouse_statement import is_select
 TABLE_ROWS_MAX = 1_000
 
 
-class SqlError(RuntimeError):
+class SqlError(StoreError):
     """ClickHouse's answer to a statement it refuses, without the protocol around it."""
 
 
@@ -40,9 +41,9 @@ _CLICKHOUSE_FORMATS = {
 def run_sql(
     store_url: str,
     statement: str,
-    format: SqlFormat | str,
-    out: BinaryIO,  # noqa: A002 - the option's name
-) -> None:
+    format: SqlFormat | str,  # noqa: A002 - the name of the option
+    out: TextIO,
+) -> int:
     """Run one statement and write its result.
 
     Parameters
@@ -53,8 +54,13 @@ def run_sql(
         One statement, without FORMAT.
     format : SqlFormat or str
         table, csv, json (one object a line) or parquet.
-    out : binary file
-        Where the result goes.
+    out : text file
+        Where the result goes; its ``buffer`` takes the bytes.
+
+    Returns
+    -------
+    int
+        0, as an exit status.
 
     Raises
     ------
@@ -70,12 +76,14 @@ def run_sql(
             if not _gives_rows(statement):
                 client.command(statement)
             elif chosen is SqlFormat.TABLE:
-                out.write(_table(client, statement))
+                out.buffer.write(_table(client, statement))
             else:
                 with client.raw_stream(statement, fmt=_CLICKHOUSE_FORMATS[chosen]) as stream:
                     out.writelines(iter(lambda: stream.read(1 << 20), b""))
         except DatabaseError as error:
             raise SqlError(_reason(error)) from error
+    out.buffer.flush()
+    return 0
 
 
 def _gives_rows(statement: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from connectors.log import Log, open_log
+from tests.stores import store_process
 
 REQUIRED = {name for name in os.environ.get("TAPEFLOW_REQUIRE", "").split(",") if name}
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -34,3 +35,10 @@ def sqlite_log(tmp_path: Path) -> Iterator[Log]:
     """An empty SQLite log of the test's own."""
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
         yield log
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> Iterator[str]:
+    """An empty embedded store of the test's own, served by a process of its own."""
+    with store_process(tmp_path / "store"):
+        yield f"chdb:///{tmp_path / 'store'}"
