@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from connectors.log import Log, open_log
+from infra.kafka.artifacts import BrokerError
+from infra.kafka.broker import start_broker
 from tests.stores import store_process
 
 REQUIRED = {name for name in os.environ.get("TAPEFLOW_REQUIRE", "").split(",") if name}
@@ -42,3 +45,15 @@ def store_url(tmp_path: Path) -> Iterator[str]:
     """An empty embedded store of the test's own, served by a process of its own."""
     with store_process(tmp_path / "store"):
         yield f"chdb:///{tmp_path / 'store'}"
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> Iterator[str]:
+    """Address of a real Kafka broker that the whole run shares: topics need names of the test's own."""
+    broker = ExitStack()
+    try:
+        address = broker.enter_context(start_broker())
+    except BrokerError as error:
+        skip_or_fail("kafka", str(error))
+    with broker:
+        yield address

@@ -1,0 +1,240 @@
+"""The topic log on Apache Kafka, through confluent-kafka.
+
+Offsets have gaps where transactions ended (their markers have offsets too), and readers see committed
+records only: a partition ends, for us, where its first open transaction begins.
+"""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from connectors.kafka_options import (
+    TIMEOUT_S,
+    addresses,
+    client_options,
+    log_error,
+    producer_options,
+)
+from connectors.kafka_producer import send
+from connectors.kafka_reader import Reader, ReaderPool, Scout
+from connectors.kafka_topics import Topics
+from connectors.kafka_writer import KafkaWriter, last_record
+from connectors.log import (
+    Chunk,
+    Log,
+    LogError,
+    NewRecord,
+    Record,
+    TopicConfig,
+    TruncatedError,
+    Writer,
+)
+
+# Between looks at several partitions: fetches wait at the broker and fill our queues by themselves,
+# so a look costs microseconds and this is all the latency it adds.
+_LOOK_S = 0.001
+# After so many looks nothing is due any moment; 4 ms halve the cost of an idle process again and again.
+_LOOKS_BEFORE_REST = 250
+_REST_S = 0.004
+# Records that are there come within this; where none does, markers may be all there is.
+_PROMPT_S = 0.01
+
+
+class KafkaLog(Log):
+    """A log in a Kafka cluster.
+
+    Parameters
+    ----------
+    url : str
+        ``kafka://host:port[,host:port]``.
+
+    Raises
+    ------
+    LogError
+        Where the URL is none or no broker answers.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._bootstrap = addresses(url)
+        self._topics = Topics(self._bootstrap)
+        self._admin = AdminClient(client_options(self._bootstrap))
+        self._scout = Scout(self._bootstrap)
+        self._readers = ReaderPool(self._bootstrap)
+        self._lock = threading.Lock()
+        self._producers: list[Producer] = []
+
+    def create_topic(self, config: TopicConfig) -> None:
+        """Make a topic if it is not there."""
+        self._topics.create(config)
+
+    def topics(self) -> dict[str, TopicConfig]:
+        """The topics by name, control topics included, in order of name."""
+        return self._topics.configs()
+
+    def append(self, records: Sequence[NewRecord]) -> list[int]:
+        """Append records and return their offsets once all replicas in sync have them.
+
+        Not atomic: after an error, some may be there.
+        """
+        self._topics.check_all(records)
+        # Each thread has a producer to itself meanwhile, so a flush waits for its own records only.
+        with self._lock:
+            producer = self._producers.pop() if self._producers else None
+        if producer is None:
+            producer = Producer(producer_options(self._bootstrap))
+        try:
+            offsets = send(producer, records, "append")
+        except LogError:
+            # Not used again: what it still holds must not be appended behind this error.
+            producer.purge()
+            producer.flush(0)
+            raise
+        with self._lock:
+            self._producers.append(producer)
+        return offsets
+
+    def writer(self, name: str) -> Writer:
+        """Open a writer, fencing every earlier copy of the same name."""
+        self._topics.create_writers()
+        return KafkaWriter(self._bootstrap, name, self._topics.check_all)
+
+    def read(self, topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
+        """Committed records from ``offset`` on, without waiting; at least one if there is one."""
+        reader = self._readers.take(topic, partition, offset)
+        if reader is None:
+            self._check_inside(topic, partition, offset)
+            reader = self._readers.make(topic, partition, offset)
+        try:
+            if not reader.has_records:
+                self._fill(reader)
+            chunk = reader.take(max_bytes)
+        except LogError:
+            reader.close()
+            raise
+        self._readers.give_back(reader)
+        return chunk
+
+    def start(self, topic: str, partition: int) -> int:
+        """The first offset kept."""
+        return self._bounds(topic, partition)[0]
+
+    def end(self, topic: str, partition: int) -> int:
+        """The offset that follows the last committed record (and marker)."""
+        return self._bounds(topic, partition)[1]
+
+    def last(self, topic: str, partition: int) -> Record | None:
+        """The newest committed record, or None."""
+        return last_record(
+            self._scout,
+            topic=topic,
+            partition=partition,
+            bounds=self._bounds(topic, partition),
+            wanted=lambda _: True,
+        )
+
+    def wait(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
+        """Sleep until a partition may have a record at or beyond its position, or the time is over."""
+        deadline = time.monotonic() + timeout_s
+        readers: list[Reader] = []
+        try:
+            for (topic, partition), offset in positions.items():
+                reader = self._readers.take(topic, partition, offset)
+                if reader is None:
+                    self._topics.check(topic, partition)
+                    reader = self._readers.make(topic, partition, offset)
+                readers.append(reader)
+            found = _look_until(readers, deadline)
+        except LogError:
+            for reader in readers:
+                reader.close()
+            raise
+        for reader in readers:
+            self._readers.give_back(reader)
+        # A fetch may still be on its way; the broker knows for sure.
+        return found or any(self.end(*where) > offset for where, offset in positions.items())
+
+    def trim(self, topic: str, partition: int, before: int) -> None:
+        """Cut the records whose offset is below ``before``."""
+        self._check_inside(topic, partition, max(before, self.start(topic, partition)))
+        self._drop_readers(topic, partition)
+        cut = TopicPartition(topic, partition, before)
+        (future,) = self._admin.delete_records([cut], request_timeout=TIMEOUT_S).values()
+        try:
+            future.result()
+        except KafkaException as error:
+            raise log_error(error, f"trim of {topic}[{partition}] before {before}") from error
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with all its records."""
+        self._topics.delete(name)
+        self._readers.drop(lambda reader: reader.topic == name)
+
+    def close(self) -> None:
+        """Give all resources back."""
+        self._readers.drop(lambda _: True)
+        self._scout.close()
+        with self._lock:
+            self._producers.clear()
+
+    def _fill(self, reader: Reader) -> None:
+        """Fetch until there are records, or the position is known to be the end."""
+        reader.poll(0)
+        if reader.has_records:
+            return
+        topic, partition = reader.topic, reader.partition
+        end = self._check_inside(topic, partition, reader.position)
+        deadline = time.monotonic() + TIMEOUT_S
+        wait_s = _PROMPT_S
+        while not reader.has_records and reader.reached < end:
+            reader.poll(wait_s)
+            if reader.has_records or reader.reached >= end:
+                return
+            if wait_s == _PROMPT_S:
+                # The reader's fetch waits at the broker, which answers when there is a record: where
+                # only markers are left, the scout learns it sooner.
+                reader.skip_to(self._scout.next_visible(topic, partition, reader.reached, end))
+                wait_s = 0.5
+            elif time.monotonic() > deadline:
+                raise LogError(
+                    f"read of {topic}[{partition}] from {reader.position}: the broker has records up "
+                    f"to {end} and sent none in {TIMEOUT_S} s"
+                )
+
+    def _check_inside(self, topic: str, partition: int, offset: int) -> int:
+        """The partition's end; an error where an offset is outside of it."""
+        start, end = self._bounds(topic, partition)
+        if start <= offset <= end:
+            return end
+        side = (
+            "below its start: retention cut it" if offset < start else "above its end: records lost"
+        )
+        raise TruncatedError(
+            f"{topic}[{partition}] has offsets {start} to {end}; position {offset} is {side}"
+        )
+
+    def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        self._topics.check(topic, partition)
+        return self._scout.bounds(topic, partition)
+
+    def _drop_readers(self, topic: str, partition: int) -> None:
+        self._readers.drop(lambda reader: (reader.topic, reader.partition) == (topic, partition))
+
+
+def _look_until(readers: list[Reader], deadline: float) -> bool:
+    """Whether one of the readers got something before the deadline."""
+    looks = 0
+    while not any(reader.poll(0) for reader in readers):
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return False
+        if len(readers) == 1:
+            # Short enough that Ctrl-C and a stop are heard.
+            readers[0].poll(min(left_s, 0.1))
+            continue
+        looks += 1
+        time.sleep(min(left_s, _LOOK_S if looks < _LOOKS_BEFORE_REST else _REST_S))
+    return True

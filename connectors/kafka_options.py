@@ -1,0 +1,179 @@
+"""How Tapeflow talks to Kafka: the options of each client, and Kafka's errors as the log's errors."""
+
+import logging
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+
+from connectors.log import (
+    CorruptLogError,
+    FencedError,
+    LogError,
+    TruncatedError,
+    UnknownTopicError,
+)
+
+# The largest record; infra/kafka/server.properties and every topic that we make allow the same.
+MAX_RECORD_BYTES = 64 << 20
+# How long one request to the broker may take before it is an error that names the broker.
+TIMEOUT_S = 30.0
+# A transaction lives within one `Writer.commit`. Readers of its partitions wait behind a writer that
+# was killed inside one for at most this long (less where it is started again: that aborts it).
+TRANSACTION_TIMEOUT_MS = 20_000
+
+# librdkafka writes to stderr by itself; a library stays silent, so its words go to `logging`.
+_LOGGER = logging.getLogger("connectors.kafka")
+_LOGGER.addHandler(logging.NullHandler())
+
+_UNKNOWN = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.UNKNOWN_TOPIC_ID,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - Kafka's own names of local errors
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+}
+# A partition's leader is moving, or was just made: ask again.
+MOVING = {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError._TRANSPORT,  # noqa: SLF001
+}
+_FENCED = {
+    KafkaError._FENCED,  # noqa: SLF001
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+}
+_TRUNCATED = {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}  # noqa: SLF001
+_CORRUPT = {KafkaError._BAD_MSG, KafkaError.INVALID_MSG, KafkaError._BAD_COMPRESSION}  # noqa: SLF001
+
+
+def addresses(url: str) -> str:
+    """The bootstrap servers that a log URL names.
+
+    Raises
+    ------
+    LogError
+        Where it names no host with a port.
+    """
+    hosts = url.removeprefix("kafka://").rstrip("/")
+    for host in hosts.split(","):
+        name, _, port = host.rpartition(":")
+        if not name or not port.isdigit():
+            raise LogError(
+                f"log URL {url!r}: {host!r} is no host:port; write kafka://127.0.0.1:9092 or "
+                "kafka://one:9092,two:9092"
+            )
+    return hosts
+
+
+def client_options(bootstrap: str) -> dict[str, Any]:
+    """Options that every client shares."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "client.id": "tapeflow",
+        "logger": _LOGGER,
+        "socket.timeout.ms": int(TIMEOUT_S * 1000),
+        "socket.keepalive.enable": True,
+        "socket.nagle.disable": True,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 2_000,
+        "retry.backoff.ms": 50,
+    }
+
+
+def producer_options(bootstrap: str) -> dict[str, Any]:
+    """Options of a producer whose appends are acknowledged by all replicas, once and in order."""
+    return client_options(bootstrap) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        # Arrow values are LZ4 already, and one-event JSON is written by others: see bench_kafka.
+        "compression.type": "none",
+        "message.max.bytes": MAX_RECORD_BYTES,
+        # Every append ends with a flush, which sends at once; until then, small records may gather.
+        "linger.ms": 5,
+        "batch.size": 1 << 20,
+        "queue.buffering.max.messages": 200_000,
+        "queue.buffering.max.kbytes": 512 << 10,
+        "delivery.timeout.ms": int(TIMEOUT_S * 1000),
+    }
+
+
+def transaction_options(bootstrap: str, transactional_id: str) -> dict[str, Any]:
+    """Options of a producer of transactions under one identifier."""
+    return producer_options(bootstrap) | {
+        "transactional.id": transactional_id,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        # Records gather anyway until their partitions are in the transaction; and the coordinator
+        # refuses the next one while it ends the last, a millisecond or two: ask again soon. Both
+        # together halve the time of a small commit (7 to 3.5 ms).
+        "linger.ms": 0,
+        "retry.backoff.ms": 1,
+        # Neither may exceed the transaction's own time.
+        "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "socket.timeout.ms": TRANSACTION_TIMEOUT_MS,
+    }
+
+
+def consumer_options(
+    bootstrap: str, *, fetch_wait_ms: int, committed: bool = True
+) -> dict[str, Any]:
+    """Options of a consumer that is told its positions and keeps none in Kafka.
+
+    Parameters
+    ----------
+    bootstrap : str
+        Brokers.
+    fetch_wait_ms : int
+        How long the broker may hold a fetch that finds nothing.
+    committed : bool
+        Whether records of open and aborted transactions are hidden.
+    """
+    return client_options(bootstrap) | {
+        # Required by the client, never joined: partitions are assigned, positions kept elsewhere.
+        "group.id": "tapeflow",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed" if committed else "read_uncommitted",
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",
+        "allow.auto.create.topics": False,
+        "check.crcs": True,
+        "fetch.wait.max.ms": fetch_wait_ms,
+        "fetch.min.bytes": 1,
+        "fetch.error.backoff.ms": 20,
+        # The default rests for a second whenever the queue is full.
+        "fetch.queue.backoff.ms": 1,
+        "max.partition.fetch.bytes": 8 << 20,
+        "fetch.max.bytes": MAX_RECORD_BYTES,
+        "receive.message.max.bytes": MAX_RECORD_BYTES + (1 << 20),
+        "queued.min.messages": 100_000,
+        "queued.max.messages.kbytes": 16 << 10,
+    }
+
+
+def log_error(error: KafkaError | KafkaException, doing: str) -> LogError:
+    """What Kafka said, as the log's error of that kind.
+
+    Parameters
+    ----------
+    error : KafkaError or KafkaException
+        What the client reported.
+    doing : str
+        What was being done, and where: the beginning of the message.
+    """
+    if isinstance(error, KafkaException):
+        error = error.args[0]
+    code, text = error.code(), f"{doing}: Kafka says {error.name()}, {error.str()}"
+    if code in _UNKNOWN:
+        return UnknownTopicError(f"{text}; `tapeflow topics` lists what there is")
+    if code in _FENCED:
+        return FencedError(f"{text}; a newer copy of the writer is at work: end this one")
+    if code in _TRUNCATED:
+        return TruncatedError(f"{text}; retention cut these records, or the broker lost them")
+    if code in _CORRUPT:
+        return CorruptLogError(f"{text}; restore the partition from a replica, or trim up to it")
+    return LogError(text)

@@ -1,0 +1,167 @@
+"""Makes, lists and deletes Kafka topics, and knows how many partitions each has."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+
+from connectors.kafka_options import MAX_RECORD_BYTES, TIMEOUT_S, client_options, log_error
+from connectors.kafka_writer import WRITERS_CONFIG, WRITERS_PARTITIONS, WRITERS_TOPIC
+from connectors.log import LogError, NewRecord, TopicConfig, UnknownTopicError
+
+_NS_PER_MS = 1_000_000
+# A first connection is refused or answered at once; a broker that starts takes a few seconds.
+_CONNECT_TIMEOUT_S = 10.0
+
+
+class Topics:
+    """The topics of a Kafka cluster.
+
+    Parameters
+    ----------
+    bootstrap : str
+        Brokers.
+    """
+
+    def __init__(self, bootstrap: str) -> None:
+        self._admin = AdminClient(client_options(bootstrap))
+        self._lock = threading.Lock()
+        self._partitions: dict[str, int] = {}
+        try:
+            self._refresh(_CONNECT_TIMEOUT_S)
+        except LogError as error:
+            raise LogError(
+                f"no Kafka broker answers at {bootstrap} within {_CONNECT_TIMEOUT_S:.0f} s; start "
+                f"one (`make kafka`) or mend the log URL ({error})"
+            ) from error
+
+    def create(self, config: TopicConfig) -> None:
+        """Make a topic if it is not there; an error where it has another partition count."""
+        self._create(
+            config.name,
+            config.partitions,
+            {
+                "message.timestamp.type": "LogAppendTime",
+                "retention.ms": str(_retention_ms(config.retention_ns)),
+                "retention.bytes": "-1",
+                "cleanup.policy": "delete",
+                "max.message.bytes": str(MAX_RECORD_BYTES),
+                # With 1, every append is on disk before it is acknowledged.
+                **({"flush.messages": "1"} if config.synced else {}),
+            },
+        )
+
+    def create_writers(self) -> None:
+        """Make the topic of the writers' commit numbers if it is not there."""
+        self._create(WRITERS_TOPIC, WRITERS_PARTITIONS, WRITERS_CONFIG)
+
+    def configs(self) -> dict[str, TopicConfig]:
+        """All topics but Kafka's own and `WRITERS_TOPIC`, in order of name."""
+        self._refresh(TIMEOUT_S)
+        names = [name for name in sorted(self._partitions) if not _is_internal(name)]
+        if not names:
+            return {}
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
+        try:
+            entries = {resource.name: future.result() for resource, future in asked.items()}
+        except KafkaException as error:
+            raise log_error(error, "listing topics") from error
+        return {
+            name: TopicConfig(
+                name=name,
+                partitions=self._partitions[name],
+                retention_ns=_retention_ns(int(entries[name]["retention.ms"].value)),
+                synced=entries[name]["flush.messages"].value == "1",
+            )
+            for name in names
+        }
+
+    def check(self, topic: str, partition: int) -> None:
+        """Raise `UnknownTopicError` where there is no such partition."""
+        if partition < self._partitions.get(topic, 0) and partition >= 0:
+            return
+        self._refresh(TIMEOUT_S)
+        count = self._partitions.get(topic)
+        if count is None:
+            raise UnknownTopicError(
+                f"no topic {topic!r} in the log; `tapeflow topics` lists what there is"
+            )
+        if not 0 <= partition < count:
+            raise UnknownTopicError(
+                f"topic {topic!r} has partitions 0 to {count - 1}, and {partition} was asked for"
+            )
+
+    def check_all(self, records: Sequence[NewRecord]) -> None:
+        """`check` the topic and partition of every record."""
+        for topic, partition in {(record.topic, record.partition) for record in records}:
+            self.check(topic, partition)
+
+    def delete(self, name: str) -> None:
+        """Delete a topic."""
+        self.check(name, 0)
+        future = self._admin.delete_topics([name], operation_timeout=TIMEOUT_S)[name]
+        try:
+            future.result()
+        except KafkaException as error:
+            raise log_error(error, f"deleting topic {name!r}") from error
+        self._await(lambda: name not in self._partitions, f"topic {name!r} to go")
+
+    def _create(self, name: str, partitions: int, config: dict[str, str]) -> None:
+        if name not in self._partitions:
+            self._refresh(TIMEOUT_S)
+        if name not in self._partitions:
+            # The cluster's own default replication, as only its operator knows its brokers.
+            new = NewTopic(name, num_partitions=partitions, config=config)
+            try:
+                self._admin.create_topics([new], request_timeout=TIMEOUT_S)[name].result()
+            except KafkaException as error:
+                # Another process may make the same topic at the same time.
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise log_error(error, f"creating topic {name!r}") from error
+            self._await(lambda: name in self._partitions, f"topic {name!r} to appear")
+        if self._partitions[name] != partitions:
+            raise LogError(
+                f"topic {name!r}: {partitions} partitions were asked for and it has "
+                f"{self._partitions[name]}; a topic's count is fixed when it is made: use that "
+                "count, or replay into a new topic"
+            )
+
+    def _await(self, done: Callable[[], bool], what: str) -> None:
+        # The controller has done it; the broker that answers us hears of it a little later.
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            self._refresh(TIMEOUT_S)
+            if done():
+                return
+            if time.monotonic() > deadline:
+                raise LogError(f"waited {TIMEOUT_S} s for {what}; is the controller healthy?")
+            time.sleep(0.01)
+
+    def _refresh(self, timeout_s: float) -> None:
+        # All topics at once: asking for one by name can make it, where brokers allow that.
+        try:
+            metadata = self._admin.list_topics(timeout=timeout_s)
+        except KafkaException as error:
+            raise log_error(error, "listing topics") from error
+        with self._lock:
+            self._partitions = {
+                name: len(topic.partitions)
+                for name, topic in metadata.topics.items()
+                if topic.error is None and all(p.leader >= 0 for p in topic.partitions.values())
+            }
+
+
+def _is_internal(name: str) -> bool:
+    return name.startswith("__") or name == WRITERS_TOPIC
+
+
+def _retention_ms(retention_ns: int | None) -> int:
+    # Rounded up: retention is the least age at which a record may go.
+    return -1 if retention_ns is None else -(-retention_ns // _NS_PER_MS)
+
+
+def _retention_ns(retention_ms: int) -> int | None:
+    return None if retention_ms < 0 else retention_ms * _NS_PER_MS

@@ -1,0 +1,1 @@
+"""How Tapeflow is run: brokers, servers, dashboards; no logic."""

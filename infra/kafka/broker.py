@@ -1,0 +1,188 @@
+"""Starts a real one-node Apache Kafka (KRaft) on free loopback ports, with a temporary data folder.
+
+For development, tests and benchmarks only: it is no deployment. `make kafka` runs it until Ctrl-C.
+"""
+
+import base64
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.kafka.artifacts import BrokerError, java, libraries
+
+_PROPERTIES = Path(__file__).resolve().parent / "server.properties"
+# Up in 3 s on 2 idle cores; a busy machine that compiles and tests beside it needs patience.
+_START_TIMEOUT_S = 90.0
+_STOP_TIMEOUT_S = 20.0
+# Ports are free when chosen, but another process may take one before the broker binds it.
+_ATTEMPTS = 3
+
+# The shell's standard input is a pipe that we hold. When it closes, whichever way we end (kill -9
+# included), the watcher ends the broker: no test run leaves one behind.
+_GUARD = """
+exec 3<&0
+"$@" </dev/null &
+broker=$!
+{ cat <&3 >/dev/null; kill "$broker" 2>/dev/null; } &
+wait "$broker"
+"""
+
+
+class _PortTakenError(Exception):
+    """The broker ended before it listened; its log says that an address was in use."""
+
+
+@contextmanager
+def start_broker() -> Iterator[str]:
+    """Run a broker while the context lasts.
+
+    Yields
+    ------
+    str
+        Its address, ``127.0.0.1:port``.
+
+    Raises
+    ------
+    BrokerError
+        Where Java or Maven is missing, or the broker does not start; with the end of its log.
+    """
+    classpath = f"{libraries()}/*"
+    with tempfile.TemporaryDirectory(prefix="tapeflow-kafka-", ignore_cleanup_errors=True) as data:
+        for attempt in range(1, _ATTEMPTS + 1):
+            folder = Path(data) / str(attempt)
+            try:
+                address, process = _launch(classpath, folder)
+            except _PortTakenError:
+                if attempt == _ATTEMPTS:
+                    raise BrokerError(
+                        f"Kafka found its ports taken {_ATTEMPTS} times; its last words:\n"
+                        f"{_log_tail(folder)}"
+                    ) from None
+                continue
+            try:
+                yield address
+            finally:
+                _stop(process)
+            return
+
+
+def main() -> None:
+    """Run a broker until Ctrl-C (or SIGTERM) and say where it listens."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with start_broker() as address:
+            print(f"Kafka listens on {address}; the log URL is kafka://{address}", flush=True)  # noqa: T201
+            print("Its data is temporary. Ctrl-C ends it.", flush=True)  # noqa: T201
+            signal.pause()
+    except BrokerError as error:
+        sys.exit(f"kafka: {error}")
+    except KeyboardInterrupt:
+        return
+
+
+def _launch(classpath: str, folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    folder.mkdir()
+    port, controller_port = _free_ports()
+    properties = folder / "server.properties"
+    properties.write_text(
+        _PROPERTIES.read_text()
+        + f"log.dirs={folder / 'data'}\n"
+        + f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n"
+        + f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n"
+        + f"controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
+    )
+    log = folder / "broker.log"
+    _format(classpath, properties, log)
+    with log.open("ab") as out:
+        process = subprocess.Popen(  # noqa: S603 - our own command, no outside words in it
+            [
+                *("/bin/sh", "-c", _GUARD, "kafka"),
+                *(java(), "-Xms256m", "-Xmx768m", "-XX:+UseG1GC", "-cp", classpath),
+                *("kafka.Kafka", str(properties)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+            # Ctrl-C is for us; the broker is ended by closing its pipe.
+            start_new_session=True,
+        )
+    try:
+        _await_listening(process, port, folder)
+    except BaseException:
+        _stop(process)
+        raise
+    return f"127.0.0.1:{port}", process
+
+
+def _format(classpath: str, properties: Path, log: Path) -> None:
+    cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    with log.open("wb") as out:
+        done = subprocess.run(  # noqa: S603 - our own command, no outside words in it
+            [
+                *(java(), "-XX:TieredStopAtLevel=1", "-cp", classpath),
+                # An identifier that begins with a dash would be read as an option: hence the =.
+                *("kafka.tools.StorageTool", "format"),
+                *(f"--cluster-id={cluster}", f"--config={properties}"),
+            ],
+            stdout=out,
+            stderr=out,
+            timeout=_START_TIMEOUT_S,
+            check=False,
+        )
+    if done.returncode:
+        raise BrokerError(
+            f"Kafka could not format its data folder:\n{_log_tail(properties.parent)}"
+        )
+
+
+def _await_listening(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
+    deadline = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            if "in use" in (folder / "broker.log").read_text(errors="replace"):
+                raise _PortTakenError
+            raise BrokerError(
+                f"Kafka ended with exit status {process.returncode}:\n{_log_tail(folder)}"
+            )
+        try:
+            # The broker binds this port last, once the controller has taken it in.
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise BrokerError(f"Kafka did not listen within {_START_TIMEOUT_S} s:\n{_log_tail(folder)}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        # Its data is temporary: nothing is lost by not waiting for a clean end.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+def _log_tail(folder: Path) -> str:
+    return (folder / "broker.log").read_text(errors="replace")[-3000:]
+
+
+if __name__ == "__main__":
+    main()
