@@ -104,11 +104,15 @@ def store(
     port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="By default the setting store_port.")
     ] = None,
+    url: Annotated[
+        bool, typer.Option("--url", help="Print where the running store is, and end.")
+    ] = False,
 ) -> None:
     """Serve the embedded ClickHouse over its HTTP protocol."""
     import structlog
 
-    from connectors.chdb_server import serve
+    from connectors.chdb_engine import StoreError
+    from connectors.chdb_server import running_store, serve
     from connectors.clickhouse import store_path
     from serving.logs import configure_logs
     from serving.stopping import stop_event
@@ -118,6 +122,12 @@ def store(
         raise SettingsError(
             f"store = {settings.store!r} is a server elsewhere; only a chdb:///PATH is served here"
         )
+    if url:
+        address = running_store(store_path(settings.store))
+        if address is None:
+            raise StoreError(f"no store runs on {settings.store}; start it: `tapeflow store`")
+        typer.echo(address.url)
+        return
     configure_logs()
     logger = structlog.get_logger("store")
     serve(
