@@ -21,6 +21,7 @@ from connectors.kafka_options import (
 from connectors.kafka_producer import send
 from connectors.kafka_reader import Reader, ReaderPool, Scout
 from connectors.kafka_topics import Topics
+from connectors.kafka_visibility import VisibleBounds
 from connectors.kafka_writer import KafkaWriter, last_record
 from connectors.log import (
     Chunk,
@@ -63,6 +64,7 @@ class KafkaLog(Log):
         self._topics = Topics(self._bootstrap)
         self._admin = AdminClient(client_options(self._bootstrap))
         self._scout = Scout(self._bootstrap)
+        self._visible = VisibleBounds(self._scout)
         self._readers = ReaderPool(self._bootstrap)
         self._lock = threading.Lock()
         self._producers: list[Producer] = []
@@ -95,12 +97,15 @@ class KafkaLog(Log):
             raise
         with self._lock:
             self._producers.append(producer)
+        self._visible.note(records, offsets)
         return offsets
 
     def writer(self, name: str) -> Writer:
         """Open a writer, fencing every earlier copy of the same name."""
         self._topics.create_writers()
-        return KafkaWriter(self._bootstrap, name, self._topics.check_all)
+        return KafkaWriter(
+            self._bootstrap, name, check=self._topics.check_all, visible=self._visible
+        )
 
     def read(self, topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
         """Committed records from ``offset`` on, without waiting; at least one if there is one."""
@@ -170,7 +175,9 @@ class KafkaLog(Log):
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""
-        self._topics.delete(name)
+        count = self._topics.delete(name)
+        for partition in range(count):
+            self._visible.forget(name, partition)
         self._readers.drop(lambda reader: reader.topic == name)
 
     def close(self) -> None:
@@ -218,7 +225,7 @@ class KafkaLog(Log):
 
     def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
         self._topics.check(topic, partition)
-        return self._scout.bounds(topic, partition)
+        return self._visible.of(topic, partition)
 
     def _drop_readers(self, topic: str, partition: int) -> None:
         self._readers.drop(lambda reader: (reader.topic, reader.partition) == (topic, partition))

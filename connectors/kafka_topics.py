@@ -99,15 +99,17 @@ class Topics:
         for topic, partition in {(record.topic, record.partition) for record in records}:
             self.check(topic, partition)
 
-    def delete(self, name: str) -> None:
-        """Delete a topic."""
+    def delete(self, name: str) -> int:
+        """Delete a topic; how many partitions it had."""
         self.check(name, 0)
+        count = self._partitions[name]
         future = self._admin.delete_topics([name], operation_timeout=TIMEOUT_S)[name]
         try:
             future.result()
         except KafkaException as error:
             raise log_error(error, f"deleting topic {name!r}") from error
         self._await(lambda: name not in self._partitions, f"topic {name!r} to go")
+        return count
 
     def _create(self, name: str, partitions: int, config: dict[str, str]) -> None:
         if name not in self._partitions:

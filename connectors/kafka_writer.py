@@ -18,7 +18,15 @@ from connectors.kafka_options import (
 )
 from connectors.kafka_producer import send
 from connectors.kafka_reader import Scout
-from connectors.log import FencedError, LogError, NewRecord, Record, Writer
+from connectors.kafka_visibility import VisibleBounds
+from connectors.log import (
+    FencedError,
+    LogError,
+    NewRecord,
+    Record,
+    UnknownTopicError,
+    Writer,
+)
 from schemas.partition import partition_of
 
 # The log's own bookkeeping, not a topic that `Log.topics` lists.
@@ -51,13 +59,22 @@ class KafkaWriter(Writer):
         Of the writer.
     check : callable
         Raises where a record's topic or partition is unknown.
+    visible : VisibleBounds
+        Told of what was committed.
     """
 
     def __init__(
-        self, bootstrap: str, name: str, check: Callable[[Sequence[NewRecord]], None]
+        self,
+        bootstrap: str,
+        name: str,
+        *,
+        check: Callable[[Sequence[NewRecord]], None],
+        visible: VisibleBounds,
     ) -> None:
         self.name = name
         self._check = check
+        self._visible = visible
+        self._written: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
         self._end: LogError | None = None
         self._producer = Producer(transaction_options(bootstrap, f"tapeflow.{name}"))
@@ -83,16 +100,28 @@ class KafkaWriter(Writer):
             self._check(records)
             offsets = self._transaction(records, number)
             self._number = number
+            self._visible.note(records, offsets)
+            self._written = {(record.topic, record.partition) for record in records}
             return offsets
 
     def close(self) -> None:
-        """End the writer; a commit after this is an error."""
+        """End the writer, once everyone sees what it committed; a commit after this is an error."""
         with self._lock:
             if self._end is None:
                 self._end = LogError("it was closed")
+                self._await_visible()
             # What a failed transaction left is not to be sent any more.
             self._producer.purge()
             self._producer.flush(0)
+
+    def _await_visible(self) -> None:
+        # Whoever starts when this process has ended must find its output.
+        for topic, partition in sorted(self._written):
+            try:
+                self._visible.of(topic, partition)
+            except UnknownTopicError:
+                # Deleted meanwhile: there is nothing to be seen.
+                continue
 
     @property
     def _where(self) -> str:

@@ -182,7 +182,3 @@ def _free_ports() -> tuple[int, int]:
 
 def _log_tail(folder: Path) -> str:
     return (folder / "broker.log").read_text(errors="replace")[-3000:]
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,57 @@
+"""The bounds of a partition, with what this process appended seen by its own reads.
+
+Kafka acknowledges a commit before its markers are in the partitions: for a millisecond or two after it,
+readers do not see the records yet.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from connectors.kafka_reader import Scout
+from connectors.log import NewRecord
+
+# Markers come within milliseconds. Longer waits mean another writer's open transaction: then the end
+# is where that one begins, whatever we appended behind it.
+_MARKERS_TIMEOUT_S = 1.0
+_LOOK_S = 0.0005
+
+
+class VisibleBounds:
+    """Bounds of partitions, and the offsets that this process knows to be in them.
+
+    Parameters
+    ----------
+    scout : Scout
+        Asks the broker; sees committed records only.
+    """
+
+    def __init__(self, scout: Scout) -> None:
+        self._scout = scout
+        self._lock = threading.Lock()
+        self._appended: dict[tuple[str, int], int] = {}
+
+    def note(self, records: Sequence[NewRecord], offsets: Sequence[int]) -> None:
+        """Take in that records were appended or committed at these offsets."""
+        with self._lock:
+            for record, offset in zip(records, offsets, strict=True):
+                self._appended[record.topic, record.partition] = offset
+
+    def of(self, topic: str, partition: int) -> tuple[int, int]:
+        """First offset kept, and the offset that follows the last visible record or marker."""
+        start, end = self._scout.bounds(topic, partition)
+        appended = self._appended.get((topic, partition), -1)
+        if end > appended:
+            return start, end
+        deadline = time.monotonic() + _MARKERS_TIMEOUT_S
+        while end <= appended and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+            start, end = self._scout.bounds(topic, partition)
+        self.forget(topic, partition, appended)
+        return start, end
+
+    def forget(self, topic: str, partition: int, appended: int | None = None) -> None:
+        """Wait for a partition's records no more, unless later ones were appended meanwhile."""
+        with self._lock:
+            if appended is None or self._appended.get((topic, partition)) == appended:
+                self._appended.pop((topic, partition), None)
