@@ -13,8 +13,9 @@ from connectors.file_lock import FileLock
 from connectors.log import CorruptLogError, LogError
 from connectors.sqlite_checkpoint import Checkpointer
 
-# 16 KiB pages: the fastest for records of 150 kB and of 100 bytes alike (bench/bench_log.py).
-PAGE_BYTES = 16384
+# Larger pages append and read large records faster, and make small commits write more: 150 kB records
+# 113 MB/s with 16 KiB, 190 with 32, 315 with 64; a small append 0.04, 0.05 and 0.06 ms.
+PAGE_BYTES = 32768
 LAYOUT_VERSION = 1
 APPLICATION_ID = 0x54464C47  # "TFLG"
 
@@ -61,8 +62,12 @@ class SqliteFile:
             raise LogError(
                 f"log {path}: cannot be made: {error.strerror}; choose a folder that this user may write"
             ) from error
-        with self.errors():
-            self._create(schema)
+        try:
+            with self.errors():
+                self._create(schema)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -150,10 +155,7 @@ class SqliteFile:
                 (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 if layout == 0 and tables == 0:
                     connection.execute("PRAGMA journal_mode=WAL")
-                    connection.executescript(
-                        f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID}; "
-                        f"PRAGMA user_version={LAYOUT_VERSION}; {schema}; COMMIT"
-                    )
+                    create_tables(connection, schema)
                     layout = LAYOUT_VERSION
             finally:
                 connection.close()
@@ -209,6 +211,14 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def create_tables(connection: sqlite3.Connection, schema: str) -> None:
+    """Make the tables of an empty file, in one transaction, and sign it."""
+    connection.executescript(
+        f"BEGIN IMMEDIATE; PRAGMA application_id={APPLICATION_ID}; "
+        f"PRAGMA user_version={LAYOUT_VERSION}; {schema}; COMMIT"
+    )
 
 
 def locks_folder(path: Path) -> Path:

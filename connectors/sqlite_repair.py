@@ -1,0 +1,274 @@
+"""Mends a damaged SQLite log: each partition is cut before its first record that cannot be read."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectors.file_lock import FileLock
+from connectors.log import CorruptLogError, LogError
+from connectors.sqlite_catalog import SCHEMA
+from connectors.sqlite_file import connect, create_tables, locks_folder
+from connectors.sqlite_log import path_of
+from connectors.sqlite_rows import (
+    Row,
+    create_statement,
+    insert_statement,
+    is_whole,
+    select_statement,
+    table,
+)
+
+_COPY_BYTES = 32 << 20
+_SIDE_FILES = ("-wal", "-shm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """What a repair took out of a log.
+
+    Parameters
+    ----------
+    topic : str
+        Topic; empty where the writers' numbers were lost.
+    partition : int
+        Partition.
+    first : int
+        First offset removed; the partition goes on from there.
+    last : int or None
+        Last offset that was there; None where the damage hides it.
+    reason : str
+        What was wrong with the first.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    last: int | None
+    reason: str
+
+    @property
+    def records(self) -> int | None:
+        """Count of records removed; None where it is not known."""
+        return None if self.last is None else self.last - self.first + 1
+
+    def __str__(self) -> str:
+        if not self.topic:
+            return (
+                f"the writers' commit numbers were lost ({self.reason}): a flow that had committed must "
+                "be run with --new-epoch"
+            )
+        what = (
+            f"all offsets from {self.first} on, an unknown count"
+            if self.last is None
+            else f"offsets {self.first} to {self.last}, {self.records} records"
+        )
+        return f"{self.topic}[{self.partition}]: removed {what}: {self.reason}"
+
+
+def repair(url: str) -> list[Removed]:
+    """Cut each partition of a damaged log before its first bad record; the old file is kept.
+
+    The old file, byte for byte, and its write-ahead log get the suffix ``.corrupt``. A log without
+    damage is left as it is.
+
+    Parameters
+    ----------
+    url : str
+        Of a log that no program has open.
+
+    Returns
+    -------
+    list of Removed
+        What was removed; empty where nothing was.
+
+    Raises
+    ------
+    LogError
+        Where the log is not there or in use.
+    CorruptLogError
+        Where the list of topics itself cannot be read.
+    """
+    path = path_of(url)
+    if not path.is_file():
+        raise LogError(f"log {path}: there is no such file to repair")
+    locks_folder(path).mkdir(exist_ok=True)
+    use = FileLock(locks_folder(path) / "use")
+    try:
+        if not use.try_acquire():
+            raise LogError(f"log {path}: a program has it open: stop it, then repair again")
+        return _repair(path)
+    finally:
+        use.close()
+
+
+def _repair(path: Path) -> list[Removed]:
+    mended = path.with_name(path.name + ".repaired")
+    mended.unlink(missing_ok=True)
+    with closing(_open_damaged(path)) as old, closing(connect(mended)) as new:
+        # A copy that a crash leaves half made is made again: it needs no journal.
+        new.execute("PRAGMA journal_mode=OFF")
+        create_tables(new, SCHEMA)
+        removed = _copy(path, old, new)
+        sound = not removed and _is_sound(old)
+        new.execute("PRAGMA journal_mode=WAL")
+    if sound:
+        mended.unlink()
+    else:
+        _replace(path, mended)
+    return removed
+
+
+def _open_damaged(path: Path) -> sqlite3.Connection:
+    """A connection that reads what it can and writes nothing, not even a checkpoint at its end."""
+    old = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+    # Without it SQLite refuses a file that is shorter than its header says.
+    old.execute("PRAGMA writable_schema=ON")
+    return old
+
+
+def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> list[Removed]:
+    """Copy what is readable; returns what is not."""
+    try:
+        topics = old.execute("SELECT name, partitions, retention_ns, synced FROM topics").fetchall()
+        partitions = old.execute("SELECT id, topic, partition, start FROM partitions").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise CorruptLogError(
+            f"log {path}: the list of topics cannot be read ({error}), so no record can be found, and "
+            "the last good offset is not known; nothing was changed. Restore the file from a backup, or "
+            "move it away and rebuild the log from the lake"
+        ) from error
+    new.executemany("INSERT INTO topics VALUES (?, ?, ?, ?)", topics)
+    new.executemany(
+        "INSERT INTO partitions (id, topic, partition, start) VALUES (?, ?, ?, ?)", partitions
+    )
+    removed = []
+    for number, topic, partition, start in sorted(partitions, key=lambda row: row[1:3]):
+        new.execute(create_statement(number))
+        cut = _copy_partition(old, new, number, start)
+        if cut is not None:
+            first, last, reason = cut
+            removed.append(
+                Removed(topic=topic, partition=partition, first=first, last=last, reason=reason)
+            )
+    return removed + _copy_writers(old, new)
+
+
+def _copy_partition(
+    old: sqlite3.Connection, new: sqlite3.Connection, number: int, start: int
+) -> tuple[int, int | None, str] | None:
+    """Copy the readable prefix; returns first and last offset removed and why, or None."""
+    rows: list[Row] = []
+    size = 0
+    reason = None
+    offset = start
+    insert = insert_statement(number)
+    for found in _rows(old, number, start):
+        if isinstance(found, str):
+            reason = found
+        elif found[0] != offset:
+            reason = f"offset {offset} is missing"
+        elif not is_whole(number, found):
+            reason = f"the checksum of offset {offset} does not fit its bytes"
+        if isinstance(found, str) or reason is not None:
+            break
+        rows.append(found)
+        offset += 1
+        size += len(found[5] or b"")
+        if size > _COPY_BYTES:
+            new.executemany(insert, rows)
+            rows, size = [], 0
+    new.executemany(insert, rows)
+    if reason is None:
+        return None
+    return offset, _last(old, number, offset), reason
+
+
+def _rows(old: sqlite3.Connection, number: int, start: int) -> Iterator[Row | str]:
+    """The rows of a partition; at damage SQLite's word for it, and no more."""
+    offset = start
+    try:
+        for row in old.execute(
+            select_statement(number, "WHERE record_offset >= ? ORDER BY record_offset"), (start,)
+        ):
+            yield row
+            offset = row[0] + 1
+    except sqlite3.DatabaseError as error:
+        # Python's cursor is a row ahead: the row before the bad one must be asked for alone.
+        row = _row(old, number, offset)
+        if row is not None:
+            yield row
+        yield str(error)
+
+
+def _row(old: sqlite3.Connection, number: int, offset: int) -> Row | None:
+    query = select_statement(number, "WHERE record_offset = ?")
+    try:
+        row: Row | None = old.execute(query, (offset,)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    return row
+
+
+def _last(old: sqlite3.Connection, number: int, first: int) -> int | None:
+    """The newest offset, where the right edge of the tree can still be read."""
+    try:
+        (last,) = old.execute(f"SELECT max(record_offset) FROM {table(number)}").fetchone()  # noqa: S608 - an integer of ours
+    except sqlite3.DatabaseError:
+        return None
+    return None if last is None or last < first else int(last)
+
+
+def _copy_writers(old: sqlite3.Connection, new: sqlite3.Connection) -> list[Removed]:
+    try:
+        writers = old.execute("SELECT name, number, generation FROM writers").fetchall()
+    except sqlite3.DatabaseError as error:
+        return [Removed(topic="", partition=0, first=0, last=None, reason=str(error))]
+    new.executemany("INSERT INTO writers VALUES (?, ?, ?)", writers)
+    return []
+
+
+def _is_sound(old: sqlite3.Connection) -> bool:
+    """Whether SQLite finds no fault outside of the records either, such as in the list of free pages."""
+    try:
+        return bool(old.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _replace(path: Path, mended: Path) -> None:
+    """Put the mended file in place, and keep the old one.
+
+    The old WAL goes before the new file comes: SQLite would apply it to that. Both files have a second
+    name by then, so that an end at any moment loses nothing.
+    """
+    kept = _free_name(path)
+    kept.hardlink_to(path)
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists():
+        kept.with_name(kept.name + "-wal").hardlink_to(wal)
+    for suffix in _SIDE_FILES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _sync(mended)
+    mended.replace(path)
+    _sync(path.parent)
+
+
+def _free_name(path: Path) -> Path:
+    """A name for the old file that no earlier repair has used."""
+    number = 1
+    kept = path.with_name(path.name + ".corrupt")
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}.corrupt{number}")
+    return kept
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
