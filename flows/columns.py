@@ -38,8 +38,8 @@ class Codes:
         indices = column.indices
         if column.null_count:
             indices = indices.fill_null(len(dictionary))
-        numbers: Int32s = self._of_code[indices.to_numpy()]
-        return numbers
+        found: Int32s = self._of_code[indices.to_numpy()]
+        return found
 
 
 def times_ns(column: pa.Array) -> Int64s:

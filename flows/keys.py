@@ -44,12 +44,14 @@ class KeySlots:
             self.keys.append(key)
         return found
 
-    def of(self, column: pa.DictionaryArray) -> Int64s:
-        """The slot of each row of a dictionary-encoded key column, shape (n,).
+    def of(self, column: pa.DictionaryArray, rows: Int64s | None = None) -> Int64s:
+        """The slot of each row (or of the rows named) of a dictionary-encoded key column.
 
         Only keys that a row uses get a slot: a dictionary may hold more than its batch does.
         """
         codes = column.indices.to_numpy(zero_copy_only=False)
+        if rows is not None:
+            codes = codes[rows]
         dictionary = column.dictionary
         if self._dictionary is None or not dictionary.equals(self._dictionary):
             self._dictionary = dictionary

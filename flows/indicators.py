@@ -1,0 +1,201 @@
+"""Technical indicators on bars: one row an indicator value, for each bar of the chosen intervals.
+
+Which indicators there are, their definitions and sources: `flows.kernels.indicators.registry`. Values
+equal TA-Lib's. A value is null while the indicator warms up. A bar that lacks what an indicator needs (a
+bar without a close, say) leaves that indicator as it is, and its value is null. Bars of other intervals are
+read and give nothing.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from flows.columns import Codes, chosen, floats, floats_or_nan, times, times_ns
+from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
+from flows.intervals import known_intervals
+from flows.kernels.indicators.declaration import BAR_COLUMNS, Chosen
+from flows.kernels.indicators.registry import DEFAULT_INDICATORS, choose
+from flows.kernels.sessions import session_numbers
+from flows.keys import KeySlots
+from flows.snapshot import pack, unpack
+from schemas.arrays import Floats, Int64s
+from schemas.bars import BARS
+from schemas.indicators import INDICATORS
+from schemas.sessions import DEFAULT_CALENDAR, session_starts
+
+# Keys that there is room for from the start.
+_KEYS = 16
+
+_PRICES = BAR_COLUMNS[:-1]
+
+
+class IndicatorsParams(Params):
+    """Parameters of `Indicators`.
+
+    Parameters
+    ----------
+    indicators : tuple of str
+        Names with parameters, such as rsi_14; see `flows.kernels.indicators.registry.choose`.
+    intervals : tuple of str
+        Intervals of the bars to compute on.
+    calendar : str
+        Calendar (exchange_calendars) of the sessions that vwap_session runs over.
+    calendars : dict of str to str
+        Calendars of symbols that have another.
+    max_keys : int
+        Bound of the state; one symbol more is an error.
+    """
+
+    indicators: tuple[str, ...] = DEFAULT_INDICATORS
+    intervals: tuple[str, ...] = ("1m", "5m", "1h", "1d")
+    calendar: str = DEFAULT_CALENDAR
+    calendars: dict[str, str] = Field(default_factory=dict)
+    max_keys: int = Field(default=20_000, ge=1)
+
+    _intervals = field_validator("intervals")(known_intervals)
+
+    @field_validator("indicators")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice or not names:
+            raise ValueError(f"each indicator once, and at least one; twice there: {twice}")
+        for name in names:
+            choose(name)
+        return names
+
+
+class Indicators(Flow):
+    """Technical indicators on bars.
+
+    Parameters
+    ----------
+    params : IndicatorsParams
+        See there.
+    snapshot : bytes or None
+        What `snapshot` gave, or None to begin.
+    """
+
+    name = "indicators"
+    version = 1
+    inputs = (Input(topic=BARS),)
+    outputs = (INDICATORS,)
+    order = Order.SINGLE
+    params_type = IndicatorsParams
+
+    def __init__(self, params: IndicatorsParams, snapshot: bytes | None) -> None:
+        self._params = params
+        self._intervals = Codes(params.intervals)
+        self._interval_names = pa.array(params.intervals, pa.string())
+        self._calendars = _Calendars(params)
+        self._chosen = _placed([choose(name) for name in params.indicators])
+        names = [name for placed in self._chosen for name in placed.chosen.outputs]
+        self._names = pa.array(names, pa.string())
+        self._width = sum(placed.chosen.width for placed in self._chosen)
+        head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
+        self._keys = KeySlots(head.get("keys", []), params.max_keys)
+        self._state: Floats = np.zeros((_KEYS * len(params.intervals), self._width))
+        if arrays:
+            self._make_room()
+            self._state[: len(arrays["state"])] = arrays["state"]
+
+    def on_rows(self, rows: Rows) -> list[Emitted]:
+        """Take bars in; give the values after each bar of the chosen intervals, in order of the bars."""
+        batch = rows.only[1].batch
+        intervals = self._intervals.of(batch.column("interval")).astype(np.int64)
+        used = np.flatnonzero(intervals >= 0)
+        if len(used) == 0:
+            return []
+        intervals = intervals[used]
+        keys = self._keys.of(batch.column("symbol"), used)
+        self._make_room()
+        bars = np.empty((len(used), len(BAR_COLUMNS)))
+        for at, name in enumerate(_PRICES):
+            bars[:, at] = floats_or_nan(batch.column(name))[used]
+        starts = times_ns(batch.column("ts_start"))[used]
+        bars[:, -1] = self._calendars.sessions(self._keys.keys, keys, starts)
+        values = self._values(bars, keys * len(self._params.intervals) + intervals)
+        ends = times_ns(batch.column("ts_event"))[used]
+        return [Emit(topic=INDICATORS, batch=self._batch(keys, intervals, ends, values))]
+
+    def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
+        """Nothing is open that time could close."""
+        return []
+
+    def snapshot(self) -> bytes:
+        """Keys in order of slot, and the indicators' state of each key and interval."""
+        used = self._state[: len(self._keys) * len(self._params.intervals)]
+        return pack(self.name, self.version, {"keys": self._keys.keys}, {"state": used})
+
+    def _make_room(self) -> None:
+        needed = len(self._keys) * len(self._params.intervals)
+        if needed > len(self._state):
+            grown = np.zeros((2 * needed, self._width))
+            grown[: len(self._state)] = self._state
+            self._state = grown
+
+    def _values(self, bars: Floats, slots: Int64s) -> Floats:
+        values: Floats = np.empty((len(bars), len(self._names)))
+        for placed in self._chosen:
+            placed.chosen.indicator.kernel(
+                bars, slots, self._state, placed.at, placed.parameters, values, placed.column
+            )
+        return values
+
+    def _batch(
+        self, keys: Int64s, intervals: Int64s, ends: Int64s, values: Floats
+    ) -> pa.RecordBatch:
+        count, outputs = values.shape
+        names = np.tile(np.arange(outputs, dtype=np.int32), count)
+        return pa.RecordBatch.from_arrays(
+            [
+                self._keys.column(np.repeat(keys, outputs)),
+                chosen(self._interval_names, np.repeat(intervals.astype(np.int32), outputs)),
+                times(np.repeat(ends, outputs)),
+                chosen(self._names, names),
+                floats(values.reshape(-1)),
+            ],
+            schema=INDICATORS.schema,
+        )
+
+
+class _Placed:
+    """An indicator with its place in the state and among the values."""
+
+    def __init__(self, chosen_one: Chosen, at: int, column: int) -> None:
+        self.chosen = chosen_one
+        self.at = at
+        self.column = column
+        self.parameters = np.array(chosen_one.parameters, dtype=np.float64)
+
+
+def _placed(indicators: Sequence[Chosen]) -> list[_Placed]:
+    found = []
+    at = column = 0
+    for indicator in indicators:
+        found.append(_Placed(indicator, at, column))
+        at += indicator.width
+        column += len(indicator.outputs)
+    return found
+
+
+class _Calendars:
+    """Which session a symbol's time belongs to."""
+
+    def __init__(self, params: IndicatorsParams) -> None:
+        self._params = params
+        self._names = list(dict.fromkeys([params.calendar, *params.calendars.values()]))
+        starts = [session_starts(name) for name in self._names]
+        self._starts = np.concatenate(starts)
+        self._bounds = np.cumsum([0, *(len(part) for part in starts)], dtype=np.int64)
+        self._of_key: Int64s = np.empty(0, dtype=np.int64)
+
+    def sessions(self, names: list[str], keys: Int64s, starts: Int64s) -> Int64s:
+        """Number of the session of each time, in the calendar of its key; names are in order of slot."""
+        if len(self._of_key) < len(names):
+            calendars = [self._params.calendars.get(name, self._params.calendar) for name in names]
+            self._of_key = np.array([self._names.index(name) for name in calendars], np.int64)
+        numbers: Int64s = session_numbers(self._starts, self._bounds, self._of_key[keys], starts)
+        return numbers

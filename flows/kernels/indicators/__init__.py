@@ -1,0 +1,1 @@
+"""Indicators on bars: one family a file; `registry` lists them all."""
