@@ -22,7 +22,12 @@ CONTROL_SCHEMA = pa.schema(
         pa.field("offset", INT64, nullable=False),
         pa.field("append_time", TIMESTAMP, nullable=False),
         pa.field("key", BYTES),
-        pa.field("headers", pa.map_(TEXT, BYTES), nullable=False),
+        # A list, and no map: a header's name may come twice, and every reader takes a list.
+        pa.field(
+            "headers",
+            pa.list_(pa.struct([pa.field("name", TEXT), pa.field("value", BYTES)])),
+            nullable=False,
+        ),
         pa.field("value", BYTES),
     ]
 )
@@ -35,7 +40,7 @@ def control_folder(lake: Path, name: str) -> Path:
 
 def write_control(lake: Path, name: str, span: FileRange, records: Sequence[Record]) -> None:
     """Write the control rows of a range; the same range again replaces the same file."""
-    write_file(control_folder(lake, name), span.name, control_table(records))
+    write_file(lake, control_folder(lake, name), span.name, control_table(records))
 
 
 def control_table(records: Sequence[Record]) -> pa.Table:
@@ -46,7 +51,9 @@ def control_table(records: Sequence[Record]) -> pa.Table:
         "offset": [one.offset for one in records],
         "append_time": [one.append_time_ns for one in records],
         "key": [one.key for one in records],
-        "headers": [list(one.headers) for one in records],
+        "headers": [
+            [{"name": name, "value": value} for name, value in one.headers] for one in records
+        ],
         "value": [None if is_rows(one) else one.value for one in records],
     }
     arrays = [

@@ -1,31 +1,15 @@
-"""Rows with the log positions that they landed from: what ClickHouse's tables and the lake's files hold."""
+"""Records of rows as tables with their log positions, as ClickHouse and the lake take them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 
 from connectors.log import Record
-from schemas.field import INT32, INT64, TIMESTAMP
+from schemas.field import TIMESTAMP
+from schemas.landed import landed_schema
 from schemas.topic import Topic
-
-PARTITION = "_partition"
-OFFSET = "_offset"
-ROW = "_row"
-APPENDED = "_appended"
-
-POSITION_FIELDS = (
-    pa.field(PARTITION, INT32, nullable=False, metadata={"meaning": "Log partition of the row."}),
-    pa.field(
-        OFFSET, INT64, nullable=False, metadata={"meaning": "Log offset of the row's record."}
-    ),
-    pa.field(ROW, INT32, nullable=False, metadata={"meaning": "Place of the row in its record."}),
-    pa.field(
-        APPENDED, TIMESTAMP, nullable=False, metadata={"meaning": "When the log took the record."}
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +18,6 @@ class Decoded:
 
     record: Record
     batch: pa.RecordBatch
-
-
-@lru_cache(maxsize=256)
-def landed_schema(topic: Topic) -> pa.Schema:
-    """The topic's documented schema and the position columns."""
-    documented = topic.documented_schema
-    return pa.schema([*documented, *POSITION_FIELDS], metadata=documented.metadata)
 
 
 def landed_table(topic: Topic, rows: Sequence[Decoded]) -> pa.Table:

@@ -1,5 +1,6 @@
 """The lander's two sinks: a job is written whole, and written again it changes nothing."""
 
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,9 @@ import structlog
 from connectors.clickhouse import StoreLink, insert
 from connectors.lake_compaction import CompactionUnsupportedError, Compactor
 from connectors.lake_control import control_folder, sort_control, write_control
-from connectors.landed import PARTITION
 from connectors.landing_portion import Portion
 from connectors.landings import Intent
-from connectors.parquet import FileRange, sort_rows, write_range
+from connectors.parquet import WRITING_FOLDER, FileRange, sort_rows, write_range
 from schemas.topic import Topic
 
 log_line = structlog.get_logger(__name__)
@@ -69,6 +69,8 @@ class LakeSink:
 
     def __init__(self, lake: Path) -> None:
         self._lake = lake
+        # What a killed lander was writing: its intent is open, so it will be written again.
+        shutil.rmtree(lake / WRITING_FOLDER, ignore_errors=True)
         lake.mkdir(parents=True, exist_ok=True)
         self._compactor: Compactor | None = Compactor(lake)
         self._touched: dict[Path, Topic | None] = {}
@@ -108,5 +110,5 @@ class LakeSink:
 def _of_partition(rows: pa.Table | None, partition: int) -> pa.Table | None:
     if rows is None:
         return None
-    mask = pc.equal(rows.column(PARTITION), partition)
+    mask = pc.equal(rows.column("_partition"), partition)
     return rows if pc.all(mask).as_py() else rows.filter(mask)

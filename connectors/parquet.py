@@ -6,7 +6,6 @@ holds, so that the same range written again replaces the same file.
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.landed import landed_schema
 from schemas.arrays import Int64s
 from schemas.field import CATEGORY, FLOAT, INT32, INT64, TIMESTAMP
 from schemas.topic import Topic
 
 CONTROL_FOLDER = "_control"
+WRITING_FOLDER = ".writing"
 # A reader that wants one symbol skips row groups by their statistics: files are sorted by key.
 _ROW_GROUP_ROWS = 131_072
 _DAY_NS = 86_400_000_000_000
@@ -98,20 +97,23 @@ def write_range(lake: Path, topic: Topic, span: FileRange, rows: pa.Table) -> li
     for day in np.unique(days):
         part = ordered if days.min() == days.max() else ordered.filter(pa.array(days == day))
         folder = lake / topic.name / f"date={np.datetime64(int(day), 'D')}"
-        files.append(write_file(folder, span.name, part))
+        files.append(write_file(lake, folder, span.name, part))
     return files
 
 
-def write_file(folder: Path, name: str, rows: pa.Table) -> Path:
-    """Write one file so that a reader of the folder sees all of it or nothing.
+def write_file(lake: Path, folder: Path, name: str, rows: pa.Table) -> Path:
+    """Write one file of the lake so that a reader of the folder sees all of it or nothing.
 
-    The file is made under a hidden name, synced, and renamed.
+    It is made in ``lake/.writing``, synced, and renamed: beside the others, even a hidden file would
+    keep Polars from reading the folder.
     """
+    writing = lake / WRITING_FOLDER
+    writing.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    hidden = folder / f".{name}.new"
-    write_synced(hidden, rows)
+    fresh = writing / "-".join([*folder.relative_to(lake).parts, name])
+    write_synced(fresh, rows)
     target = folder / name
-    hidden.replace(target)
+    fresh.replace(target)
     sync_folder(folder)
     return target
 
@@ -152,19 +154,6 @@ def sort_rows(topic: Topic, rows: pa.Table) -> pa.Table:
     by_position = np.lexsort((row, offset))
     rows = rows.take(pa.array(by_position))
     return rows.take(pa.array(_key_time_order(rows.column(topic.key), times[by_position])))
-
-
-def topic_files(lake: Path, topic: str) -> Iterator[tuple[Path, FileRange]]:
-    """The visible files of a topic with their ranges, in order of date and name."""
-    for path in sorted((lake / topic).glob("date=*/*.parquet")):
-        span = FileRange.of(path.name)
-        if span is not None:
-            yield path, span
-
-
-def empty_table(topic: Topic) -> pa.Table:
-    """No landed rows of a topic."""
-    return landed_schema(topic).empty_table()
 
 
 def _key_time_order(keys: pa.ChunkedArray, times: Int64s) -> Int64s:

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import clickhouse_connect
@@ -135,7 +135,9 @@ def test_format_comes_from_the_statement_then_from_the_parameter(address: Addres
         ("deflate", zlib.compress),
     ],
 )
-def test_bodies_are_taken_in_every_content_encoding(address: Address, coding: str, encode) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_bodies_are_taken_in_every_content_encoding(
+    address: Address, coding: str, encode: Callable[[bytes], bytes]
+) -> None:
     curl(address.url, data=b"CREATE TABLE t (a Int32, b String) ENGINE = Memory")
     head = ["-H", f"Content-Encoding: {coding}"]
     url = address.url + "/?query=INSERT%20INTO%20t%20FORMAT%20CSV"
@@ -157,8 +159,8 @@ def test_bodies_are_taken_in_every_content_encoding(address: Address, coding: st
 )
 @pytest.mark.parametrize("wait", ["0", "1"])
 def test_answers_are_compressed_when_asked(
-    address: Address, coding: str, decode, wait: str
-) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    address: Address, coding: str, decode: Callable[[bytes], bytes], wait: str
+) -> None:
     query = b"SELECT number FROM numbers(200000)"
     _, headers, body = curl(
         "-H",
