@@ -18,7 +18,7 @@ from connectors.kafka_options import (
     log_error,
     producer_options,
 )
-from connectors.kafka_producer import send
+from connectors.kafka_producer import connected_producer, send
 from connectors.kafka_reader import Reader, ReaderPool, Scout
 from connectors.kafka_topics import Topics
 from connectors.kafka_visibility import VisibleBounds
@@ -71,7 +71,11 @@ class KafkaLog(Log):
 
     def create_topic(self, config: TopicConfig) -> None:
         """Make a topic if it is not there."""
-        self._topics.create(config)
+        if self._topics.create(config):
+            # Its leaders take a moment to know that they lead; until then a plain producer's first
+            # records are refused, sent again, and so reordered.
+            for partition in range(config.partitions):
+                self._scout.bounds(config.name, partition)
 
     def topics(self) -> dict[str, TopicConfig]:
         """The topics by name, control topics included, in order of name."""
@@ -87,7 +91,7 @@ class KafkaLog(Log):
         with self._lock:
             producer = self._producers.pop() if self._producers else None
         if producer is None:
-            producer = Producer(producer_options(self._bootstrap))
+            producer = connected_producer(producer_options(self._bootstrap))
         try:
             offsets = send(producer, records, "append")
         except LogError:

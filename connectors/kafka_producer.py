@@ -2,11 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from connectors.kafka_options import TIMEOUT_S, log_error
 from connectors.log import LogError, NewRecord
+
+
+def connected_producer(options: dict[str, Any]) -> Producer:
+    """A producer that has a connection already.
+
+    Without one, its first question (for a producer identifier) fails, and librdkafka waits half a
+    second before it asks again.
+    """
+    producer = Producer(options)
+    try:
+        producer.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise log_error(error, "connecting a producer") from error
+    return producer
 
 
 def send(producer: Producer, records: Sequence[NewRecord], doing: str) -> list[int]:

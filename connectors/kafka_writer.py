@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from connectors.kafka_options import (
     TIMEOUT_S,
@@ -16,7 +16,7 @@ from connectors.kafka_options import (
     log_error,
     transaction_options,
 )
-from connectors.kafka_producer import send
+from connectors.kafka_producer import connected_producer, send
 from connectors.kafka_reader import Scout
 from connectors.kafka_visibility import VisibleBounds
 from connectors.log import (
@@ -77,7 +77,7 @@ class KafkaWriter(Writer):
         self._written: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
         self._end: LogError | None = None
-        self._producer = Producer(transaction_options(bootstrap, f"tapeflow.{name}"))
+        self._producer = connected_producer(transaction_options(bootstrap, f"tapeflow.{name}"))
         self._partition = partition_of(name, WRITERS_PARTITIONS)
         self._fence_earlier_copies()
         self._number = _last_number(bootstrap, name, self._partition)
