@@ -19,7 +19,7 @@ TABLE_ROWS_MAX = 1_000
 
 
 class SqlError(StoreError):
-    """ClickHouse's answer to a statement it refuses, without the protocol around it."""
+    """A statement that cannot be run: ClickHouse's answer, without the protocol around it."""
 
 
 class SqlFormat(StrEnum):
@@ -70,6 +70,8 @@ def run_sql(
         Where the store cannot be reached.
     """
     statement = statement.strip().rstrip(";")
+    if format not in set(SqlFormat):
+        raise SqlError(f"format {format!r}: it must be one of {', '.join(SqlFormat)}")
     chosen = SqlFormat(format)
     with connect(store_url) as client:
         try:
@@ -79,7 +81,7 @@ def run_sql(
                 out.buffer.write(_table(client, statement))
             else:
                 with client.raw_stream(statement, fmt=_CLICKHOUSE_FORMATS[chosen]) as stream:
-                    out.writelines(iter(lambda: stream.read(1 << 20), b""))
+                    out.buffer.writelines(iter(lambda: stream.read(1 << 20), b""))
         except DatabaseError as error:
             raise SqlError(_reason(error)) from error
     out.buffer.flush()
@@ -109,9 +111,14 @@ def _table(client: Client, statement: str) -> bytes:
     console = Console(force_terminal=False, width=_width(columns, shown.schema.names))
     with console.capture() as captured:
         console.print(table)
-        more = f"{TABLE_ROWS_MAX} rows shown, there are more: take --format csv"
-        console.print(more if found.num_rows > TABLE_ROWS_MAX else f"{found.num_rows} rows")
+        console.print(_count(found.num_rows))
     return captured.get().encode()
+
+
+def _count(rows: int) -> str:
+    if rows > TABLE_ROWS_MAX:
+        return f"{TABLE_ROWS_MAX} rows shown, there are more: take --format csv"
+    return "1 row" if rows == 1 else f"{rows} rows"
 
 
 def _texts(column: pa.ChunkedArray) -> list[str]:

@@ -1,0 +1,81 @@
+"""`tapeflow sql`: what is printed, in every format, and what ClickHouse refuses."""
+
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors.chdb_engine import StoreError
+from connectors.clickhouse import connect
+from serving.sql import TABLE_ROWS_MAX, SqlError, run_sql
+
+
+def run(url: str, statement: str, format_: str) -> bytes:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="utf-8")
+    assert run_sql(url, statement, format_, out) == 0
+    return raw.getvalue()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store that no program serves: each statement opens it."""
+    return f"chdb:///{tmp_path_factory.mktemp('sql') / 'store'}"
+
+
+ROWS = (
+    "SELECT * FROM (SELECT 'IBM' AS symbol, 1.5 AS price, NULL AS side, "
+    "toDateTime64('2024-03-01 14:30:00.123456789', 9, 'UTC') AS ts_event "
+    "UNION ALL SELECT 'é[bold]', -2, 'buy', toDateTime64('2024-03-01 14:30:00', 9, 'UTC')) "
+    "ORDER BY symbol"
+)
+
+
+def test_a_table_shows_every_cell_in_full(url: str) -> None:
+    text = run(url, ROWS + ";", "table").decode()
+    lines = text.splitlines()
+    assert lines[0].split() == ["symbol", "┃", "price", "┃", "side", "┃", "ts_event"]
+    assert "2024-03-01 14:30:00.123456789" in lines[2]
+    assert "NULL" in lines[2]
+    assert "é[bold]" in lines[3], "markup of the data is no markup of the terminal"
+    assert lines[-1] == "2 rows"
+
+
+def test_a_long_table_is_cut_and_says_so(url: str) -> None:
+    text = run(url, f"SELECT number FROM numbers({TABLE_ROWS_MAX + 50})", "table").decode()
+    assert text.splitlines()[-1].startswith(f"{TABLE_ROWS_MAX} rows shown, there are more")
+    assert len(text.splitlines()) == TABLE_ROWS_MAX + 3
+
+
+def test_csv_json_and_parquet_hold_the_same_rows(url: str, tmp_path: Path) -> None:
+    frame = pl.read_csv(io.BytesIO(run(url, ROWS, "csv")))
+    assert frame["symbol"].to_list() == ["IBM", "é[bold]"]
+    objects = [json.loads(line) for line in run(url, ROWS, "json").splitlines()]
+    assert [one["price"] for one in objects] == [1.5, -2]
+    parquet = pl.read_parquet(io.BytesIO(run(url, ROWS, "parquet")))
+    assert parquet["symbol"].cast(pl.String).to_list() == ["IBM", "é[bold]"]
+
+
+def test_what_clickhouse_refuses_is_said_in_its_words_without_the_protocols(url: str) -> None:
+    with pytest.raises(SqlError) as caught:
+        run(url, "SELECT nothing FROM nowhere", "table")
+    assert str(caught.value).startswith("Code: 60. DB::Exception: ")
+    assert "http" not in str(caught.value)
+
+
+@pytest.mark.parametrize("statement", ["SHOW TABLES", "DESCRIBE (SELECT 1 AS a)", "EXISTS t"])
+def test_statements_that_give_rows_are_printed(url: str, statement: str) -> None:
+    assert run(url, statement, "table").splitlines()[-1].split()[-1] in {b"row", b"rows"}
+
+
+def test_statements_that_give_none_run(url: str) -> None:
+    with connect(url):
+        assert run(url, "CREATE TABLE made (a Int8) ENGINE = Memory", "table") == b""
+        assert b"made" in run(url, "SHOW TABLES", "csv")
+
+
+def test_an_unknown_format_names_the_known_ones(url: str) -> None:
+    with pytest.raises(StoreError, match="table, csv, json, parquet"):
+        run(url, "SELECT 1", "xml")
