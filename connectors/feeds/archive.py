@@ -98,9 +98,11 @@ class ByteStream:
                 packed = self._read(file)
             if not packed:
                 raise BrokenFileError(f"{self.path}: the {self.container} file is truncated")
+            before = inflater.copy()
             try:
                 data = inflater.decompress(packed, _INFLATE_BYTES)
             except zlib.error as error:
+                yield _salvaged(before, packed)
                 raise BrokenFileError(
                     f"{self.path}: the {self.container} file is damaged: {error}"
                 ) from error
@@ -190,6 +192,17 @@ def line_blocks(stream: ByteStream, block_bytes: int) -> Iterator[tuple[bytes, i
             break
     if broken is not None:
         raise BrokenFileError(f"{broken} behind line {line - 1}") from broken
+
+
+def _salvaged(inflater: "zlib._Decompress", packed: bytes) -> bytes:
+    """What a damaged chunk unpacks to before the fault: zlib drops it with the error."""
+    data = b""
+    try:
+        for at in range(len(packed)):
+            data += inflater.decompress(packed[at : at + 1])
+    except zlib.error:
+        return data
+    return data
 
 
 def count_lines(data: bytes) -> int:

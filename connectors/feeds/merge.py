@@ -99,6 +99,21 @@ def merge(inputs: Sequence[MergeInput]) -> Iterator[list[Part]]:
             yield parts
 
 
+def cut_all(parts: Sequence[Part], before_ns: int) -> tuple[list[Part], list[Part]]:
+    """Parts below a bound, and the rest; a file's parts keep their order, those without rows too."""
+    heads: list[Part] = []
+    tails: list[Part] = []
+    held_back: set[int] = set()
+    for part in parts:
+        head, tail = (None, part) if part.file in held_back else part.cut(before_ns)
+        if head is not None:
+            heads.append(head)
+        if tail is not None:
+            tails.append(tail)
+            held_back.add(part.file)
+    return heads, tails
+
+
 def combine(parts: Sequence[Part]) -> list[tuple[Topic, pa.RecordBatch, Int64s]]:
     """The parts' rows by topic, in order of time, rows of equal time in the order of the parts."""
     by_topic: dict[str, list[Part]] = {}

@@ -24,7 +24,7 @@ from connectors.feeds.ledger import (
     ledger_record,
     read_ledger,
 )
-from connectors.feeds.merge import MergeInput, Part, combine, faults, merge
+from connectors.feeds.merge import MergeInput, Part, combine, cut_all, faults, merge
 from connectors.feeds.options import FeedOptions, FeedProgress, FeedSummary, FileSummary
 from connectors.feeds.pace import Pace
 from connectors.feeds.reading import batches
@@ -198,9 +198,7 @@ class _Feeding:
                 if pace is None:
                     pace = Pace(self._options.clock, speed, next_ns)
                 # Rows of the very time that is due go too.
-                halves = [part.cut(pace.due_ns() + 1) for part in parts]
-                due = [head for head, _ in halves if head is not None]
-                parts = [tail for _, tail in halves if tail is not None]
+                due, parts = cut_all(parts, pace.due_ns() + 1)
                 if due:
                     self._add(due)
                     self._commit(BEGUN)

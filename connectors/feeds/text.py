@@ -16,7 +16,7 @@ from schemas.topic import Topic
 
 _COUNT = re.compile(r"Expected (\d+) columns, got (\d+)")
 _VALUE = re.compile(
-    r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): (.*)", re.DOTALL
+    r"In CSV column #(\d+): (?:Row #\d+: )?(?:CSV conversion error to ([^:]+): )?(.*)", re.DOTALL
 )
 
 
@@ -212,7 +212,8 @@ class _Parser:
         found = _VALUE.search(error)
         if found:
             name = list(self._layout.columns)[int(found[1])]
-            return f"column {name}: {found[2]} was needed, {found[3].strip()}"
+            needed = f"{found[2]} was needed, " if found[2] else ""
+            return f"column {name}: {needed}{found[3].strip()}"
         return error
 
 
