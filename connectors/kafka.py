@@ -19,7 +19,7 @@ from connectors.kafka_options import (
     producer_options,
 )
 from connectors.kafka_producer import connected_producer, send
-from connectors.kafka_reader import Reader, ReaderPool, Scout
+from connectors.kafka_reader import Reader, ReaderPool, Scout, collector_paused
 from connectors.kafka_topics import Topics
 from connectors.kafka_visibility import VisibleBounds
 from connectors.kafka_writer import KafkaWriter, last_record
@@ -118,9 +118,10 @@ class KafkaLog(Log):
             self._check_inside(topic, partition, offset)
             reader = self._readers.make(topic, partition, offset)
         try:
-            if not reader.has_records:
-                self._fill(reader)
-            chunk = reader.take(max_bytes)
+            with collector_paused():
+                if not reader.has_records:
+                    self._fill(reader)
+                chunk = reader.take(max_bytes)
         except LogError:
             reader.close()
             raise

@@ -1,7 +1,7 @@
 """Appends records through a Kafka producer and waits for the offsets that the broker gave them."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -45,7 +45,8 @@ def send(producer: Producer, records: Sequence[NewRecord], doing: str) -> list[i
     """
     deliveries = _Deliveries()
     for record in records:
-        _produce(producer, record, deliveries, doing)
+        while not _produced(producer, record, deliveries.report, doing):
+            _make_room(producer, doing)
     try:
         left = producer.flush(TIMEOUT_S)
     except KafkaException as error:
@@ -60,34 +61,37 @@ def send(producer: Producer, records: Sequence[NewRecord], doing: str) -> list[i
     return deliveries.offsets(records, doing)
 
 
-def _produce(producer: Producer, record: NewRecord, deliveries: "_Deliveries", doing: str) -> None:
-    where = f"{doing}, to {record.topic}[{record.partition}]"
-    while True:
-        try:
-            producer.produce(
-                record.topic,
-                value=record.value,
-                key=record.key,
-                partition=record.partition,
-                headers=list(record.headers),
-                on_delivery=deliveries.report,
-            )
-        except BufferError:
-            _make_room(producer, where)
-        except KafkaException as error:
-            raise log_error(error, where) from error
-        else:
-            return
+def _produced(
+    producer: Producer,
+    record: NewRecord,
+    report: Callable[[KafkaError | None, Message], None],
+    doing: str,
+) -> bool:
+    try:
+        producer.produce(
+            record.topic,
+            record.value,
+            record.key,
+            record.partition,
+            report,
+            headers=list(record.headers),
+        )
+    except BufferError:
+        return False
+    except KafkaException as error:
+        where = f"{doing}, to {record.topic}[{record.partition}]"
+        raise log_error(error, where) from error
+    return True
 
 
-def _make_room(producer: Producer, where: str) -> None:
+def _make_room(producer: Producer, doing: str) -> None:
     # The local queue is full: let the brokers take some, unless they have stopped taking any.
     try:
         served = producer.poll(TIMEOUT_S)
     except KafkaException as error:
-        raise log_error(error, where) from error
+        raise log_error(error, doing) from error
     if not served:
-        raise LogError(f"{where}: the brokers took nothing for {TIMEOUT_S} s")
+        raise LogError(f"{doing}: the brokers took nothing for {TIMEOUT_S} s")
 
 
 class _Deliveries:
@@ -95,20 +99,20 @@ class _Deliveries:
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
-        self._offsets: dict[tuple[str, int], list[int]] = defaultdict(list)
+        self._delivered: list[Message] = []
 
     def report(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            # The first one is the cause; those behind it failed because it did.
-            self.error = self.error or error
-            return
-        self._offsets[message.topic(), message.partition()].append(message.offset())
+        # Called once a record, so it does the least; the first error is the cause of the others.
+        if error is None:
+            self._delivered.append(message)
+        elif self.error is None:
+            self.error = error
 
     def offsets(self, records: Sequence[NewRecord], doing: str) -> list[int]:
-        by_partition: dict[tuple[str, int], Iterator[int]] = {
-            where: iter(offsets) for where, offsets in self._offsets.items()
-        }
-        found = [next(by_partition[record.topic, record.partition]) for record in records]
+        by_partition: dict[tuple[str, int], deque[int]] = defaultdict(deque)
+        for message in self._delivered:
+            by_partition[message.topic(), message.partition()].append(message.offset())
+        found = [by_partition[record.topic, record.partition].popleft() for record in records]
         if found and min(found) < 0:
             # After a retry that came very late the broker knows only that it has the record.
             raise LogError(

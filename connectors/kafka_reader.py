@@ -5,11 +5,12 @@ is slow to move: the fetch that waits must come back first. So consumers are nev
 serves the positions that follow its own, and another position gets a reader of its own.
 """
 
+import gc
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import repeat
 from typing import Any
 
@@ -220,6 +221,23 @@ class Scout:
     def close(self) -> None:
         """End the consumer."""
         self._consumer.close()
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold the garbage collector while thousands of records are made.
+
+    They form no cycles, but each few hundred of them would start a collection that looks at the older
+    ones again: that doubles the cost of a small record (1.3 to 2.7 µs).
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def records_of(topic: str, partition: int, messages: list[Message]) -> tuple[Record, ...]:
