@@ -23,7 +23,8 @@ from flows.columns import Codes, chosen, floats, times, times_ns, whole
 from flows.flow import Emit, Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
 from flows.intervals import interval_ns, known_intervals
 from flows.kernels import bars as kernel
-from flows.kernels.bar_state import BAR, BarState, Spec, Written
+from flows.kernels.bar_state import BarState, Spec, Written
+from flows.kernels.columns import bar_columns
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
 from schemas.bars import BARS
@@ -167,10 +168,10 @@ class Bars(Flow):
 
     def _take_written(self, given: InputRows | None) -> list[Emitted]:
         written = self._written
-        bars, late, corrections, nulls = written.counts.tolist()
+        bars, late, corrections = written.counts.tolist()
         emitted: list[Emitted] = []
         if bars:
-            emitted.append(Emit(topic=BARS, batch=self._bars(bars, has_nulls=nulls > 0)))
+            emitted.append(Emit(topic=BARS, batch=self._bars(bars)))
         if late:
             emitted.append(self._late(late))
         if corrections and given is not None:
@@ -178,25 +179,25 @@ class Bars(Flow):
         written.counts[:] = 0
         return emitted
 
-    def _bars(self, count: int, *, has_nulls: bool) -> pa.RecordBatch:
+    def _bars(self, count: int) -> pa.RecordBatch:
         # Copies: the kernel writes into the room again.
-        closed = {name: self._written.bars[name][:count].copy() for name in BAR.names or ()}
-        price = floats if has_nulls else _without_nulls
+        codes, integers, numbers = bar_columns(self._written.bars, count)
+        opening, high, low, close, volume, vwap, buy, sell = map(floats, numbers)
         return pa.RecordBatch.from_arrays(
             [
-                self._keys.column(closed["key"]),
-                chosen(self._interval_names, closed["interval"].astype(np.int32)),
-                times(closed["end"]),
-                times(closed["start"]),
-                price(closed["open"]),
-                price(closed["high"]),
-                price(closed["low"]),
-                price(closed["close"]),
-                _without_nulls(closed["volume"]),
-                whole(pa.int64(), closed["count"]),
-                price(closed["vwap"]),
-                _without_nulls(closed["buy"]),
-                _without_nulls(closed["sell"]),
+                self._keys.column(codes[0]),
+                chosen(self._interval_names, codes[1]),
+                times(integers[0]),
+                times(integers[1]),
+                opening,
+                high,
+                low,
+                close,
+                volume,
+                whole(pa.int64(), integers[2]),
+                vwap,
+                buy,
+                sell,
             ],
             schema=BARS.schema,
         )
@@ -227,7 +228,3 @@ def _unapplied(given: InputRows, index: np.ndarray) -> Emit:
         }
     )
     return Emit(topic=CORRECTIONS_UNAPPLIED, batch=batch)
-
-
-def _without_nulls(values: np.ndarray) -> pa.Array:
-    return whole(pa.float64(), values)

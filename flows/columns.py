@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from flows.kernels.columns import defined
 from schemas.arrays import Floats, Int32s, Int64s
 from schemas.field import TIMESTAMP
 
@@ -51,6 +52,8 @@ def times_ns(column: pa.Array) -> Int64s:
 def floats_or_nan(column: pa.Array) -> Floats:
     """Numbers of a float column, NaN for null; a view where there is no null."""
     values: Floats = column.to_numpy(zero_copy_only=False)
+    # A kernel is compiled for each kind of array, and views of Arrow arrays are read-only.
+    values.flags.writeable = False
     return values
 
 
@@ -66,10 +69,9 @@ def times(values: Int64s) -> pa.Array:
 
 def floats(values: Floats) -> pa.Array:
     """A float column in which what is not finite is null."""
-    undefined = ~np.isfinite(values)
-    if undefined.any():
-        return pa.array(values, mask=undefined)
-    return whole(pa.float64(), values)
+    undefined, bitmap = defined(values)
+    buffers = [pa.py_buffer(bitmap) if undefined else None, pa.py_buffer(values)]
+    return pa.Array.from_buffers(pa.float64(), len(values), buffers, undefined)
 
 
 def chosen(values: pa.Array, codes: Int32s) -> pa.DictionaryArray:

@@ -15,9 +15,9 @@ from pydantic import Field, field_validator
 from flows.columns import Codes, chosen, floats, floats_or_nan, times, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.intervals import known_intervals
+from flows.kernels.columns import bars_with_sessions, repeated
 from flows.kernels.indicators.declaration import BAR_COLUMNS, Chosen
 from flows.kernels.indicators.registry import DEFAULT_INDICATORS, choose
-from flows.kernels.sessions import session_numbers
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
 from schemas.arrays import Floats, Int64s
@@ -111,11 +111,13 @@ class Indicators(Flow):
         intervals = intervals[used]
         keys = self._keys.of(batch.column("symbol"), used)
         self._make_room()
-        bars = np.empty((len(used), len(BAR_COLUMNS)))
-        for at, name in enumerate(_PRICES):
-            bars[:, at] = floats_or_nan(batch.column(name))[used]
-        starts = times_ns(batch.column("ts_start"))[used]
-        bars[:, -1] = self._calendars.sessions(self._keys.keys, keys, starts)
+        bars = bars_with_sessions(
+            used,
+            keys,
+            tuple(floats_or_nan(batch.column(name)) for name in _PRICES),
+            times_ns(batch.column("ts_start")),
+            *self._calendars.of(self._keys.keys),
+        )
         values = self._values(bars, keys * len(self._params.intervals) + intervals)
         ends = times_ns(batch.column("ts_event"))[used]
         return [Emit(topic=INDICATORS, batch=self._batch(keys, intervals, ends, values))]
@@ -147,14 +149,13 @@ class Indicators(Flow):
     def _batch(
         self, keys: Int64s, intervals: Int64s, ends: Int64s, values: Floats
     ) -> pa.RecordBatch:
-        count, outputs = values.shape
-        names = np.tile(np.arange(outputs, dtype=np.int32), count)
+        codes, all_ends = repeated(keys, intervals, ends, values.shape[1])
         return pa.RecordBatch.from_arrays(
             [
-                self._keys.column(np.repeat(keys, outputs)),
-                chosen(self._interval_names, np.repeat(intervals.astype(np.int32), outputs)),
-                times(np.repeat(ends, outputs)),
-                chosen(self._names, names),
+                self._keys.column(codes[0]),
+                chosen(self._interval_names, codes[1]),
+                times(all_ends),
+                chosen(self._names, codes[2]),
                 floats(values.reshape(-1)),
             ],
             schema=INDICATORS.schema,
@@ -182,7 +183,7 @@ def _placed(indicators: Sequence[Chosen]) -> list[_Placed]:
 
 
 class _Calendars:
-    """Which session a symbol's time belongs to."""
+    """Which calendar a key has, and the sessions of all calendars, as the kernel takes them."""
 
     def __init__(self, params: IndicatorsParams) -> None:
         self._params = params
@@ -192,10 +193,9 @@ class _Calendars:
         self._bounds = np.cumsum([0, *(len(part) for part in starts)], dtype=np.int64)
         self._of_key: Int64s = np.empty(0, dtype=np.int64)
 
-    def sessions(self, names: list[str], keys: Int64s, starts: Int64s) -> Int64s:
-        """Number of the session of each time, in the calendar of its key; names are in order of slot."""
+    def of(self, names: list[str]) -> tuple[Int64s, Int64s, Int64s]:
+        """Calendar of each key, keys being in order of slot; and all calendars' sessions."""
         if len(self._of_key) < len(names):
             calendars = [self._params.calendars.get(name, self._params.calendar) for name in names]
             self._of_key = np.array([self._names.index(name) for name in calendars], np.int64)
-        numbers: Int64s = session_numbers(self._starts, self._bounds, self._of_key[keys], starts)
-        return numbers
+        return self._of_key, self._starts, self._bounds

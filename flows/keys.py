@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from flows.flow import FlowError
-from schemas.arrays import Int64s
+from schemas.arrays import Int32s, Int64s
 
 # Keys a row from which on a dictionary of all keys would weigh more than the rows it serves.
 _CUT_FROM = 8
@@ -28,6 +28,7 @@ class KeySlots:
         self._names: pa.Array = pa.array([], pa.string())
         self._dictionary: pa.Array | None = None
         self._of_code: Int64s = np.empty(0, dtype=np.int64)
+        self._complete = False
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -56,23 +57,23 @@ class KeySlots:
         if self._dictionary is None or not dictionary.equals(self._dictionary):
             self._dictionary = dictionary
             self._of_code = np.full(len(dictionary), -1, dtype=np.int64)
+            self._complete = False
         slots: Int64s = self._of_code[codes]
-        if len(slots) and slots.min() < 0:
+        if not self._complete and len(slots) and slots.min() < 0:
             used, first = np.unique(codes, return_index=True)
             for code in used[np.argsort(first)]:
                 if self._of_code[code] < 0:
                     self._of_code[code] = self.slot(dictionary[int(code)].as_py())
+            self._complete = bool(self._of_code.min() >= 0)
             slots = self._of_code[codes]
         return slots
 
-    def column(self, slots: Int64s) -> pa.DictionaryArray:
+    def column(self, slots: Int32s) -> pa.DictionaryArray:
         """The keys of slots as a dictionary-encoded column; a dictionary much too long is cut."""
         if len(self._names) != len(self.keys):
             self._names = pa.array(self.keys, pa.string())
-        names = self._names
-        if len(self.keys) > _CUT_FROM * len(slots):
-            used, codes = np.unique(slots, return_inverse=True)
-            names = names.take(pa.array(used))
-        else:
-            codes = slots
+        if len(self.keys) <= _CUT_FROM * len(slots):
+            return pa.DictionaryArray.from_arrays(pa.array(slots), self._names, safe=False)
+        used, codes = np.unique(slots, return_inverse=True)
+        names = self._names.take(pa.array(used))
         return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names, safe=False)

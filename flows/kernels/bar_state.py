@@ -61,8 +61,8 @@ LATE = np.dtype(
     [("row", "i8"), ("interval", "i8"), ("end", "i8"), ("frontier", "i8"), ("used", "i8")]
 )
 
-# What a pass has written so far: bars, late rows, corrections, and whether a bar has a null.
-BARS_AT, LATE_AT, CORRECTIONS_AT, NULLS_AT = 0, 1, 2, 3
+# What a pass has written so far: bars, late rows, corrections.
+BARS_AT, LATE_AT, CORRECTIONS_AT = 0, 1, 2
 
 # No session window is shorter, whatever a calendar's clocks do: 24 hours less an hour or so.
 _SHORTEST_SESSION_NS = 20 * 3_600_000_000_000
@@ -178,5 +178,5 @@ class Written:
         self.bars = np.empty(room, BAR)
         self.late = np.empty(room, LATE)
         self.corrections = np.empty(room, dtype=np.int64)
-        self.counts = np.zeros(4, dtype=np.int64)
+        self.counts = np.zeros(3, dtype=np.int64)
         self.arguments = (self.bars, self.late, self.corrections, self.counts)

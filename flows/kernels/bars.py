@@ -11,13 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.kernels.bar_state import (
-    BARS_AT,
-    CORRECTIONS_AT,
-    ENDLESS,
-    LATE_AT,
-    NULLS_AT,
-)
+from flows.kernels.bar_state import BARS_AT, CORRECTIONS_AT, ENDLESS, LATE_AT
 from flows.kernels.jit import jit
 from flows.kernels.sessions import session_window
 from schemas.arrays import Bools, Floats, Int32s, Int64s
@@ -328,8 +322,6 @@ def _write(window: Any, pair: Any, bar: Any, written: Int64s) -> None:
     bar.vwap = window.turnover / window.volume if window.volume > 0 else np.nan
     bar.buy = window.buy
     bar.sell = window.sell
-    if np.isnan(bar.close) or np.isnan(high) or np.isnan(bar.vwap):
-        written[NULLS_AT] = 1
     written[BARS_AT] += 1
     pair.last_end = window.end
     pair.last_close = window.close
@@ -349,6 +341,5 @@ def _fill(pair: Any, bar: Any, written: Int64s) -> None:
     bar.vwap = np.nan
     bar.buy = 0.0
     bar.sell = 0.0
-    written[NULLS_AT] = 1
     written[BARS_AT] += 1
     pair.last_end = bar.end

@@ -1,7 +1,5 @@
 """Which session window a time belongs to; the windows themselves are in `schemas.sessions`."""
 
-import numpy as np
-
 from flows.kernels.jit import jit
 from schemas.arrays import Int64s
 
@@ -51,25 +49,3 @@ def session_window(starts: Int64s, first: int, end: int, time: int) -> tuple[int
         else:
             high = middle
     return low - first, starts[low], starts[low + 1]
-
-
-@jit
-def session_numbers(starts: Int64s, bounds: Int64s, calendars: Int64s, times: Int64s) -> Int64s:
-    """Number of the session window of each time.
-
-    Parameters
-    ----------
-    starts, bounds : numpy.ndarray of int64
-        Calendar *c* has the windows that begin at ``starts[bounds[c]:bounds[c + 1]]``.
-    calendars, times : numpy.ndarray of int64, shape (n,)
-        Calendar and time (ns since 1970 UTC) of each row.
-
-    Returns
-    -------
-    numpy.ndarray of int64, shape (n,)
-    """
-    numbers = np.empty(len(times), dtype=np.int64)
-    for i in range(len(times)):
-        at = calendars[i]
-        numbers[i] = session_window(starts, bounds[at], bounds[at + 1], times[i])[0]
-    return numbers

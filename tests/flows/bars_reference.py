@@ -107,7 +107,7 @@ class Reference:
                 ready += self.filled(j, length, last, start)
                 trades = key.windows[j].get(start)
                 if trades is None or end > key.frontier:
-                    continue
+                    break  # what follows ends later still
                 bar = self.bar(trades)
                 ready.append((end, j, start, bar))
                 last = (end, bar[3])

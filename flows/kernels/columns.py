@@ -1,0 +1,131 @@
+"""Columns that go into Arrow arrays as they are: codes, numbers, bitmaps of what is defined."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.kernels.jit import jit
+from flows.kernels.sessions import session_window
+from schemas.arrays import Floats, Int32s, Int64s
+
+Bytes = NDArray[np.uint8]
+
+
+@jit
+def bar_columns(bars: Any, count: int) -> tuple[Int32s, Int64s, Floats]:
+    """The first `count` bars (`flows.kernels.bar_state.BAR`) by column.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Key and interval, shape (2, count); end, start and trade count, shape (3, count); open, high, low,
+        close, volume, VWAP, buy and sell volume, shape (8, count), NaN for null.
+    """
+    codes = np.empty((2, count), dtype=np.int32)
+    integers = np.empty((3, count), dtype=np.int64)
+    floats = np.empty((8, count), dtype=np.float64)
+    for i in range(count):
+        bar = bars[i]
+        codes[0, i] = bar.key
+        codes[1, i] = bar.interval
+        integers[0, i] = bar.end
+        integers[1, i] = bar.start
+        integers[2, i] = bar.count
+        floats[0, i] = bar.open
+        floats[1, i] = bar.high
+        floats[2, i] = bar.low
+        floats[3, i] = bar.close
+        floats[4, i] = bar.volume
+        floats[5, i] = bar.vwap
+        floats[6, i] = bar.buy
+        floats[7, i] = bar.sell
+    return codes, integers, floats
+
+
+@jit
+def defined(values: Floats) -> tuple[int, Bytes]:
+    """How many values are not finite, and Arrow's bitmap of those that are.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float64, shape (n,)
+
+    Returns
+    -------
+    tuple
+        Count, and shape (ceil(n / 8),): bit *i* modulo 8 of byte *i* // 8 is 1 where value *i* is finite.
+    """
+    bitmap = np.zeros((len(values) + 7) // 8, dtype=np.uint8)
+    undefined = 0
+    for i in range(len(values)):
+        if np.isfinite(values[i]):
+            bitmap[i >> 3] |= np.uint8(1 << (i & 7))
+        else:
+            undefined += 1
+    return undefined, bitmap
+
+
+@jit
+def bars_with_sessions(
+    used: Int64s,
+    keys: Int64s,
+    columns: Any,
+    ts_start: Int64s,
+    calendars: Int64s,
+    starts: Int64s,
+    bounds: Int64s,
+) -> Floats:
+    """Chosen bars row by row, as the kernels of indicators take them.
+
+    Parameters
+    ----------
+    used, keys : numpy.ndarray of int64, shape (m,)
+        Which bars, and the slot of each one's key.
+    columns : tuple of numpy.ndarray of float64, each of shape (n,)
+        Columns of all bars, NaN for null.
+    ts_start : numpy.ndarray of int64, shape (n,)
+        Starts of all bars.
+    calendars : numpy.ndarray of int64
+        Calendar of each key.
+    starts, bounds : numpy.ndarray of int64
+        Calendar *c* has the sessions that begin at ``starts[bounds[c]:bounds[c + 1]]``.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape (m, columns + 1)
+        The columns, then the number of the session in which the bar starts.
+    """
+    width = len(columns)
+    bars = np.empty((len(used), width + 1))
+    for column in range(width):
+        values = columns[column]
+        for i in range(len(used)):
+            bars[i, column] = values[used[i]]
+    for i in range(len(used)):
+        at = calendars[keys[i]]
+        bars[i, width] = session_window(starts, bounds[at], bounds[at + 1], ts_start[used[i]])[0]
+    return bars
+
+
+@jit
+def repeated(keys: Int64s, intervals: Int64s, times: Int64s, outputs: int) -> tuple[Int32s, Int64s]:
+    """Columns of rows that are `outputs` values of each bar in turn.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Key, interval and number of the output, shape (3, n * outputs); time, shape (n * outputs,).
+    """
+    rows = len(keys) * outputs
+    codes = np.empty((3, rows), dtype=np.int32)
+    ends = np.empty(rows, dtype=np.int64)
+    at = 0
+    for i in range(len(keys)):
+        for output in range(outputs):
+            codes[0, at] = keys[i]
+            codes[1, at] = intervals[i]
+            codes[2, at] = output
+            ends[at] = times[i]
+            at += 1
+    return codes, ends
