@@ -27,7 +27,13 @@ def run_receipt(log: Log, names: list[str], *, as_json: bool, out: TextIO) -> in
         return 0
     table = Table(title="Receipt: rows and order-free digest of each topic")
     for name in ("topic", "schema", "rows", "digest"):
-        table.add_column(name, justify="right" if name == "rows" else "left")
+        # A digest that is cut off proves nothing.
+        table.add_column(
+            name,
+            justify="right" if name == "rows" else "left",
+            no_wrap=True,
+            min_width=32 if name == "digest" else None,
+        )
     for one in receipts:
         table.add_row(one.topic, str(one.version), f"{one.rows:,}", one.digest)
     Console(file=out).print(table)

@@ -95,7 +95,9 @@ def _progress() -> Progress:
 def _print(found: Sequence[Comparison], console: Console) -> None:
     table = Table(title="Replay against the log")
     for name in ("flow", "shard", "topic", "rows in log", "rows again", "digest again", "result"):
-        table.add_column(name, justify="right" if name.startswith("rows") else "left")
+        table.add_column(
+            name, justify="right" if name.startswith("rows") else "left", overflow="fold"
+        )
     for one in found:
         table.add_row(
             one.flow,

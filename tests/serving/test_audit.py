@@ -1,0 +1,173 @@
+"""The audit holds on an untouched platform, and each of its terms is missed when it is broken."""
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from connectors.clickhouse import connect
+from connectors.control import control_record, control_value, progress_topic
+from connectors.log import Log, NewRecord
+from connectors.records import rows_record
+from connectors.scan import scan_rows
+from schemas.codec import HEADER_FLOW, HEADER_SHARD
+from schemas.faults import DEAD_LETTER, LATE
+from schemas.market import TRADES
+from serving.audit import audit, audit_value, run_audit
+from tests.serving.proofs import worked
+
+
+class Platform:
+    """What a test may break."""
+
+    def __init__(self, log: Log, store_url: str, lake: Path) -> None:
+        self.log, self.store_url, self.lake = log, store_url, lake
+
+    def failing(self) -> set[str]:
+        checks = audit(self.log, self.store_url, self.lake)
+        assert checks
+        return {
+            f"{check.subject} | {check.claim.split(' = ')[0]}" for check in checks if not check.ok
+        }
+
+    def progress_says(self, flow: str, **changes: int) -> None:
+        """A progress record whose counts are off."""
+        record = self.log.last(progress_topic(flow), 0)
+        assert record is not None
+        value = control_value(record)
+        counts = value["counts"]["trades"]
+        for name, more in changes.items():
+            counts[name] += more
+        self.log.append([control_record(progress_topic(flow), 0, value | {"runs": []})])
+
+    def again(self, topic_name: str, flow: str) -> NewRecord:
+        """A copy of the first record that a flow has written to a topic."""
+        topic = {"late": LATE, "trades": TRADES, "dead_letter": DEAD_LETTER}[topic_name]
+        headers = ((HEADER_FLOW, f"{flow}/1".encode()), (HEADER_SHARD, b"0"))
+        for record, batch in scan_rows(self.log, topic, 0):
+            if (record.header(HEADER_FLOW) or b"").startswith(flow.encode()):
+                return rows_record(topic, 0, batch.slice(0, 1), headers=headers)
+        raise AssertionError(topic_name)
+
+
+@pytest.fixture
+def platform(sqlite_log: Log, store_url: str, tmp_path: Path) -> Platform:
+    worked(sqlite_log, store_url, tmp_path / "lake")
+    return Platform(sqlite_log, store_url, tmp_path / "lake")
+
+
+def test_an_untouched_platform_passes_and_says_what_was_counted(platform: Platform) -> None:
+    out = io.StringIO()
+    code = run_audit(platform.log, platform.store_url, platform.lake, as_json=True, out=out)
+    value = orjson.loads(out.getvalue())
+    assert (code, value["ok"]) == (0, True)
+    terms = {check["subject"]: check["terms"] for check in value["checks"]}
+    assert terms["intake: trades.in"] == {"read": 22, "accepted": 20, "rejected": 2}
+    of_bars = next(
+        c["terms"]
+        for c in value["checks"]
+        if c["claim"].startswith("read = used") and c["subject"] == "bars: trades"
+    )
+    assert of_bars["read"] == 4_025
+    # Two of the five old rows are corrections, which are never late.
+    assert of_bars["late"] == 3
+    assert terms["lander: trades"] == {"log": 4_025, "lake": 4_025}
+
+
+BREAKS: dict[str, tuple[Callable[[Platform], object], str]] = {
+    "a row read that is not in the log": (
+        lambda p: p.progress_says("bars", read=1),
+        "bars: trades | rows in the log up to the flow's position",
+    ),
+    "a used row that was not read": (
+        lambda p: p.progress_says("bars", used=1),
+        "bars: trades | read",
+    ),
+    "a held row that was not read": (
+        lambda p: p.progress_says("bars", held=1),
+        "bars: trades | read",
+    ),
+    "a missed window that late does not hold": (
+        lambda p: p.progress_says("bars", missed=1),
+        "bars: trades | windows missed by used rows",
+    ),
+    "an accepted row twice": (
+        lambda p: p.log.append([p.again("trades", "intake")]),
+        "intake: trades.in | rows decoded again",
+    ),
+    "a rejected row twice": (
+        lambda p: p.log.append([p.again("dead_letter", "intake")]),
+        "intake: trades.in | rows decoded again",
+    ),
+    "a row lost in ClickHouse": (
+        lambda p: _command(
+            p,
+            "ALTER TABLE trades DELETE WHERE _offset = 3 AND _row = 7 SETTINGS mutations_sync = 1",
+        ),
+        "lander: trades | rows in the log up to the landed position",
+    ),
+    "a row doubled in ClickHouse": (
+        lambda p: _command(
+            p, "INSERT INTO trades SELECT * FROM trades WHERE _offset = 3 AND _row = 7"
+        ),
+        "lander: trades | rows in the log up to the landed position",
+    ),
+    "a file lost in the lake": (
+        lambda p: next((p.lake / "trades").glob("*/*.parquet")).unlink(),
+        "lander: trades | rows in the log up to the landed position",
+    ),
+    "a file doubled in the lake": (
+        lambda p: [
+            shutil.copy(f, f.with_name("9-0-9.parquet"))
+            for f in (p.lake / "trades").glob("*/*.parquet")
+        ],
+        "lander: trades | rows in the log up to the landed position",
+    ),
+}
+
+
+def _command(platform: Platform, statement: str) -> None:
+    with connect(platform.store_url) as client:
+        client.command(statement)
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_broken_term_is_found_and_named(platform: Platform, what: str) -> None:
+    break_it, named = BREAKS[what]
+    break_it(platform)
+    assert named in platform.failing()
+
+
+def test_a_late_row_that_no_flow_counted_is_found(platform: Platform) -> None:
+    late = platform.again("late", "bars")
+    batches = [batch for _, batch in scan_rows(platform.log, LATE, 0)]
+    at = batches[0].schema.get_field_index("source_row")
+    one = (
+        batches[0].slice(0, 1).set_column(at, LATE.schema.field(at), pa.array([30_000], pa.int32()))
+    )
+    one = one.set_column(
+        one.schema.get_field_index("used"), LATE.schema.field("used"), pa.array([False])
+    )
+    platform.log.append([rows_record(LATE, 0, one, headers=late.headers[3:])])
+    assert "bars: trades | read" in platform.failing()
+
+
+def test_a_difference_names_the_first_record_and_the_exit_code_says_it(platform: Platform) -> None:
+    _command(
+        platform,
+        "ALTER TABLE trades DELETE WHERE _offset = 3 AND _row = 7 SETTINGS mutations_sync = 1",
+    )
+    out = io.StringIO()
+    assert run_audit(platform.log, platform.store_url, platform.lake, as_json=False, out=out) == 1
+    assert "trades[0] at offset 3: 500 rows in the log, 499 landed" in out.getvalue().replace(
+        "\n", " "
+    )
+
+
+def test_the_value_is_not_ok_where_one_check_is_not(platform: Platform) -> None:
+    platform.progress_says("bars", read=1)
+    assert audit_value(audit(platform.log, platform.store_url, platform.lake))["ok"] is False
