@@ -42,14 +42,14 @@ class Fault:
         Which of its rows; None where the record could not be split into rows.
     reason : str
         What was needed and what came.
-    payload : bytes
-        The record's bytes, or the row's JSON.
+    payload : bytes or None
+        The record's bytes, or the row's JSON; None where the record has no value.
     """
 
     record: int
     row: int | None
     reason: str
-    payload: bytes
+    payload: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ def _sorted_out(records: pa.Array) -> tuple[_Texts, Int64s, Int64s]:
     alone = [np.ones(len(plain), dtype=np.bool_)]
     unlike = []
     for number in numbers[is_object & broken].tolist():
-        lines = [line for line in records[number].as_py().split(b"\n") if line.strip(_BLANKS)]
+        lines = _lines(records[number].as_py())
         if not all(line.lstrip(_BLANKS).startswith(b"{") for line in lines):
             unlike.append(number)
             continue
@@ -258,7 +258,11 @@ def _units_of_record(record: int, data: bytes, units: list[_Unit], faults: list[
     try:
         value = parse(data) if data.strip(_BLANKS) else []
     except JsonFaultError as fault:
-        faults.append(Fault(record=record, row=None, reason=str(fault), payload=data))
+        lines = _lines(data)
+        if not any(_is_object(line) for line in lines):
+            faults.append(Fault(record=record, row=None, reason=str(fault), payload=data))
+            return
+        _units_of_lines(record, lines, units, faults)
         return
     if value == []:
         reason = "the record holds no row"
@@ -270,6 +274,31 @@ def _units_of_record(record: int, data: bytes, units: list[_Unit], faults: list[
         ]
     else:
         units.append(_Unit(record=record, row=0, value=value, payload=data))
+
+
+def _units_of_lines(
+    record: int, lines: list[bytes], units: list[_Unit], faults: list[Fault]
+) -> None:
+    count = len(lines)
+    texts = _Texts(
+        texts=pa.array(lines, BYTES),
+        record=np.full(count, record, dtype=np.int64),
+        row=np.arange(count, dtype=np.int64),
+        whole=np.zeros(count, dtype=np.bool_),
+    )
+    for at in range(count):
+        _unit_of_text(texts, at, units, faults)
+
+
+def _lines(data: bytes) -> list[bytes]:
+    return [line for line in data.split(b"\n") if line.strip(_BLANKS)]
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(parse(line), dict)
+    except JsonFaultError:
+        return False
 
 
 def _read_alone(topic: Topic, units: list[_Unit], faults: list[Fault]) -> list[_Part]:
@@ -311,14 +340,14 @@ def _decoded(topic: Topic, parts: list[_Part], faults: list[Fault]) -> Decoded:
     if not parts:
         none = np.empty(0, dtype=np.int64)
         return Decoded(batch=topic.empty(), record=none, row=none, faults=faults)
-    columns = parts[0].columns
-    record, row = parts[0].record, parts[0].row
-    if len(parts) > 1:
-        record = np.concatenate([part.record for part in parts])
-        row = np.concatenate([part.row for part in parts])
+    record = np.concatenate([part.record for part in parts])
+    row = np.concatenate([part.row for part in parts])
+    columns = pa.concat_batches([part.columns for part in parts])
+    steps = np.diff(record)
+    if (steps < 0).any() or ((steps == 0) & (np.diff(row) < 0)).any():
         order = np.lexsort((row, record))
         record, row = record[order], row[order]
-        columns = pa.concat_batches([part.columns for part in parts]).take(pa.array(order))
+        columns = columns.take(pa.array(order))
     filled = {}
     for field in topic.fields:
         column = columns.column(field.name)

@@ -4,6 +4,7 @@ Only texts that `schemas.json_reader` did not take come here, so it may be slow.
 """
 
 import json
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -46,7 +47,7 @@ def parse(text: bytes) -> Any:
         Where it is not JSON.
     """
     try:
-        return json.loads(text.decode(), object_pairs_hook=_object)
+        return json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
         raise JsonFaultError(f"not JSON: no UTF-8 at byte {error.start}") from error
     except RecursionError as error:
@@ -104,11 +105,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return twice
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
 def _normal(field: Field, given: Any) -> Any:
     kinds, needed = _needs(field)
     # In Python a bool is an int, in JSON it is not.
     if not isinstance(given, kinds) or (isinstance(given, bool) and field.type != BOOL):
         raise JsonFaultError(f"{field.name} must be {needed}, not {_shown(given)}")
+    if isinstance(given, float) and not isfinite(given):
+        raise JsonFaultError(f"{field.name} must be {needed} that a double can hold")
     wire = wire_type(field, TEXT if isinstance(given, str) else INT64)
     try:
         value = column_of(field, pa.array([given], wire))

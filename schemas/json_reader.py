@@ -119,6 +119,7 @@ def _read(
             rows, lengths = rows_of(_parsed(data, shape(wanted)))
             if len(lengths) != len(texts) or rows.null_count:
                 raise JsonMismatchError("one JSON value a text, and no null, was needed")
+            _refuse_infinite(rows)
             found = dict(zip(names, rows.flatten(), strict=True))
             columns = [
                 column_of(field, found[field.name])
@@ -172,6 +173,16 @@ def _parsed(data: bytes, wanted: pa.DataType) -> pa.Array:
     if lines.null_count:
         raise JsonMismatchError("a JSON value was needed, not null")
     return lines
+
+
+def _refuse_infinite(rows: pa.StructArray) -> None:
+    """Arrow's reader takes NaN and Inf for numbers; JSON has neither."""
+    for at in range(rows.type.num_fields):
+        if (
+            rows.type.field(at).type == FLOAT
+            and pc.any(pc.invert(pc.is_finite(rows.field(at)))).as_py()
+        ):
+            raise JsonMismatchError("a finite number was needed")
 
 
 def _one_row_each(lines: pa.Array) -> tuple[pa.StructArray, Int64s]:
