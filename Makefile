@@ -30,7 +30,7 @@ bench: $(VENV)/.installed-bench ## Measure everything that has a wanted figure, 
 	$(BIN)/python -m bench
 
 kafka: setup ## Start a real Kafka broker on free loopback ports, until Ctrl-C
-	$(BIN)/python -m infra.kafka
+	$(BIN)/python -m infra.kafka.broker
 
 clean: ## Remove what was installed here (data under .tapeflow stays)
 	rm -rf $(VENV) $(UV_HOME)

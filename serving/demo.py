@@ -1,18 +1,13 @@
 """`tapeflow demo`: the whole platform for a while, on simulated or given data, and proof of what it did."""
 
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
-from time import monotonic
 from typing import Any
 
 import orjson
-import psutil
 
 from connectors.clickhouse import connect
 from connectors.log import Log, open_log
@@ -20,18 +15,15 @@ from connectors.receipts import receipt
 from schemas.registry import TOPICS
 from serving.audit import audit, audit_value
 from serving.demo_display import DemoDisplay, print_summary
+from serving.demo_run import LOOK_S, Memory, drain, feeding
 from serving.demo_watch import Watch
 from serving.receipt import receipt_value
-from serving.settings import Settings, program_environment
-from serving.stopping import SUPERVISED
-from serving.supervisor import Supervisor, SupervisorError
+from serving.settings import CONFIG_NAME, Settings
+from serving.supervisor import Supervisor
 from serving.up import supervisor_of
 
 # Rows get to the lake so often in a demo: a person is waiting.
-_LAKE_FLUSH_S = 2.0
-_LOOK_S = 0.2
-# Behind the feed's end, while nothing moves: a program that hangs must not hang the demo.
-_STILL_S = 60.0
+_LAKE_FLUSH_S = 5.0
 QUERIES = (
     (
         "The busiest symbols",
@@ -49,10 +41,11 @@ QUERIES = (
         ),
     ),
     (
-        "How many values of each indicator",
+        "Indicators of the busiest symbol",
         (
-            "SELECT name, interval, count() AS values, countIf(isNotNull(value)) AS warm FROM indicators "
-            "GROUP BY name, interval ORDER BY name, interval LIMIT 5"
+            "SELECT ts_event, interval, name, value FROM indicators WHERE isNotNull(value) AND symbol = "
+            "(SELECT symbol FROM trades GROUP BY symbol ORDER BY count() DESC, symbol LIMIT 1) "
+            "ORDER BY ts_event DESC, interval, name LIMIT 5"
         ),
     ),
 )
@@ -154,7 +147,9 @@ def run_demo(settings: Settings, options: DemoOptions, *, as_json: bool) -> int:
     SupervisorError
         Where a program does not come up, the feed fails, or nothing moves any more.
     """
-    settings = demo_settings(settings)
+    settings = demo_settings(settings).model_copy(update={"lake_flush_s": _LAKE_FLUSH_S})
+    if options.live and "indicators" not in settings.flows:
+        settings = _with_quick_indicators(settings)
     supervisor = supervisor_of(settings)
     display = DemoDisplay(settings, silent=as_json)
     with display, open_log(settings.log) as log:
@@ -183,7 +178,17 @@ def demo_settings(settings: Settings) -> Settings:
         while (home / f"demo-{number}").exists():
             number += 1
         home = home / f"demo-{number}"
-    return settings.moved(home).model_copy(update={"lake_flush_s": _LAKE_FLUSH_S})
+    return settings.moved(home)
+
+
+def _with_quick_indicators(settings: Settings) -> Settings:
+    """Indicators on bars of a second too, kept in the home's own file for those who go on with it."""
+    indicators = {"intervals": ["1s", "1m", "5m", "1h", "1d"]}
+    settings.home.mkdir(parents=True, exist_ok=True)
+    (settings.home / CONFIG_NAME).write_text(
+        f"[flows.indicators]\nintervals = {orjson.dumps(indicators['intervals']).decode()}\n"
+    )
+    return settings.model_copy(update={"flows": {**settings.flows, "indicators": indicators}})
 
 
 def _run(
@@ -194,7 +199,7 @@ def _run(
     display: DemoDisplay,
 ) -> DemoResult:
     watch = Watch(log, live=options.live)
-    memory = _Memory()
+    memory = Memory()
 
     def look() -> None:
         supervisor.check()
@@ -203,32 +208,14 @@ def _run(
         display.show(watch, memory.now_mib)
 
     display.say("feeding" if options.data else "simulating a market")
-    with _feeding(settings, options.feed_arguments) as feeding:
-        while feeding.poll() is None:
+    with feeding(settings, options.feed_arguments) as feed:
+        while feed.poll() is None:
             look()
-            Event().wait(_LOOK_S)
+            Event().wait(LOOK_S)
     display.say("waiting until everything has landed")
-    _drain(watch, look)
+    drain(supervisor, watch, look)
     display.say("counting again, for audit and receipt")
     return _result(settings, options, watch, log, memory.largest_mib)
-
-
-def _drain(watch: Watch, look: Callable[[], None]) -> None:
-    """Look until flows, store and lake have everything that is in the log."""
-    seen: tuple[int, int] | None = None
-    moved_s = monotonic()
-    while not watch.caught_up():
-        look()
-        now = (sum(watch.landed.values()), sum(watch.in_lake.values()))
-        if now != seen:
-            seen, moved_s = now, monotonic()
-        elif monotonic() - moved_s > _STILL_S:
-            raise SupervisorError(
-                f"demo: nothing has landed for {_STILL_S:g} s and not everything is there; "
-                "see what the programs printed, in the folder logs"
-            )
-        Event().wait(_LOOK_S)
-    look()
 
 
 def _result(
@@ -269,53 +256,3 @@ def _answers(settings: Settings) -> Iterator[dict[str, Any]]:
                 "columns": list(answer.column_names),
                 "rows": [list(row) for row in answer.result_rows],
             }
-
-
-@contextmanager
-def _feeding(settings: Settings, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The verb that brings the data in, in a process of its own; its failure is an error here."""
-    settings.logs_path.mkdir(parents=True, exist_ok=True)
-    path = settings.logs_path / "feed.log"
-    with path.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own verb, no shell
-            [sys.executable, "-m", "serving.cli", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**program_environment(settings), SUPERVISED: "1"},
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        code = process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
-    if code != 0:
-        raise SupervisorError(f"{arguments[0]} ended with code {code}:\n{path.read_text().strip()}")
-
-
-class _Memory:
-    """Proportional set size of this process and all it started, in MiB."""
-
-    _EVERY_S = 1.0
-
-    def __init__(self) -> None:
-        self._process = psutil.Process(os.getpid())
-        self._looked_s = -self._EVERY_S
-        self.now_mib = 0.0
-        self.largest_mib = 0.0
-
-    def look(self) -> None:
-        """Measure, at most once a second: reading it costs milliseconds."""
-        if monotonic() - self._looked_s < self._EVERY_S:
-            return
-        self._looked_s = monotonic()
-        total = 0
-        for process in (self._process, *self._process.children(recursive=True)):
-            try:
-                total += process.memory_full_info().pss
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
-        self.now_mib = total / 2**20
-        self.largest_mib = max(self.largest_mib, self.now_mib)

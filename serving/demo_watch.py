@@ -80,6 +80,11 @@ class Watch:
         """Raw rows over those seconds."""
         return self.raw_rows / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def records(self) -> int:
+        """Count of the lander's records so far: it grows while the lander works."""
+        return self._offset
+
     def read(self) -> None:
         """Take in what has landed since the last call."""
         end = self._log.end(LANDINGS_TOPIC, 0)
@@ -89,14 +94,13 @@ class Watch:
                 self._take(value)
         self._offset = end
 
-    def caught_up(self) -> bool:
-        """Whether flows have read, and store and lake have, everything that is in the log."""
+    def caught_up(self, sink: str = CLICKHOUSE) -> bool:
+        """Whether flows have read, and a sink of the lander has, everything that is in the log."""
         if any(reader.lag for reader in reader_states(self._log)):
             return False
-        positions = landed_positions(self._log)
+        positions = landed_positions(self._log)[sink]
         return all(
-            positions[sink].get(name, {}).get(partition, 0) >= self._log.end(name, partition)
-            for sink in (CLICKHOUSE, LAKE)
+            positions.get(name, {}).get(partition, 0) >= self._log.end(name, partition)
             for name, partition in self._partitions()
         )
 
@@ -107,6 +111,9 @@ class Watch:
 
     def _take(self, done: dict[str, Any]) -> None:
         name, rows = done["topic"], done["rows"]
+        if name not in TOPICS:
+            # Control topics go to the lake too.
+            return
         self.last_ns = max(self.last_ns or 0, done["landed_at"])
         if done["sink"] == LAKE:
             self.in_lake[name] += rows

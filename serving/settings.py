@@ -219,8 +219,11 @@ def _config_path(environment: Mapping[str, str]) -> Path | None:
         if not path.is_file():
             raise SettingsError(f"{CONFIG} names {named}, which is no file")
         return path
-    path = Path(CONFIG_NAME)
-    return path if path.is_file() else None
+    places = [Path(CONFIG_NAME)]
+    home = environment.get(PREFIX + "HOME")
+    if home:
+        places.append(Path(home).expanduser() / CONFIG_NAME)
+    return next((path for path in places if path.is_file()), None)
 
 
 def _from_file(path: Path) -> dict[str, Any]:

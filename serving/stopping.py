@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -39,7 +38,9 @@ def watch_supervisor(then: Callable[[], None]) -> None:
         return
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin: a thread that waits in it stops the interpreter from shutting down.
+        while os.read(0, 4096):
+            pass
         then()
 
     threading.Thread(target=watch, name="watch-supervisor", daemon=True).start()

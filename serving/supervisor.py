@@ -111,6 +111,7 @@ class Supervisor:
             now = monotonic()
             if child.restart_s is not None:
                 if now >= child.restart_s:
+                    _close_pipe(child.process)
                     child.process, child.started_s = self._spawn(child.program), now
                     child.restart_s = None
                     self._logger.info(
@@ -136,6 +137,12 @@ class Supervisor:
             self._stop_one(child, timeout_s)
         self._children.clear()
 
+    def retire(self, name: str, timeout_s: float = _STOP_S) -> None:
+        """Stop one program for good."""
+        for child in [one for one in self._children if one.program.name == name]:
+            self._stop_one(child, timeout_s)
+            self._children.remove(child)
+
     def _stop_one(self, child: _Child, timeout_s: float) -> None:
         child.process.terminate()
         try:
@@ -144,8 +151,7 @@ class Supervisor:
             self._logger.warning("program killed", program=child.program.name, waited_s=timeout_s)
             child.process.kill()
             child.process.wait()
-        if child.process.stdin is not None:
-            child.process.stdin.close()
+        _close_pipe(child.process)
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
         with self._open_log(program) as output:
@@ -189,3 +195,8 @@ class Supervisor:
 
     def _last_line(self, program: Program) -> str:
         return (self._last_lines(program).splitlines() or [""])[-1]
+
+
+def _close_pipe(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

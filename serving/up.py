@@ -6,6 +6,7 @@ from rich.console import Console
 
 from connectors.chdb_server import Address, running_store
 from connectors.clickhouse import store_path
+from connectors.control import progress_topic
 from connectors.log import open_log
 from connectors.topics import create_topics
 from serving.settings import Settings, program_environment
@@ -24,7 +25,12 @@ def supervisor_of(settings: Settings) -> Supervisor:
     # Only the flows need their parameters; checking them loads all that computes.
     lean = {**environment, "TAPEFLOW_FLOWS": "{}"}
     programs = [
-        Program(name="flows", arguments=["run"], environment=environment),
+        Program(
+            name="flows",
+            arguments=["run"],
+            environment=environment,
+            ready=lambda: _flows_have_begun(settings),
+        ),
         Program(name="lander", arguments=["land"], environment=lean),
         Program(name="clock", arguments=["clock"], environment=lean),
     ]
@@ -38,6 +44,18 @@ def supervisor_of(settings: Settings) -> Supervisor:
         )
         programs.insert(0, store)
     return Supervisor(programs, settings.logs_path)
+
+
+def _flows_have_begun(settings: Settings) -> bool:
+    """Whether every shard of every flow has written a progress record, now or in an earlier life."""
+    with open_log(settings.log) as log:
+        progress = [
+            (name, shard)
+            for name, config in log.topics().items()
+            if name.startswith(progress_topic(""))
+            for shard in range(config.partitions)
+        ]
+        return bool(progress) and all(log.end(*one) > 0 for one in progress)
 
 
 def store_address(settings: Settings) -> Address | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.feeds.append import WALL, Appender
-from connectors.feeds.ledger import BEGUN, DONE, Ledger, ledger_record, read_ledger
+from connectors.feeds.ledger import BEGUN, DONE, Ledger, LedgerWriter, read_ledger
 from connectors.feeds.options import FeedProgress
 from connectors.feeds.pace import Clock, Pace
 from connectors.feeds.simulator import Simulator, SimulatorOptions, Slice
@@ -20,6 +20,8 @@ WRITER = "simulate"
 
 # Rows of a commit at full speed: enough that the commit's own cost is small beside theirs.
 _COMMIT_ROWS = 1 << 16
+# Commits of which one has a control record with all keys' times.
+_TOLD_EVERY = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +91,8 @@ def simulate(
     FeedError
         Where the log has later rows of the market's symbols, before anything is appended.
     """
-    if options.live:
-        market = replace(market, start_ns=options.clock.now_ns())
     with log.writer(WRITER) as writer:
-        _refuse(read_ledger(log), market)
+        ledger = read_ledger(log)
         appender = Appender(
             log,
             calendar=options.calendar,
@@ -101,7 +101,12 @@ def simulate(
             batch_rows=options.batch_rows,
             clock=options.clock,
         )
-        run = _Run(f"{WRITER}:{writer.number}", writer, appender, on_progress)
+        if options.live:
+            # As late as can be: what was loaded before would else be latency of the first rows.
+            market = replace(market, start_ns=options.clock.now_ns())
+        _refuse(ledger, market)
+        name = f"{WRITER}:{writer.number}"
+        run = _Run(LedgerWriter(log, ledger, name), writer, appender, on_progress)
         slices = _limited(iter(Simulator(market)), market, options)
         if options.paced or options.live:
             slices = _paced(slices, market.start_ns, options.clock)
@@ -120,12 +125,15 @@ class _Run:
 
     def __init__(
         self,
-        name: str,
+        ledger: LedgerWriter,
         writer: Writer,
         appender: Appender,
         on_progress: Callable[[FeedProgress], None] | None,
     ) -> None:
-        self._name = name
+        self._ledger = ledger
+        self._told: dict[str, dict[str, int]] = {}
+        self._closed: dict[str, int] = {}
+        self._commits = 0
         self._writer = writer
         self._appender = appender
         self._on_progress = on_progress
@@ -147,10 +155,19 @@ class _Run:
 
     def _commit(self, status: str) -> None:
         appended = self._appender.take()
-        control = ledger_record(
-            self._name, status, files={}, keys=appended.keys, watermarks=appended.watermarks
-        )
-        self._writer.commit([*appended.records, control], self._writer.number + 1)
+        for topic, times in appended.keys.items():
+            self._told.setdefault(topic, {}).update(times)
+        self._closed.update(appended.watermarks)
+        self._commits += 1
+        records = appended.records
+        # There is no file to go on with: now and then is enough to know how far the keys are.
+        if status == DONE or self._commits % _TOLD_EVERY == 0:
+            control = self._ledger.record(
+                status, files={}, keys=self._told, watermarks=self._closed
+            )
+            records = [*records, control]
+            self._told, self._closed = {}, {}
+        self._writer.commit(records, self._writer.number + 1)
         if self._on_progress is not None:
             rows = sum(self.rows.values())
             self._on_progress(

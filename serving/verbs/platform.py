@@ -47,7 +47,9 @@ def demo(
 ) -> None:
     """Run everything for a while on simulated or given data, and show what came out."""
     from serving.demo import DemoOptions, run_demo
+    from serving.logs import configure_logs
 
+    configure_logs()
     if seconds is not None and rows is not None:
         raise typer.BadParameter("--seconds paces the data, --rows does not: say one of them")
     options = DemoOptions(

@@ -62,10 +62,12 @@ def topics(
 
 def repair() -> None:
     """Mend a torn log: cut what follows the last good record of each partition."""
-    from connectors.sqlite_log import repair as repair_log
+    from connectors.sqlite_repair import repair as repair_log
 
-    for line in repair_log(load_settings().log):
-        typer.echo(line)
+    removed = repair_log(load_settings().log)
+    for one in removed:
+        typer.echo(str(one))
+    typer.echo(f"{len(removed)} cuts" if removed else "nothing to mend")
 
 
 def tail(
