@@ -16,7 +16,8 @@ from schemas.arrays import Bools, Int64s
 from schemas.faults import DEAD_LETTER
 from schemas.field import INT64, RECEIVE_TIME, TIMESTAMP
 from schemas.foreign_arrow import STREAM_MAGIC, ForeignArrowError, decode_stream
-from schemas.json_codec import Decoded, Fault, decode_json, encode_lines
+from schemas.json_codec import Decoded, decode_json, encode_lines
+from schemas.json_faults import Fault
 from schemas.registry import inboxes
 from schemas.topic import Topic
 from schemas.validation import validate

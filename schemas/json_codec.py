@@ -16,40 +16,18 @@ import pyarrow.compute as pc
 
 from schemas.arrays import Bools, Int64s
 from schemas.field import BYTES, CATEGORY, DECIMAL, TEXT, TIMESTAMP, Field
-from schemas.json_faults import JsonFaultError, normal_row, parse, row_json
+from schemas.json_faults import Fault, JsonFaultError, normal_row
 from schemas.json_reader import (
     JsonMismatchError,
     JsonRows,
     read_arrays,
     read_objects,
 )
+from schemas.json_units import BLANKS, Unit, Units, lines_of
 from schemas.topic import Topic
 
 # So few texts are read one by one when they cannot be read together: halving further costs more.
 _FEW = 32
-_BLANKS = b" \t\r\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """A row, or a whole record, that is no row of the topic.
-
-    Parameters
-    ----------
-    record : int
-        Which of the records.
-    row : int or None
-        Which of its rows; None where the record could not be split into rows.
-    reason : str
-        What was needed and what came.
-    payload : bytes or None
-        The record's bytes, or the row's JSON; None where the record has no value.
-    """
-
-    record: int
-    row: int | None
-    reason: str
-    payload: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +59,6 @@ class _Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Unit:
-    """One row's JSON value, looked at alone; ``payload`` is what a fault of it shows."""
-
-    record: int
-    row: int
-    value: Any
-    payload: bytes
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Texts:
     """Texts that should be an object each, and where each was; ``whole`` where it is a record."""
 
@@ -118,8 +86,7 @@ def decode_json(topic: Topic, records: pa.Array) -> Decoded:
     if len(records) == 0:
         return _decoded(topic, [], [])
     parts: list[_Part] = []
-    faults: list[Fault] = []
-    units: list[_Unit] = []
+    units = Units()
     objects, arrays, others = _sorted_out(records)
     for group, rows in _halves(topic, objects.texts, read_objects):
         if rows is not None:
@@ -128,16 +95,21 @@ def decode_json(topic: Topic, records: pa.Array) -> Decoded:
             )
             continue
         for at in group.tolist():
-            _unit_of_text(objects, at, units, faults)
+            units.add_text(
+                int(objects.record[at]),
+                int(objects.row[at]),
+                objects.texts[at].as_py(),
+                whole=bool(objects.whole[at]),
+            )
     for group, rows in _halves(topic, records.take(pa.array(arrays)), read_arrays):
         if rows is not None and (rows.lengths > 0).all():
             parts.append(_part(arrays[group], rows))
         else:
             others = np.concatenate([others, arrays[group]])
     for number in others.tolist():
-        _units_of_record(number, records[number].as_py(), units, faults)
-    parts += _read_alone(topic, units, faults)
-    return _decoded(topic, parts, faults)
+        units.add_record(number, records[number].as_py())
+    parts += _read_alone(topic, units)
+    return _decoded(topic, parts, units.faults)
 
 
 def encode_lines(topic: Topic, batch: pa.RecordBatch) -> bytes:
@@ -180,8 +152,8 @@ def _sorted_out(records: pa.Array) -> tuple[_Texts, Int64s, Int64s]:
     alone = [np.ones(len(plain), dtype=np.bool_)]
     unlike = []
     for number in numbers[is_object & broken].tolist():
-        lines = _lines(records[number].as_py())
-        if not all(line.lstrip(_BLANKS).startswith(b"{") for line in lines):
+        lines = lines_of(records[number].as_py())
+        if not all(line.lstrip(BLANKS).startswith(b"{") for line in lines):
             unlike.append(number)
             continue
         texts.append(pa.array(lines, BYTES))
@@ -244,73 +216,16 @@ def _part(numbers: Int64s, rows: JsonRows) -> _Part:
     return _Part(columns=rows.columns, record=np.repeat(numbers, rows.lengths), row=row)
 
 
-def _unit_of_text(texts: _Texts, at: int, units: list[_Unit], faults: list[Fault]) -> None:
-    text = texts.texts[at].as_py()
-    record, row = int(texts.record[at]), int(texts.row[at])
-    try:
-        units.append(_Unit(record=record, row=row, value=parse(text), payload=text))
-    except JsonFaultError as fault:
-        place = None if texts.whole[at] else row
-        faults.append(Fault(record=record, row=place, reason=str(fault), payload=text))
-
-
-def _units_of_record(record: int, data: bytes, units: list[_Unit], faults: list[Fault]) -> None:
-    try:
-        value = parse(data) if data.strip(_BLANKS) else []
-    except JsonFaultError as fault:
-        lines = _lines(data)
-        if not any(_is_object(line) for line in lines):
-            faults.append(Fault(record=record, row=None, reason=str(fault), payload=data))
-            return
-        _units_of_lines(record, lines, units, faults)
-        return
-    if value == []:
-        reason = "the record holds no row"
-        faults.append(Fault(record=record, row=None, reason=reason, payload=data))
-    elif isinstance(value, list):
-        units += [
-            _Unit(record=record, row=row, value=item, payload=row_json(item))
-            for row, item in enumerate(value)
-        ]
-    else:
-        units.append(_Unit(record=record, row=0, value=value, payload=data))
-
-
-def _units_of_lines(
-    record: int, lines: list[bytes], units: list[_Unit], faults: list[Fault]
-) -> None:
-    count = len(lines)
-    texts = _Texts(
-        texts=pa.array(lines, BYTES),
-        record=np.full(count, record, dtype=np.int64),
-        row=np.arange(count, dtype=np.int64),
-        whole=np.zeros(count, dtype=np.bool_),
-    )
-    for at in range(count):
-        _unit_of_text(texts, at, units, faults)
-
-
-def _lines(data: bytes) -> list[bytes]:
-    return [line for line in data.split(b"\n") if line.strip(_BLANKS)]
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(parse(line), dict)
-    except JsonFaultError:
-        return False
-
-
-def _read_alone(topic: Topic, units: list[_Unit], faults: list[Fault]) -> list[_Part]:
+def _read_alone(topic: Topic, units: Units) -> list[_Part]:
     """Units one by one: a fault each, or a text that can be read together with the others."""
-    good: list[_Unit] = []
+    good: list[Unit] = []
     texts = []
-    for unit in units:
+    for unit in units.found:
         try:
             texts.append(normal_row(topic, unit.value))
             good.append(unit)
         except JsonFaultError as fault:
-            faults.append(_fault(unit, fault))
+            units.faults.append(_fault(unit, fault))
     parts = []
     for group, rows in _halves(topic, pa.array(texts, BYTES), read_objects):
         some = [good[at] for at in group.tolist()]
@@ -324,14 +239,14 @@ def _read_alone(topic: Topic, units: list[_Unit], faults: list[Fault]) -> list[_
             try:
                 columns = read_objects(topic, pa.array([texts[at]], BYTES)).columns
             except JsonMismatchError as mismatch:
-                faults.append(_fault(unit, mismatch))
+                units.faults.append(_fault(unit, mismatch))
             else:
                 one = np.ones(1, dtype=np.int64)
                 parts.append(_Part(columns=columns, record=one * unit.record, row=one * unit.row))
     return parts
 
 
-def _fault(unit: _Unit, why: Exception) -> Fault:
+def _fault(unit: Unit, why: Exception) -> Fault:
     return Fault(record=unit.record, row=unit.row, reason=str(why), payload=unit.payload)
 
 

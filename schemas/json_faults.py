@@ -4,6 +4,7 @@ Only texts that `schemas.json_reader` did not take come here, so it may be slow.
 """
 
 import json
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -26,6 +27,28 @@ _NEEDS: dict[pa.DataType, tuple[tuple[type, ...], str]] = {
     CATEGORY: ((str,), "a string"),
     BYTES: ((str,), "a string of base64"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A row, or a whole record, that is no row of the topic.
+
+    Parameters
+    ----------
+    record : int
+        Which of the records.
+    row : int or None
+        Which of its rows; None where the record could not be split into rows.
+    reason : str
+        What was needed and what came.
+    payload : bytes or None
+        The record's bytes, or the row's JSON; None where the record has no value.
+    """
+
+    record: int
+    row: int | None
+    reason: str
+    payload: bytes | None
 
 
 class JsonFaultError(ValueError):
