@@ -67,6 +67,8 @@ class DemoOptions:
         Of the simulated market.
     data : Path or None
         Files or folders to feed in place of a simulation.
+    mapping : str or None
+        For CSV and Parquet data, as `tapeflow feed` takes it.
     """
 
     seconds: float
@@ -75,6 +77,7 @@ class DemoOptions:
     symbols: int
     seed: int
     data: Path | None = None
+    mapping: str | None = None
 
     @property
     def live(self) -> bool:
@@ -85,7 +88,8 @@ class DemoOptions:
     def feed_arguments(self) -> list[str]:
         """The verb that brings the data in."""
         if self.data is not None:
-            return ["feed", str(self.data), "--json"]
+            mapping = [] if self.mapping is None else ["--mapping", self.mapping]
+            return ["feed", str(self.data), *mapping, "--json"]
         market = [
             "--rate",
             str(self.rate),

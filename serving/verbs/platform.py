@@ -41,6 +41,9 @@ def demo(
     data: Annotated[
         Path | None, typer.Option(help="Feed these files or folders in place of a simulation.")
     ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(help="For CSV and Parquet data, as feed takes it.")
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Nothing on standard output but one JSON object.")
     ] = False,
@@ -53,6 +56,12 @@ def demo(
     if seconds is not None and rows is not None:
         raise typer.BadParameter("--seconds paces the data, --rows does not: say one of them")
     options = DemoOptions(
-        seconds=seconds or 20.0, rows=rows, rate=rate, symbols=symbols, seed=seed, data=data
+        seconds=seconds or 20.0,
+        rows=rows,
+        rate=rate,
+        symbols=symbols,
+        seed=seed,
+        data=data,
+        mapping=mapping,
     )
     raise typer.Exit(run_demo(load_settings(), options, as_json=json))
