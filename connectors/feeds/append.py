@@ -15,6 +15,7 @@ from connectors.feeds.pace import Clock
 from connectors.log import Headers, Log, NewRecord
 from connectors.records import (
     Partitioner,
+    event_times,
     key_column,
     rows_record,
     watermarks_batch,
@@ -38,7 +39,7 @@ class Appended:
 
     records: list[NewRecord] = field(default_factory=list)
     rows: int = 0
-    keys: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    keys: dict[str, dict[str, int]] = field(default_factory=dict)
     watermarks: dict[str, int] = field(default_factory=dict)
 
 
@@ -173,20 +174,17 @@ class Appender:
                 )
 
     def _note_keys(self, topic: Topic, batch: pa.RecordBatch, end_ns: int) -> None:
-        """First and last event time of each key, and that its session ends at ``end_ns``."""
+        """Latest event time of each key, and that its session ends at ``end_ns``."""
         column = key_column(topic, batch)
         codes = column.indices.to_numpy(zero_copy_only=False)
-        times = batch.column(topic.event_time).view(pa.int64()).to_numpy(zero_copy_only=False)
         names = column.dictionary.to_pylist()
-        first = np.full(len(names), np.iinfo(np.int64).max)
-        last = np.full(len(names), np.iinfo(np.int64).min)
-        np.minimum.at(first, codes, times)
-        np.maximum.at(last, codes, times)
+        none = np.iinfo(np.int64).min
+        latest = np.full(len(names), none)
+        np.maximum.at(latest, codes, event_times(topic, batch))
         noted = self.pending.keys.setdefault(topic.name, {})
-        for code in np.flatnonzero(first <= last).tolist():
-            key, low, high = names[code], int(first[code]), int(last[code])
-            before = noted.get(key, (low, high))
-            noted[key] = (min(low, before[0]), max(high, before[1]))
+        for code in np.flatnonzero(latest > none).tolist():
+            key, time_ns = names[code], int(latest[code])
+            noted[key] = max(time_ns, noted.get(key, time_ns))
             self._ends_ns[key] = end_ns
 
     def _close_until(self, time_ns: int) -> None:

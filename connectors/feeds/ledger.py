@@ -1,21 +1,29 @@
 """What was fed before: the control records of `_feeds`, folded.
 
 A *run* is one call of `feed` on one set of files. Each of its commits carries, with the rows, how far every
-file touched in it has come, and the first and last event time and the watermark of every key touched. So a run
+file touched in it has come, and the latest event time and watermark of every key touched. So a run
 that was killed goes on at its last commit, and what its keys already have is known.
+
+Reading starts where the newest record says (``from``): behind that, some record carries all that was known up to
+there (``snapshot``). So a start reads a few thousand records at most, however long was fed. Folding takes the
+record that is further on, whatever comes first: several feeds may write at once, and a snapshot may repeat what
+stands beside it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.control import FEEDS_TOPIC, control_record, control_value
 from connectors.feeds.reading import Window
-from connectors.log import Log, NewRecord, Record
+from connectors.log import Log, NewRecord
 
 BEGUN = "begun"
 DONE = "done"
 BROKEN = "broken"
+
+# Records that a start reads at most: some ten milliseconds.
+_RECORDS_MAX = 1024
 
 
 @dataclass(kw_only=True)
@@ -73,11 +81,18 @@ class Ledger:
         Topic to key to its latest event time.
     watermarks_ns : dict of str to int
         Key to its latest watermark.
+    start, read_to : int
+        Offsets in `_feeds`: from where, and up to where it was read.
+    unsummed : int
+        Records read since ``start``.
     """
 
     runs: dict[str, RunState] = field(default_factory=dict)
     last_ns: dict[str, dict[str, int]] = field(default_factory=dict)
     watermarks_ns: dict[str, int] = field(default_factory=dict)
+    start: int = 0
+    read_to: int = 0
+    unsummed: int = 0
 
     def known_ns(self, topic: str, key: str) -> int | None:
         """The time before which no row of the key should come any more, or None."""
@@ -97,69 +112,126 @@ class Ledger:
                 return run, state
         return None
 
+    def refresh(self, log: Log) -> None:
+        """Take in the records that were appended since the ledger was read."""
+        while self.read_to < log.end(FEEDS_TOPIC, 0):
+            chunk = log.read(FEEDS_TOPIC, 0, self.read_to)
+            for record in chunk.records:
+                self.fold(control_value(record))
+            self.unsummed += len(chunk.records)
+            if chunk.next_offset == self.read_to:
+                return
+            self.read_to = chunk.next_offset
+
     def fold(self, value: Mapping[str, Any]) -> None:
         """Take a control record in."""
-        run = self.runs.setdefault(value["run"], RunState(run=value["run"]))
-        run.status = value["status"]
-        for sha256, state in value["files"].items():
-            run.files[sha256] = FileState(**state)
-        for topic, keys in value["keys"].items():
-            last_ns = self.last_ns.setdefault(topic, {})
-            for key, (_, last) in keys.items():
-                last_ns[key] = max(last, last_ns.get(key, last))
-                run.keys.add(key)
-        for key, time in value["watermarks"].items():
-            self.watermarks_ns[key] = max(time, self.watermarks_ns.get(key, time))
+        for run, state in (value.get("snapshot") or {}).get("runs", {}).items():
+            self._fold_run(run, state["status"], state["files"], state["keys"])
+        for part in (value, value.get("snapshot") or {}):
+            for topic, keys in part.get("last", {}).items():
+                _take_latest(self.last_ns.setdefault(topic, {}), keys)
+            _take_latest(self.watermarks_ns, part.get("watermarks", {}))
+        keys = {key for keys in value["last"].values() for key in keys}
+        self._fold_run(value["run"], value["status"], value["files"], keys)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of the ledger, as it stands in a control record."""
+        return {
+            "runs": {
+                name: {
+                    "status": run.status,
+                    "files": {sha256: asdict(state) for sha256, state in run.files.items()},
+                    # A finished run's keys are never asked for again.
+                    "keys": sorted(run.keys) if run.status == BEGUN else [],
+                }
+                for name, run in self.runs.items()
+                if run.files or run.status == BEGUN
+            },
+            "last": self.last_ns,
+            "watermarks": self.watermarks_ns,
+        }
+
+    def _fold_run(
+        self, name: str, status: str, files: Mapping[str, Any], keys: Iterable[str]
+    ) -> None:
+        run = self.runs.setdefault(name, RunState(run=name))
+        if run.status == BEGUN:
+            run.status = status
+        run.keys.update(keys)
+        for sha256, value in files.items():
+            state, known = FileState(**value), run.files.get(sha256)
+            if known is None or (known.status == BEGUN and known.lines <= state.lines):
+                run.files[sha256] = state
 
 
 def read_ledger(log: Log) -> Ledger:
     """All that was fed into a log."""
-    ledger = Ledger()
-    for record in _records(log):
-        ledger.fold(control_value(record))
+    newest = log.last(FEEDS_TOPIC, 0)
+    start = log.start(FEEDS_TOPIC, 0) if newest is None else int(control_value(newest)["from"])
+    ledger = Ledger(start=start, read_to=start)
+    ledger.refresh(log)
     return ledger
 
 
-def ledger_record(
-    run: str,
-    status: str,
-    *,
-    files: Mapping[str, FileState],
-    keys: Mapping[str, Mapping[str, tuple[int, int]]],
-    watermarks: Mapping[str, int],
-) -> NewRecord:
-    """The control record of a commit.
+class LedgerWriter:
+    """Makes the control records of one run.
 
     Parameters
     ----------
-    run, status : str
-        Which run, and whether it is ``begun`` or ``done``.
-    files : mapping of str to FileState
-        The files touched, by SHA-256.
-    keys : mapping of str to mapping of str to (int, int)
-        Topic to key to first and last event time in this commit, ns since 1970 UTC.
-    watermarks : mapping of str to int
-        Key to its watermark appended in this commit.
+    log : Log
+        Read again now and then, for what other runs have written.
+    ledger : Ledger
+        What was fed before.
+    run : str
+        Name of the run.
     """
-    return control_record(
-        FEEDS_TOPIC,
-        0,
-        {
-            "run": run,
+
+    def __init__(self, log: Log, ledger: Ledger, run: str) -> None:
+        self._log = log
+        self._ledger = ledger
+        self._run = run
+        self._since_refresh = ledger.unsummed
+
+    def record(
+        self,
+        status: str,
+        *,
+        files: Mapping[str, FileState],
+        keys: Mapping[str, Mapping[str, int]],
+        watermarks: Mapping[str, int],
+    ) -> NewRecord:
+        """The control record of a commit.
+
+        Parameters
+        ----------
+        status : str
+            Whether the run is ``begun`` or ``done``.
+        files : mapping of str to FileState
+            The files touched, by SHA-256.
+        keys : mapping of str to mapping of str to int
+            Topic to key to latest event time in this commit, ns since 1970 UTC.
+        watermarks : mapping of str to int
+            Key to its watermark appended in this commit.
+        """
+        snapshot = None
+        if self._since_refresh >= _RECORDS_MAX:
+            self._ledger.refresh(self._log)
+            self._ledger.start = self._ledger.read_to
+            snapshot = self._ledger.snapshot()
+            self._since_refresh = 0
+        self._since_refresh += 1
+        value = {
+            "from": self._ledger.start,
+            "run": self._run,
             "status": status,
             "files": {sha256: asdict(state) for sha256, state in files.items()},
-            "keys": {topic: dict(times) for topic, times in keys.items()},
+            "last": {topic: dict(times) for topic, times in keys.items()},
             "watermarks": dict(watermarks),
-        },
-    )
+            "snapshot": snapshot,
+        }
+        return control_record(FEEDS_TOPIC, 0, value)
 
 
-def _records(log: Log) -> Iterator[Record]:
-    at = log.start(FEEDS_TOPIC, 0)
-    end = log.end(FEEDS_TOPIC, 0)
-    while at < end:
-        chunk = log.read(FEEDS_TOPIC, 0, at)
-        yield from chunk.records
-        if chunk.next_offset == at:
-            return
-        at = chunk.next_offset
+def _take_latest(known: dict[str, int], times: Mapping[str, int]) -> None:
+    for key, time in times.items():
+        known[key] = max(time, known.get(key, time))

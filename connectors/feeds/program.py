@@ -20,8 +20,8 @@ from connectors.feeds.ledger import (
     BROKEN,
     DONE,
     FileState,
+    LedgerWriter,
     RunState,
-    ledger_record,
     read_ledger,
 )
 from connectors.feeds.merge import MergeInput, Part, combine, cut_all, faults, merge
@@ -75,7 +75,7 @@ def feed(
         run = ledger.unfinished(name) or RunState(run=f"{name}:{writer.number}")
         open_keys = admit(files, ledger, run, options)
         feeding = _Feeding(
-            run=run.run,
+            ledger=LedgerWriter(log, ledger, run.run),
             files=files,
             options=options,
             appender=Appender(
@@ -103,14 +103,14 @@ class _Feeding:
     def __init__(
         self,
         *,
-        run: str,
+        ledger: LedgerWriter,
         files: list[FeedFile],
         options: FeedOptions,
         appender: Appender,
         writer: Writer,
         on_progress: Callable[[FeedProgress], None] | None,
     ) -> None:
-        self._run = run
+        self._ledger = ledger
         self._files = files
         self._options = options
         self._appender = appender
@@ -235,12 +235,8 @@ class _Feeding:
 
     def _commit(self, status: str) -> None:
         appended = self._appender.take()
-        control = ledger_record(
-            self._run,
-            status,
-            files=self._touched,
-            keys=appended.keys,
-            watermarks=appended.watermarks,
+        control = self._ledger.record(
+            status, files=self._touched, keys=appended.keys, watermarks=appended.watermarks
         )
         self._writer.commit([*appended.records, control], self._writer.number + 1)
         self._touched = {}

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connectors.feeds import ledger as ledger_module
 from connectors.feeds.ledger import read_ledger
 from connectors.feeds.options import FeedOptions, FeedProgress
 from connectors.feeds.pace import Clock
@@ -345,11 +346,14 @@ def fed_or_refused(log: Log, paths: list[Path], options: FeedOptions, commits: i
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    kills=st.lists(st.integers(0, 12), min_size=1, max_size=4), speed=st.sampled_from([50.0, None])
+    kills=st.lists(st.integers(0, 12), min_size=1, max_size=4),
+    speed=st.sampled_from([50.0, None]),
+    summed=st.sampled_from([1, 4, 1024]),
 )
 def test_a_killed_feed_goes_on_where_it_stopped_and_gives_the_same_log(
     kills: list[int],
     speed: float | None,
+    summed: int,
     taq_file: Write,
     tmp_path_factory: pytest.TempPathFactory,
     trace_of: Callable[[Log, str], list[tuple[str, int, str]]],
@@ -377,9 +381,11 @@ def test_a_killed_feed_goes_on_where_it_stopped_and_gives_the_same_log(
 
     folder = tmp_path_factory.mktemp("logs")
     with (
+        pytest.MonkeyPatch.context() as patch,
         open_log(f"sqlite:///{folder / 'whole.db'}") as whole,
         open_log(f"sqlite:///{folder / 'killed.db'}") as killed,
     ):
+        patch.setattr(ledger_module, "_RECORDS_MAX", summed)
         for log in (whole, killed):
             create_topics(log, 1)
         feed(whole, paths, clocked())
