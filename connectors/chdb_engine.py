@@ -126,7 +126,8 @@ class Session:
         compression : str
             Of the file: none, gzip, deflate, br, xz, zstd, lz4 or bz2.
         """
-        statement = b"%b FROM INFILE '/proc/self/fd/%d' COMPRESSION %b %b FORMAT %b" % (
+        # On lines of their own: the parts before may end in a comment.
+        statement = b"%b\nFROM INFILE '/proc/self/fd/%d' COMPRESSION %b\n%b\nFORMAT %b" % (
             head.target,
             data_fd,
             quoted(compression).encode(),

@@ -5,13 +5,11 @@ compression (``compress=1``), external tables, and data for ``INSERT … SELECT 
 """
 
 import asyncio
-import os
 import threading
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,29 +19,22 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from connectors.chdb_engine import STREAMED_FORMATS, Answer, Engine, Session
-from connectors.chdb_sessions import Sessions
-from connectors.clickhouse_statement import (
-    InsertHead,
-    StatementError,
-    insert_head,
-    is_select,
-    only_reads,
-    output_format,
+from connectors.chdb_engine import Answer, Engine, Session
+from connectors.chdb_request import (
+    Call,
+    memory_file,
+    read_call,
+    refuse_change_by_get,
+    refuse_other_origins,
 )
-from connectors.http_bodies import compressor, decompress, form_fields
+from connectors.chdb_sessions import Sessions
+from connectors.clickhouse_statement import StatementError
+from connectors.http_bodies import compressor
 
 STORE_HEADER = "X-Tapeflow-Store"
 # Queries use both cores each; more at once only wait in the engine instead of here.
 _QUERIES_AT_ONCE = 16
 _EXCEPTION = b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n"
-_BOUND = "param_"
-# What is part of the protocol and no setting of ClickHouse.
-_RESERVED = frozenset(
-    {"query", "database", "default_format", "query_id", "session_id", "session_timeout", "user"}
-    | {"session_check", "password", "quota_key", "compress", "decompress", "buffer_size", "role"}
-    | {"wait_end_of_query", "client_protocol_version", "stacktrace", "close_session"}
-)
 _CONTENT_TYPES = {
     "JSON": "application/json; charset=UTF-8",
     "JSONCompact": "application/json; charset=UTF-8",
@@ -62,39 +53,6 @@ _STATUS = (
         (6, 26, 27, 33, 36, 38, 41, 42, 43, 53, 62, 69, 70, 72, 117, 302, 456, 457), 400
     )
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Call:
-    """A request, read: the statement, an INSERT's data as a file, and what it asks of the answer."""
-
-    statement: bytes
-    head: InsertHead | None
-    data_fd: int = -1
-    data_compression: str = "none"
-    format: str = "TabSeparated"
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def settings(self) -> dict[str, str]:
-        return {
-            name: value
-            for name, value in self.parameters.items()
-            if name not in _RESERVED and not name.startswith(_BOUND)
-        }
-
-    @property
-    def bound(self) -> dict[str, str]:
-        return {
-            name.removeprefix(_BOUND): value
-            for name, value in self.parameters.items()
-            if name.startswith(_BOUND)
-        }
-
-    @property
-    def streamed(self) -> bool:
-        waits = self.parameters.get("wait_end_of_query", "0") in {"1", "true"}
-        return not waits and self.format in STREAMED_FORMATS and is_select(self.statement)
 
 
 def application(engine: Engine) -> Starlette:
@@ -136,12 +94,12 @@ class _Protocol:
             "X-ClickHouse-Server-Display-Name": "tapeflow",
         }
         try:
-            _refuse_other_origins(request)
-            with _memory_file() as data_fd:
-                call = await _read(request, data_fd)
+            refuse_other_origins(request)
+            with memory_file() as data_fd:
+                call = await read_call(request, data_fd)
                 if not call.statement.strip():
                     return await self.ping(request)
-                _refuse_change_by_get(request, call)
+                refuse_change_by_get(request, call)
                 return await self._answer(call, headers, request.headers)
         except StatementError as error:
             return Response(
@@ -152,7 +110,7 @@ class _Protocol:
             )
 
     async def _answer(
-        self, call: _Call, headers: dict[str, str], asked: Mapping[str, str]
+        self, call: Call, headers: dict[str, str], asked: Mapping[str, str]
     ) -> Response:
         loop = asyncio.get_running_loop()
         headers |= {
@@ -208,18 +166,18 @@ class _Protocol:
             # A client that went away leaves the query where it is: its end frees the session.
             await loop.run_in_executor(self._threads, blocks.close)
 
-    def _run(self, call: _Call) -> Answer:
+    def _run(self, call: Call) -> Answer:
         with self._session(call) as session:
             if call.head is not None:
                 return session.insert(call.head, call.data_fd, call.data_compression)
             return session.run(call.statement, call.format)
 
-    def _stream(self, call: _Call) -> Generator[bytes]:
+    def _stream(self, call: Call) -> Generator[bytes]:
         with self._session(call) as session:
             yield from session.stream(call.statement, call.format)
 
     @contextmanager
-    def _session(self, call: _Call) -> Iterator[Session]:
+    def _session(self, call: Call) -> Iterator[Session]:
         with self._sessions.borrow(call.parameters) as session:
             session.use(call.parameters.get("database") or "default")
             session.apply(call.settings)
@@ -241,81 +199,6 @@ class _Blocks:
     def close(self) -> None:
         with self._lock:
             self._blocks.close()
-
-
-async def _read(request: Request, data_fd: int) -> _Call:
-    parameters = dict(request.query_params)
-    coding = request.headers.get("content-encoding", "none")
-    url_statement = parameters.get("query", "").encode()
-    head = insert_head(url_statement)
-    if parameters.get("decompress") == "1" or parameters.get("compress") == "1":
-        raise StatementError(
-            "Code: 48. DB::Exception: ClickHouse's block compression is not spoken here: leave out "
-            "compress=1 and decompress=1, and use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)"
-        )
-    wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
-    if head is not None and not url_statement[head.data_at :].strip(b" \n\t;"):
-        async for part in request.stream():
-            _write(data_fd, part)
-        coding = {"identity": "none", "": "none"}.get(coding, coding)
-        return _Call(
-            statement=url_statement,
-            head=head,
-            data_fd=data_fd,
-            data_compression=coding,
-            parameters=parameters,
-        )
-    body = decompress(await request.body(), coding)
-    kind = request.headers.get("content-type", "")
-    if kind.startswith("multipart/form-data"):
-        fields = form_fields(kind, body)
-        parameters |= fields
-        body = fields.get("query", "").encode()
-        url_statement = b""
-    text = url_statement + b"\n" + body if url_statement and body else url_statement or body
-    head = insert_head(text)
-    if head is not None:
-        _write(data_fd, memoryview(text)[head.data_at :])
-    own = None if head is not None else output_format(text)
-    return _Call(
-        statement=text,
-        head=head,
-        data_fd=data_fd,
-        format=own or wanted or "TabSeparated",
-        parameters=parameters,
-    )
-
-
-def _refuse_change_by_get(request: Request, call: _Call) -> None:
-    if request.method == "GET" and not only_reads(call.statement):
-        raise StatementError(
-            "Code: 164. DB::Exception: Cannot execute query in readonly mode. For queries over HTTP, "
-            "method GET implies readonly. You should use method POST for modifying queries. (READONLY)"
-        )
-
-
-def _refuse_other_origins(request: Request) -> None:
-    # A web page open in the same machine's browser must not reach the store behind the user's back.
-    origin = request.headers.get("origin")
-    if origin and origin.partition("://")[2] != request.headers.get("host"):
-        raise StatementError(
-            f"Code: 497. DB::Exception: requests of pages of {origin} are refused. (ACCESS_DENIED)"
-        )
-
-
-def _write(fd: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-@contextmanager
-def _memory_file() -> Iterator[int]:
-    fd = os.memfd_create("insert")
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _summary(answer: Answer) -> dict[str, str]:

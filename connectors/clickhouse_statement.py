@@ -92,10 +92,12 @@ def insert_head(text: bytes) -> InsertHead | None:
 
 
 def output_format(text: bytes) -> str | None:
-    """The name behind the statement's own, outermost FORMAT, or None."""
+    """The name behind the statement's own, outermost FORMAT; None without, and for an INSERT."""
     found = None
     words = _outer_words(text)
-    for word, _, _ in words:
+    for word, start, _ in words:
+        if word == b"INSERT" and not start:
+            return None
         if word == b"FORMAT":
             name = next(words, None)
             if name is not None:

@@ -205,6 +205,25 @@ def test_unknown_settings_and_databases_are_clickhouses_own_errors(address: Addr
     assert headers["x-clickhouse-exception-code"] == "81"
 
 
+def test_a_comment_in_an_insert_hides_nothing_of_it(address: Address) -> None:
+    curl(address.url, data=b"CREATE TABLE t (a Int32) ENGINE = Memory")
+    text = b"INSERT INTO t -- all of it\nSETTINGS async_insert = 0 -- at once\nFORMAT CSV\n1\n2\n"
+    assert curl(address.url, data=text)[0] == 200
+    assert curl(address.url, data=b"SELECT sum(a) FROM t")[2] == b"3\n"
+
+
+def test_a_large_insert_of_values_does_not_hold_up_others(address: Address) -> None:
+    curl(address.url, data=b"CREATE TABLE t (a Int32) ENGINE = Memory")
+    values = b"INSERT INTO t VALUES " + b",".join(b"(%d)" % n for n in range(1_000_000))
+    thread = threading.Thread(target=lambda: curl(address.url, data=values))
+    thread.start()
+    begun = time.monotonic()
+    assert curl(address.url, data=b"SELECT 1")[2] == b"1\n"
+    assert time.monotonic() - begun < 1
+    thread.join()
+    assert curl(address.url, data=b"SELECT count() FROM t")[2] == b"1000000\n"
+
+
 def test_a_get_changes_nothing(address: Address) -> None:
     _, headers, _ = curl(address.url + "/?query=CREATE%20TABLE%20t%20(a%20Int8)%20ENGINE%3DMemory")
     assert headers["x-clickhouse-exception-code"] == "164"

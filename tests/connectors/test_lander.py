@@ -19,6 +19,7 @@ from connectors.log import FencedError, Log, TopicConfig, TruncatedError
 from connectors.topics import create_topics
 from schemas.market import TRADES
 from tests.connectors.landing_rows import append_trades, positions
+from tests.stores import store_process
 
 
 class CrashError(Exception):
@@ -203,6 +204,32 @@ def test_rows_that_come_while_it_runs_land_within_moments(
     with Lander(log, store_url, lake) as lander:
         lander.run_until_end()
     assert_whole(log, client, lake)
+
+
+def test_a_store_that_is_killed_and_comes_back_costs_nothing(
+    log: Log, tmp_path: Path, lake: Path
+) -> None:
+    url, stop = f"chdb:///{tmp_path / 'own'}", threading.Event()
+    append_trades(log, 0, 5)
+    with store_process(tmp_path / "own") as process:
+        lander = Lander(log, url, lake)
+        thread = threading.Thread(target=lander.run_forever, args=(stop,))
+        thread.start()
+        for seed in range(10):
+            append_trades(log, seed, 5)
+            time.sleep(0.03)
+        process.kill()
+    append_trades(log, 11, 20)
+    with store_process(tmp_path / "own"):
+        append_trades(log, 12, 20)
+        time.sleep(0.5)
+        stop.set()
+        thread.join()
+        lander.close()
+        with Lander(log, url, lake) as again:
+            again.run_until_end()
+        with connect(url) as client:
+            assert_whole(log, client, lake)
 
 
 def test_a_second_lander_fences_the_first(

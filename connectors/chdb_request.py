@@ -1,0 +1,162 @@
+"""Requests of ClickHouse's HTTP protocol: from URL, headers and body to a statement with its data."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from connectors.chdb_engine import STREAMED_FORMATS
+from connectors.clickhouse_statement import (
+    InsertHead,
+    StatementError,
+    insert_head,
+    is_select,
+    only_reads,
+    output_format,
+)
+from connectors.http_bodies import decompress, form_fields
+
+_BOUND = "param_"
+# What is part of the protocol and no setting of ClickHouse.
+_RESERVED = frozenset(
+    {"query", "database", "default_format", "query_id", "session_id", "session_timeout", "user"}
+    | {"session_check", "password", "quota_key", "compress", "decompress", "buffer_size", "role"}
+    | {"wait_end_of_query", "client_protocol_version", "stacktrace", "close_session"}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A request, read: the statement, an INSERT's data as a file, and what it asks of the answer.
+
+    Parameters
+    ----------
+    statement : bytes
+        The text, an INSERT's data included where it came in the text.
+    head : InsertHead or None
+        Of an INSERT whose data is in ``data_fd``.
+    data_fd, data_compression : int, str
+        Open file of the data, and ClickHouse's name of its compression.
+    format : str
+        Of the answer.
+    parameters : mapping of str to str
+        Of the URL and of a form.
+    """
+
+    statement: bytes
+    head: InsertHead | None
+    data_fd: int = -1
+    data_compression: str = "none"
+    format: str = "TabSeparated"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """ClickHouse's settings among the parameters."""
+        return {
+            name: value
+            for name, value in self.parameters.items()
+            if name not in _RESERVED and not name.startswith(_BOUND)
+        }
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """Values of the statement's ``{name:Type}``."""
+        return {
+            name.removeprefix(_BOUND): value
+            for name, value in self.parameters.items()
+            if name.startswith(_BOUND)
+        }
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer can go out block by block."""
+        waits = self.parameters.get("wait_end_of_query", "0") in {"1", "true"}
+        return not waits and self.format in STREAMED_FORMATS and is_select(self.statement)
+
+
+async def read_call(request: Request, data_fd: int) -> Call:
+    """Read a request whole; an INSERT's data goes to an open file.
+
+    Raises
+    ------
+    StatementError
+        Where the request asks for what is not spoken here, or its body is not what it says.
+    """
+    parameters = dict(request.query_params)
+    coding = request.headers.get("content-encoding", "none")
+    url_statement = parameters.get("query", "").encode()
+    head = insert_head(url_statement)
+    if parameters.get("decompress") == "1" or parameters.get("compress") == "1":
+        raise StatementError(
+            "Code: 48. DB::Exception: ClickHouse's block compression is not spoken here: leave out "
+            "compress=1 and decompress=1, and use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)"
+        )
+    wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
+    if head is not None and not url_statement[head.data_at :].strip(b" \n\t;"):
+        async for part in request.stream():
+            _write(data_fd, part)
+        coding = {"identity": "none", "": "none"}.get(coding, coding)
+        return Call(
+            statement=url_statement,
+            head=head,
+            data_fd=data_fd,
+            data_compression=coding,
+            parameters=parameters,
+        )
+    body = decompress(await request.body(), coding)
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):
+        fields = form_fields(kind, body)
+        parameters |= fields
+        body = fields.get("query", "").encode()
+        url_statement = b""
+    text = url_statement + b"\n" + body if url_statement and body else url_statement or body
+    head = insert_head(text)
+    if head is not None:
+        _write(data_fd, memoryview(text)[head.data_at :])
+    own = None if head is not None else output_format(text)
+    return Call(
+        statement=text,
+        head=head,
+        data_fd=data_fd,
+        format=own or wanted or "TabSeparated",
+        parameters=parameters,
+    )
+
+
+def refuse_change_by_get(request: Request, call: Call) -> None:
+    """Refuse a GET that would change something: links and pages are followed without a thought."""
+    if request.method == "GET" and not only_reads(call.statement):
+        raise StatementError(
+            "Code: 164. DB::Exception: Cannot execute query in readonly mode. For queries over HTTP, "
+            "method GET implies readonly. You should use method POST for modifying queries. (READONLY)"
+        )
+
+
+def refuse_other_origins(request: Request) -> None:
+    """Refuse a request that a web page made, unless it is the store's own."""
+    # A web page open in the same machine's browser must not reach the store behind the user's back.
+    origin = request.headers.get("origin")
+    if origin and origin.partition("://")[2] != request.headers.get("host"):
+        raise StatementError(
+            f"Code: 497. DB::Exception: requests of pages of {origin} are refused. (ACCESS_DENIED)"
+        )
+
+
+def _write(fd: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@contextmanager
+def memory_file() -> Iterator[int]:
+    """A file without a name, in memory."""
+    fd = os.memfd_create("insert")
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,106 @@
+"""Where an INSERT's data begins and which FORMAT is asked for, whatever else the statement holds."""
+
+import pytest
+
+from connectors.clickhouse_statement import insert_head, is_select, only_reads, output_format
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "format_", "data"),
+    [
+        (b"INSERT INTO t FORMAT CSV\n1,2\n", b"INSERT INTO t", "CSV", b"1,2\n"),
+        (
+            b"insert into t (a, b) format Native \n\x01\x02",
+            b"insert into t (a, b)",
+            "Native",
+            b"\x01\x02",
+        ),
+        (b'INSERT INTO "FORMAT" FORMAT TSV\r\nx', b'INSERT INTO "FORMAT"', "TSV", b"x"),
+        (
+            b"INSERT INTO `a ' b` (`FORMAT`) FORMAT TSV\n",
+            b"INSERT INTO `a ' b` (`FORMAT`)",
+            "TSV",
+            b"",
+        ),
+        (
+            b"/* SELECT */ INSERT INTO t -- VALUES\n FORMAT TSV\n7",
+            b"/* SELECT */ INSERT INTO t -- VALUES",
+            "TSV",
+            b"7",
+        ),
+        (b"INSERT INTO t SETTINGS a = 'FORMAT x' FORMAT TSV\n\n7", b"INSERT INTO t", "TSV", b"\n7"),
+        (
+            b"INSERT INTO FUNCTION null('a Int8') FORMAT CSV\n1",
+            b"INSERT INTO FUNCTION null('a Int8')",
+            "CSV",
+            b"1",
+        ),
+    ],
+)
+def test_the_head_of_an_insert_with_data(
+    text: bytes, target: bytes, format_: str, data: bytes
+) -> None:
+    head = insert_head(text)
+    assert head is not None
+    assert (head.target, head.format, text[head.data_at :]) == (target, format_, data)
+
+
+def test_the_settings_of_an_insert_are_kept_apart() -> None:
+    head = insert_head(b"INSERT INTO t SETTINGS async_insert = 0, x = 'y' FORMAT TSV\n")
+    assert head is not None
+    assert head.settings == b"SETTINGS async_insert = 0, x = 'y'"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"INSERT INTO t VALUES (1, 'FORMAT CSV')",
+        b"INSERT INTO t SELECT 1 FORMAT CSV",
+        b"INSERT INTO t FROM INFILE 'x' FORMAT CSV",
+        b"SELECT 'INSERT INTO t FORMAT CSV'",
+        b"INSERT INTO t",
+        b"INSERT INTO t FORMAT",
+        b"",
+    ],
+)
+def test_statements_without_data_of_their_own_have_no_head(text: bytes) -> None:
+    assert insert_head(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "format_"),
+    [
+        (b"SELECT 1", None),
+        (b"SELECT 1 FORMAT JSON", "JSON"),
+        (b"SELECT 1 format JSON;", "JSON"),
+        (b"SELECT 'FORMAT CSV'", None),
+        (b"SELECT * FROM (SELECT 1 FORMAT CSV)", None),
+        (b"SELECT 1 -- FORMAT CSV", None),
+        (b"SELECT `FORMAT` FROM t FORMAT TSV SETTINGS a = 1", "TSV"),
+        (b"SELECT 'it''s' AS a, \"b\\\"FORMAT x\" FORMAT Arrow", "Arrow"),
+    ],
+)
+def test_the_format_is_the_outermost_one(text: bytes, format_: str | None) -> None:
+    assert output_format(text) == format_
+
+
+def test_what_reads_and_what_is_a_select() -> None:
+    for text in (b"SELECT 1", b"(SELECT 1)", b" with x as (select 1) select *", b"SHOW TABLES"):
+        assert only_reads(text), text
+    for text in (
+        b"DROP TABLE t",
+        b"INSERT INTO t VALUES (1)",
+        b"/* SELECT */ CREATE TABLE t",
+        b"ALTER",
+    ):
+        assert not only_reads(text), text
+        assert not is_select(text), text
+    assert is_select(b"-- a comment\nSELECT 1")
+    assert not is_select(b"SHOW TABLES")
+
+
+def test_a_long_insert_is_looked_at_no_further_than_its_head() -> None:
+    text = b"INSERT INTO t FORMAT TSV\n" + b"(" * 50_000_000
+    head = insert_head(text)
+    assert head is not None
+    assert head.data_at == 25
