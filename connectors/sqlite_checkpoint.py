@@ -14,6 +14,8 @@ LIMIT_BYTES = 256 << 20
 
 _ADVANCE = "UPDATE checkpoints SET number = number + 1"
 _PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
+# Waits for the reads that are going on, so that readers who never pause cannot keep the WAL growing.
+_TRUNCATE = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 class Checkpointer:
@@ -76,7 +78,7 @@ class Checkpointer:
             raise error
         if self.wal_bytes() > LIMIT_BYTES:
             with self._turn:
-                self._checkpoint(LIMIT_BYTES)
+                self._checkpoint(LIMIT_BYTES, _TRUNCATE)
 
     def written(self) -> None:
         """Say that something was appended."""
@@ -107,14 +109,14 @@ class Checkpointer:
             if not self._turn.try_acquire():
                 continue  # another process is at it
             try:
-                self._checkpoint(CHECKPOINT_BYTES)
+                self._checkpoint(CHECKPOINT_BYTES, _PASSIVE)
             except sqlite3.Error as error:
                 self._error = error  # raised to the next append: it must not go unseen
             finally:
                 self._turn.release()
 
-    def _checkpoint(self, at_least: int) -> None:
-        """One checkpoint, unless another process has just done it."""
+    def _checkpoint(self, at_least: int, rest: str) -> None:
+        """One checkpoint, unless another process has just done it; ``rest`` is its second pass."""
         connection = self._connect(self._path)
         try:
             with self._queue:
@@ -123,6 +125,6 @@ class Checkpointer:
                     return
             connection.execute(_PASSIVE).fetchone()
             with self._queue:
-                connection.execute(_PASSIVE).fetchone()
+                connection.execute(rest).fetchone()
         finally:
             connection.close()

@@ -264,7 +264,7 @@ def test_the_long_pass_of_a_checkpoint_does_not_hold_up_appends(log: SqliteLog) 
         checkpointer = sqlite_checkpoint.Checkpointer(
             log.path, FileLock(locks / "write"), FileLock(locks / "checkpoint"), connect
         )
-        checkpointer._checkpoint(0)
+        checkpointer._checkpoint(0, sqlite_checkpoint._PASSIVE)
     assert passes == [True, False]
     assert log.end("ticks", 0) == 22
     log.close()
