@@ -13,13 +13,13 @@ A correction or cancellation opens no window and is never late. Like every row o
 frontier. No trade is kept that it could change, so it goes to ``corrections_unapplied``.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from flows.columns import Codes, chosen, floats, times, times_ns, whole
+from flows.columns import Codes, chosen, columns, float_columns, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
 from flows.intervals import interval_ns, known_intervals
 from flows.kernels import bars as kernel
@@ -29,6 +29,7 @@ from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
 from schemas.bars import BARS
 from schemas.faults import CORRECTIONS_UNAPPLIED
+from schemas.field import INT32, INT64, TIMESTAMP
 from schemas.market import TRADES
 from schemas.sessions import DEFAULT_CALENDAR
 
@@ -38,8 +39,26 @@ _ROOM = 8192
 # Keys that there is room for from the start.
 _KEYS = 64
 
-_NEW = 0
+# Columns that are read, found once: looking a name up costs more than taking the column.
+_READ = tuple(
+    TRADES.schema.get_field_index(name)
+    for name in (
+        "symbol",
+        "ts_event",
+        "price",
+        "size",
+        "side",
+        "action",
+        "updates_high_low",
+        "updates_last",
+        "updates_volume",
+    )
+)
+
 _SIDES = ("buy", "sell")
+_ACTIONS = ("new",)
+# What the kernel takes for an aggressor that buys, one that sells, and a trade that is new.
+_CODES = (_SIDES.index("buy"), _SIDES.index("sell"), _ACTIONS.index("new"))
 _UNAPPLIED = "bars do not apply corrections: the trades of a bar are not kept"
 
 
@@ -104,7 +123,7 @@ class Bars(Flow):
         self._interval_names = pa.array(params.intervals, pa.string())
         self._written = Written(max(_ROOM, len(params.intervals)))
         self._sides = Codes(_SIDES)
-        self._actions = Codes(("new",))
+        self._actions = Codes(_ACTIONS)
         head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
         self._keys = KeySlots(head.get("keys", []), params.max_keys)
         self._ready = len(self._keys)
@@ -117,24 +136,22 @@ class Bars(Flow):
         """Take trades in; give the bars that they close, late rows and corrections."""
         given = rows.only[1]
         batch = given.batch
-        trades = (
-            self._keys.of(batch.column("symbol")),
-            times_ns(batch.column("ts_event")),
-            batch.column("price").to_numpy(),
-            batch.column("size").to_numpy(),
-            self._sides.of(batch.column("side")),
-            self._actions.of(batch.column("action")),
-            batch.column("updates_high_low").to_numpy(zero_copy_only=False),
-            batch.column("updates_last").to_numpy(zero_copy_only=False),
-            batch.column("updates_volume").to_numpy(zero_copy_only=False),
+        (symbol, ts_event, price, size, side, action, *updates) = map(batch.column, _READ)
+        columns_of_trades = (
+            self._keys.of(symbol),
+            times_ns(ts_event),
+            price.to_numpy(),
+            size.to_numpy(),
+            self._sides.of(side),
+            self._actions.of(action),
+            *(column.to_numpy(zero_copy_only=False) for column in updates),
         )
         self._make_room()
-        codes = (_SIDES.index("buy"), _SIDES.index("sell"), _NEW)
-        places = (self._spec.arguments, self._state.arguments, self._written.arguments)
+        arguments = (*columns_of_trades, _CODES, *self._places)
         emitted: list[Emitted] = []
         row = 0
         while row < batch.num_rows:
-            row = kernel.add_trades(row, *trades, codes, *places)
+            row = kernel.add_trades(row, *arguments)
             emitted += self._take_written(given)
         return emitted
 
@@ -142,11 +159,11 @@ class Bars(Flow):
         """Close the windows that end up to each key's time; give their bars."""
         slots = np.array([self._keys.slot(key) for key in watermarks.keys], dtype=np.int64)
         self._make_room()
-        places = (self._spec.arguments, self._state.arguments, self._written.arguments)
+        arguments = (slots, watermarks.times, *self._places)
         emitted: list[Emitted] = []
         row = 0
         while row < len(slots):
-            row = kernel.pass_time(row, slots, watermarks.times, *places)
+            row = kernel.pass_time(row, *arguments)
             emitted += self._take_written(None)
         return emitted
 
@@ -154,6 +171,10 @@ class Bars(Flow):
         """Keys in order of slot, and the state arrays of as many."""
         arrays = self._state.snapshot(len(self._keys))
         return pack(self.name, self.version, {"keys": self._keys.keys}, arrays)
+
+    @property
+    def _places(self) -> tuple[tuple[Any, ...], ...]:
+        return (self._spec.arguments, self._state.arguments, self._written.arguments)
 
     def _make_room(self) -> None:
         known = len(self._keys)
@@ -182,19 +203,22 @@ class Bars(Flow):
     def _bars(self, count: int) -> pa.RecordBatch:
         # Copies: the kernel writes into the room again.
         codes, integers, numbers = bar_columns(self._written.bars, count)
-        opening, high, low, close, volume, vwap, buy, sell = map(floats, numbers)
+        keys, intervals = columns(INT32, codes)
+        ends, starts = columns(TIMESTAMP, integers[:2])
+        (counts,) = columns(INT64, integers[2:])
+        opening, high, low, close, volume, vwap, buy, sell = float_columns(numbers)
         return pa.RecordBatch.from_arrays(
             [
-                self._keys.column(codes[0]),
-                chosen(self._interval_names, codes[1]),
-                times(integers[0]),
-                times(integers[1]),
+                self._keys.column(keys),
+                chosen(self._interval_names, intervals),
+                ends,
+                starts,
                 opening,
                 high,
                 low,
                 close,
                 volume,
-                whole(pa.int64(), integers[2]),
+                counts,
                 vwap,
                 buy,
                 sell,
@@ -224,7 +248,7 @@ def _unapplied(given: InputRows, index: np.ndarray) -> Emit:
             "source_partition": np.full(count, given.partition, dtype=np.int32),
             "source_offset": given.offset[index],
             "source_row": given.row[index],
-            "reason": chosen(pa.array([_UNAPPLIED]), np.zeros(count, dtype=np.int32)),
+            "reason": chosen(pa.array([_UNAPPLIED]), pa.array(np.zeros(count, dtype=np.int32))),
         }
     )
     return Emit(topic=CORRECTIONS_UNAPPLIED, batch=batch)

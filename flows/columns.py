@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from flows.kernels.columns import defined
 from schemas.arrays import Floats, Int32s, Int64s
-from schemas.field import TIMESTAMP
+from schemas.field import FLOAT
 
 
 class Codes:
@@ -57,23 +57,28 @@ def floats_or_nan(column: pa.Array) -> Floats:
     return values
 
 
-def whole(kind: pa.DataType, values: Int32s | Int64s | Floats) -> pa.Array:
-    """A column without nulls of a type that is stored as the values are; a view."""
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)], 0)
+def columns(kind: pa.DataType, values: Int32s | Int64s) -> list[pa.Array]:
+    """Columns without nulls, views of the rows of a matrix, of a type stored as its integers are."""
+    buffer = pa.py_buffer(values)
+    count = values.shape[1]
+    return [
+        pa.Array.from_buffers(kind, count, [None, buffer], 0, at * count)
+        for at in range(len(values))
+    ]
 
 
-def times(values: Int64s) -> pa.Array:
-    """A time column of ns since 1970 UTC; a view."""
-    return whole(TIMESTAMP, values)
-
-
-def floats(values: Floats) -> pa.Array:
-    """A float column in which what is not finite is null."""
+def float_columns(values: Floats) -> list[pa.Array]:
+    """Float columns, views of the rows of a matrix; what is not finite is null."""
     undefined, bitmap = defined(values)
-    buffers = [pa.py_buffer(bitmap) if undefined else None, pa.py_buffer(values)]
-    return pa.Array.from_buffers(pa.float64(), len(values), buffers, undefined)
+    buffer = pa.py_buffer(values)
+    valid = pa.py_buffer(bitmap)
+    count = values.shape[1]
+    return [
+        pa.Array.from_buffers(FLOAT, count, [valid if nulls else None, buffer], nulls, at * count)
+        for at, nulls in enumerate(undefined.tolist())
+    ]
 
 
-def chosen(values: pa.Array, codes: Int32s) -> pa.DictionaryArray:
+def chosen(values: pa.Array, codes: pa.Array) -> pa.DictionaryArray:
     """A dictionary-encoded column: for each row the number of its value in a dictionary."""
-    return pa.DictionaryArray.from_arrays(whole(pa.int32(), codes), values, safe=False)
+    return pa.DictionaryArray.from_arrays(codes, values, safe=False)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from flows.columns import Codes, chosen, floats, floats_or_nan, times, times_ns
+from flows.columns import Codes, chosen, columns, float_columns, floats_or_nan, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.intervals import known_intervals
 from flows.kernels.columns import bars_with_sessions, repeated
@@ -22,13 +22,18 @@ from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
 from schemas.arrays import Floats, Int64s
 from schemas.bars import BARS
+from schemas.field import INT32, TIMESTAMP
 from schemas.indicators import INDICATORS
 from schemas.sessions import DEFAULT_CALENDAR, session_starts
 
 # Keys that there is room for from the start.
 _KEYS = 16
 
-_PRICES = BAR_COLUMNS[:-1]
+# Columns that are read, found once: looking a name up costs more than taking the column.
+_READ = tuple(
+    BARS.schema.get_field_index(name)
+    for name in ("symbol", "interval", "ts_event", "ts_start", *BAR_COLUMNS[:-1])
+)
 
 
 class IndicatorsParams(Params):
@@ -104,22 +109,23 @@ class Indicators(Flow):
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take bars in; give the values after each bar of the chosen intervals, in order of the bars."""
         batch = rows.only[1].batch
-        intervals = self._intervals.of(batch.column("interval")).astype(np.int64)
+        symbol, interval, ts_event, ts_start, *prices = map(batch.column, _READ)
+        intervals = self._intervals.of(interval).astype(np.int64)
         used = np.flatnonzero(intervals >= 0)
         if len(used) == 0:
             return []
         intervals = intervals[used]
-        keys = self._keys.of(batch.column("symbol"), used)
+        keys = self._keys.of(symbol, used)
         self._make_room()
         bars = bars_with_sessions(
             used,
             keys,
-            tuple(floats_or_nan(batch.column(name)) for name in _PRICES),
-            times_ns(batch.column("ts_start")),
+            tuple(map(floats_or_nan, prices)),
+            times_ns(ts_start),
             *self._calendars.of(self._keys.keys),
         )
         values = self._values(bars, keys * len(self._params.intervals) + intervals)
-        ends = times_ns(batch.column("ts_event"))[used]
+        ends = times_ns(ts_event)[used]
         return [Emit(topic=INDICATORS, batch=self._batch(keys, intervals, ends, values))]
 
     def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
@@ -150,13 +156,14 @@ class Indicators(Flow):
         self, keys: Int64s, intervals: Int64s, ends: Int64s, values: Floats
     ) -> pa.RecordBatch:
         codes, all_ends = repeated(keys, intervals, ends, values.shape[1])
+        key, interval, name = columns(INT32, codes)
         return pa.RecordBatch.from_arrays(
             [
-                self._keys.column(codes[0]),
-                chosen(self._interval_names, codes[1]),
-                times(all_ends),
-                chosen(self._names, codes[2]),
-                floats(values.reshape(-1)),
+                self._keys.column(key),
+                chosen(self._interval_names, interval),
+                *columns(TIMESTAMP, all_ends),
+                chosen(self._names, name),
+                *float_columns(values.reshape(1, -1)),
             ],
             schema=INDICATORS.schema,
         )

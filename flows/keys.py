@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from flows.flow import FlowError
-from schemas.arrays import Int32s, Int64s
+from schemas.arrays import Int64s
 
 # Keys a row from which on a dictionary of all keys would weigh more than the rows it serves.
 _CUT_FROM = 8
@@ -68,12 +68,12 @@ class KeySlots:
             slots = self._of_code[codes]
         return slots
 
-    def column(self, slots: Int32s) -> pa.DictionaryArray:
-        """The keys of slots as a dictionary-encoded column; a dictionary much too long is cut."""
+    def column(self, slots: pa.Array) -> pa.DictionaryArray:
+        """The keys of int32 slots as a dictionary-encoded column; a dictionary much too long is cut."""
         if len(self._names) != len(self.keys):
             self._names = pa.array(self.keys, pa.string())
         if len(self.keys) <= _CUT_FROM * len(slots):
-            return pa.DictionaryArray.from_arrays(pa.array(slots), self._names, safe=False)
-        used, codes = np.unique(slots, return_inverse=True)
+            return pa.DictionaryArray.from_arrays(slots, self._names, safe=False)
+        used, codes = np.unique(slots.to_numpy(), return_inverse=True)
         names = self._names.take(pa.array(used))
         return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), names, safe=False)

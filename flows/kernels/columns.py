@@ -44,25 +44,29 @@ def bar_columns(bars: Any, count: int) -> tuple[Int32s, Int64s, Floats]:
 
 
 @jit
-def defined(values: Floats) -> tuple[int, Bytes]:
-    """How many values are not finite, and Arrow's bitmap of those that are.
+def defined(columns: Floats) -> tuple[Int64s, Bytes]:
+    """Where columns of numbers are not finite, as counts and as Arrow's bitmap.
 
     Parameters
     ----------
-    values : numpy.ndarray of float64, shape (n,)
+    columns : numpy.ndarray of float64, shape (k, n)
 
     Returns
     -------
-    tuple
-        Count, and shape (ceil(n / 8),): bit *i* modulo 8 of byte *i* // 8 is 1 where value *i* is finite.
+    tuple of numpy.ndarray
+        Count for each column of what is not finite, shape (k,). Bitmap of all columns one after the other,
+        shape (ceil(k * n / 8),): bit *i* modulo 8 of byte *i* // 8 is 1 where number *i* is finite.
     """
-    bitmap = np.zeros((len(values) + 7) // 8, dtype=np.uint8)
-    undefined = 0
-    for i in range(len(values)):
-        if np.isfinite(values[i]):
-            bitmap[i >> 3] |= np.uint8(1 << (i & 7))
-        else:
-            undefined += 1
+    bitmap = np.zeros((columns.size + 7) // 8, dtype=np.uint8)
+    undefined = np.zeros(len(columns), dtype=np.int64)
+    bit = 0
+    for column in range(len(columns)):
+        for i in range(columns.shape[1]):
+            if np.isfinite(columns[column, i]):
+                bitmap[bit >> 3] |= np.uint8(1 << (bit & 7))
+            else:
+                undefined[column] += 1
+            bit += 1
     return undefined, bitmap
 
 
@@ -115,17 +119,17 @@ def repeated(keys: Int64s, intervals: Int64s, times: Int64s, outputs: int) -> tu
     Returns
     -------
     tuple of numpy.ndarray
-        Key, interval and number of the output, shape (3, n * outputs); time, shape (n * outputs,).
+        Key, interval and number of the output, shape (3, n * outputs); time, shape (1, n * outputs).
     """
     rows = len(keys) * outputs
     codes = np.empty((3, rows), dtype=np.int32)
-    ends = np.empty(rows, dtype=np.int64)
+    ends = np.empty((1, rows), dtype=np.int64)
     at = 0
     for i in range(len(keys)):
         for output in range(outputs):
             codes[0, at] = keys[i]
             codes[1, at] = intervals[i]
             codes[2, at] = output
-            ends[at] = times[i]
+            ends[0, at] = times[i]
             at += 1
     return codes, ends
