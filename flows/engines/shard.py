@@ -137,18 +137,24 @@ class Shard:
             self._begin_epoch(number=0, epoch=0)
             return
         self._progress_offset, self._progress = last
-        if self._writer.number != self._progress.number:
-            raise FlowError(
-                f"{self.name}: the log's last commit is number {self._writer.number}, the last "
-                f"progress record says {self._progress.number}; the log has lost records: "
-                "run `tapeflow topics repair`"
-            )
-        if (self._progress.version, self._progress.params_hash) == (self.kind.version, self._hash):
+        lost = self._writer.number != self._progress.number
+        same = (self._progress.version, self._progress.params_hash) == (
+            self.kind.version,
+            self._hash,
+        )
+        if same and not lost:
             self._recover()
         elif self.options.new_epoch:
             known = epochs(self.log, self.kind, self.index)
             self._restart(known, self._progress.positions, self._progress.counts)
-            self._begin_epoch(number=self._progress.number, epoch=self._progress.epoch)
+            self._begin_epoch(number=self._writer.number, epoch=self._progress.epoch)
+        elif lost:
+            raise FlowError(
+                f"{self.name}: the log's last commit is number {self._writer.number}, the last "
+                f"progress record says {self._progress.number}: the log has lost records, as a "
+                "repair of a damaged one does. `tapeflow replay --compare` says which rows are gone; "
+                "start with --new-epoch to go on behind the last progress record"
+            )
         else:
             raise EpochError(
                 f"{self.name}: the last progress record is of version {self._progress.version}, parameters "

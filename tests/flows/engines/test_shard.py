@@ -303,8 +303,12 @@ def test_progress_that_the_writer_does_not_know_is_an_error(log: Log) -> None:
     log.append(
         [control_record(progress_topic("every"), 0, value | {"number": value["number"] + 1})]
     )
-    with pytest.raises(FlowError, match="repair"):
+    with pytest.raises(FlowError, match="--new-epoch"):
         started(log)
+    run(log, new_epoch=1)
+    log.append([trades(5, 2)])
+    run(log)
+    assert logged(log, QUOTES_SEEN).num_rows == 10
 
 
 def test_the_registry_has_no_sample_topics() -> None:
