@@ -264,11 +264,13 @@ def _scaled(column: pa.Array, field: Field, source: FieldSource) -> pa.Array:
 
 def _constant(value: Any, field: Field, rows: int) -> pa.Array:
     kind = field.type.value_type if field.type == CATEGORY else field.type
-    scalar = pa.scalar(value) if isinstance(value, str) else pa.scalar(value, kind)
     try:
+        scalar = pa.scalar(value) if isinstance(value, str) else pa.scalar(value, kind)
         return pa.repeat(scalar.cast(kind), rows)
-    except pa.ArrowInvalid as error:
-        raise FeedError(f"constant {value!r} of field {field.name}: {error}") from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise FeedError(
+            f"mapping: constant {value!r} is no {kind}, as {field.name} needs: {error}"
+        ) from error
 
 
 def _upper(keys: pa.Array) -> pa.Array:

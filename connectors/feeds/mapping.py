@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.feeds.source import FeedError
+from schemas.field import CATEGORY, FLOAT, TIMESTAMP, Field
 from schemas.registry import raw_topics
 from schemas.topic import Topic
 
@@ -79,11 +80,28 @@ class ColumnMapping:
                 f"mapping for {self.topic.name}: {', '.join(missing)} must be mapped, to a column or "
                 f"to a constant, as in {_GRAMMAR}"
             )
-        unit = self.fields[self.topic.event_time].unit
+        for name, source in self.fields.items():
+            self._check(self.topic.field(name), source)
+
+    def _check(self, declared: Field, source: FieldSource) -> None:
+        """Nothing that is said of a field may be without effect."""
+        for word, said, kind in (
+            ("unit", bool(source.unit), TIMESTAMP),
+            ("divide_by", source.divide_by != 1.0, FLOAT),
+            ("values", bool(source.values), CATEGORY),
+        ):
+            if said and (declared.type != kind or not source.column):
+                raise FeedError(
+                    f"mapping for {self.topic.name}: {word} is for columns of type {kind}, not for "
+                    f"{declared.name}"
+                )
+        if declared.type != TIMESTAMP or not source.column:
+            return
+        unit = source.unit
         if unit not in UNITS:
             raise FeedError(
-                f"mapping for {self.topic.name}: {self.topic.event_time} needs a unit, one of "
-                f"{', '.join(UNITS)}, as in ts_event=time:ms; it has {unit!r}"
+                f"mapping for {self.topic.name}: {declared.name} needs a unit, one of "
+                f"{', '.join(UNITS)}, as in {declared.name}=time:ms; it has {unit!r}"
             )
 
 

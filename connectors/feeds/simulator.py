@@ -95,8 +95,10 @@ class Simulator:
     Examples
     --------
     >>> market = Simulator(SimulatorOptions(seed=7, symbols=3, rate=1000))
-    >>> first = next(iter(market))
-    >>> sorted(topic.name for topic, _, _ in first)
+    >>> opening = next(iter(market))  # nothing has traded yet
+    >>> [topic.name for topic, _, _ in opening]
+    ['book_events', 'quotes']
+    >>> [topic.name for topic, _, _ in next(iter(market))]
     ['book_events', 'quotes', 'trades']
     """
 

@@ -157,6 +157,14 @@ def test_parquet_is_read_by_row_number(tmp_path: Path, kind: str) -> None:
     assert b'"px":-5' in fault.text
 
 
+def test_a_constant_of_the_wrong_type_is_an_error_that_names_the_field(tmp_path: Path) -> None:
+    path = tmp_path / "trades.csv"
+    path.write_text("time,sym,px,qty\n1,a,1,1\n")
+    mapping = parse_mapping(LINE.format(unit="s") + ",updates_volume=const:perhaps")
+    with pytest.raises(FeedError, match="'perhaps' is no bool, as updates_volume needs"):
+        read(path, mapping)
+
+
 def test_truncated_parquet_is_an_error_that_says_so(tmp_path: Path) -> None:
     path = tmp_path / "trades.parquet"
     pl.DataFrame({"sym": ["a"], "time": [1], "px": [1], "qty": [1]}).write_parquet(path)
@@ -183,6 +191,9 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("topic", "NAME=VALUE was needed"),
         (LINE.format(unit="ms").replace("/100", "/x"), "'x' is no number"),
         (LINE.format(unit="ms") + ",header=maybe", "yes or no was needed"),
+        (LINE.format(unit="ms") + ",trade_id=id/10", "divide_by is for columns of type double"),
+        (LINE.format(unit="ms") + ",trade_id=id:ms", "unit is for columns of type timestamp"),
+        (LINE.format(unit="ms") + ",ts_ref=ref", "ts_ref needs a unit"),
     ],
 )
 def test_a_wrong_mapping_says_which_part_and_how_it_is_written(text: str, words: str) -> None:
