@@ -1,5 +1,6 @@
 """The command line, ``tapeflow``. The verbs are in `serving.verbs`, and load what they need when called."""
 
+import os
 import sys
 
 import typer
@@ -24,6 +25,9 @@ proofs.add_to(app)
 
 def main() -> None:
     """Run a verb; an operating error is one message on standard error and exit code 1."""
+    if not sys.stdout.isatty():
+        # Rich would cut tables at 80 columns; a pipe has no width, and wants whole digests.
+        os.environ.setdefault("COLUMNS", "200")
     try:
         app()
     except (SystemExit, KeyboardInterrupt):
