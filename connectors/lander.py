@@ -131,6 +131,8 @@ class Lander:
             rows = self._step()
             if rows is None:
                 self._finish(CLICKHOUSE)
+                if LAKE in self._running and self._running[LAKE].done():
+                    self._finish(LAKE)
                 self._record([])
                 self._log.wait(self._cursors, _WAIT_S)
             elif rows < _SMALL_STEP_ROWS:

@@ -194,6 +194,11 @@ def test_rows_that_come_while_it_runs_land_within_moments(
         while not (lake / "trades").is_dir() or len(in_lake(lake)) < wanted:
             assert time.monotonic() - begun < 5, "not in the lake within lake_flush"
             time.sleep(0.02)
+        ends = {p: log.end("trades", p) for p in range(2)}
+        begun = time.monotonic()
+        while landed_positions(log)[LAKE].get("trades") != ends:
+            assert time.monotonic() - begun < 5, "in the lake, and not recorded while nothing comes"
+            time.sleep(0.02)
         append_trades(log, 9, 5)
         stop.set()
         thread.join()
