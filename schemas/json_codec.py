@@ -152,11 +152,12 @@ def _sorted_out(records: pa.Array) -> tuple[_Texts, Int64s, Int64s]:
     alone = [np.ones(len(plain), dtype=np.bool_)]
     unlike = []
     for number in numbers[is_object & broken].tolist():
-        lines = lines_of(records[number].as_py())
+        data = records[number].as_py()
+        lines = lines_of(data)
         if not all(line.lstrip(BLANKS).startswith(b"{") for line in lines):
             unlike.append(number)
             continue
-        texts.append(pa.array(lines, BYTES))
+        texts.append(pa.array([data] if len(lines) == 1 else lines, BYTES))
         record.append(np.full(len(lines), number, dtype=np.int64))
         row.append(np.arange(len(lines), dtype=np.int64))
         alone.append(np.full(len(lines), len(lines) == 1))

@@ -47,8 +47,9 @@ class Units:
             reason = "the record holds no row"
             self.faults.append(Fault(record=record, row=None, reason=reason, payload=data))
         elif isinstance(value, list):
+            alone = len(value) == 1
             self.found += [
-                Unit(record=record, row=row, value=item, payload=row_json(item))
+                Unit(record=record, row=row, value=item, payload=data if alone else row_json(item))
                 for row, item in enumerate(value)
             ]
         else:
