@@ -159,11 +159,10 @@ class Bars(Flow):
         """Close the windows that end up to each key's time; give their bars."""
         slots = np.array([self._keys.slot(key) for key in watermarks.keys], dtype=np.int64)
         self._make_room()
-        arguments = (slots, watermarks.times, *self._places)
         emitted: list[Emitted] = []
         row = 0
         while row < len(slots):
-            row = kernel.pass_time(row, *arguments)
+            row = kernel.pass_time(row, slots, watermarks.times, *self._places)
             emitted += self._take_written(None)
         return emitted
 
@@ -173,7 +172,7 @@ class Bars(Flow):
         return pack(self.name, self.version, {"keys": self._keys.keys}, arrays)
 
     @property
-    def _places(self) -> tuple[tuple[Any, ...], ...]:
+    def _places(self) -> tuple[Any, Any, Any]:
         return (self._spec.arguments, self._state.arguments, self._written.arguments)
 
     def _make_room(self) -> None:
