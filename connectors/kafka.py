@@ -112,7 +112,11 @@ class KafkaLog(Log):
         )
 
     def read(self, topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
-        """Committed records from ``offset`` on, without waiting; at least one if there is one."""
+        """Committed records from ``offset`` on, without waiting; at least one if there is one.
+
+        What this process appended, committed or learnt of by `end` is there. What another process
+        appends to a partition that is being followed comes with the next fetch, a millisecond later.
+        """
         reader = self._readers.take(topic, partition, offset)
         if reader is None:
             self._check_inside(topic, partition, offset)
@@ -157,15 +161,14 @@ class KafkaLog(Log):
                     self._topics.check(topic, partition)
                     reader = self._readers.make(topic, partition, offset)
                 readers.append(reader)
-            found = _look_until(readers, deadline)
+            found = _look_until(readers, deadline) or any(map(self._has_more, readers))
         except LogError:
             for reader in readers:
                 reader.close()
             raise
         for reader in readers:
             self._readers.give_back(reader)
-        # A fetch may still be on its way; the broker knows for sure.
-        return found or any(self.end(*where) > offset for where, offset in positions.items())
+        return found
 
     def trim(self, topic: str, partition: int, before: int) -> None:
         """Cut the records whose offset is below ``before``."""
@@ -198,6 +201,8 @@ class KafkaLog(Log):
         if reader.has_records:
             return
         topic, partition = reader.topic, reader.partition
+        if self._is_at_end(reader):
+            return
         end = self._check_inside(topic, partition, reader.position)
         deadline = time.monotonic() + TIMEOUT_S
         wait_s = _PROMPT_S
@@ -215,6 +220,17 @@ class KafkaLog(Log):
                     f"read of {topic}[{partition}] from {reader.position}: the broker has records up "
                     f"to {end} and sent none in {TIMEOUT_S} s"
                 )
+
+    def _is_at_end(self, reader: Reader) -> bool:
+        # Its next fetch waits at the broker, so a question costs time and tells nothing more.
+        known = self._visible.known(reader.topic, reader.partition)
+        return reader.at_end and reader.position >= known
+
+    def _has_more(self, reader: Reader) -> bool:
+        # A first fetch may still be on its way; the broker knows for sure.
+        return not self._is_at_end(reader) and (
+            self.end(reader.topic, reader.partition) > reader.position
+        )
 
     def _check_inside(self, topic: str, partition: int, offset: int) -> int:
         """The partition's end; an error where an offset is outside of it."""

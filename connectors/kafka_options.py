@@ -82,6 +82,9 @@ def client_options(bootstrap: str) -> dict[str, Any]:
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2_000,
         "retry.backoff.ms": 50,
+        # A topic is there when `create_topic` returns: one that brokers do not know was deleted by
+        # another process, and waiting half a minute for it (the default) helps nobody.
+        "topic.metadata.propagation.max.ms": 1_000,
     }
 
 

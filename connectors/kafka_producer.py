@@ -52,7 +52,7 @@ def send(producer: Producer, records: Sequence[NewRecord], doing: str) -> list[i
     except KafkaException as error:
         raise log_error(error, doing) from error
     if deliveries.error is not None:
-        raise log_error(deliveries.error, doing)
+        raise log_error(deliveries.error, f"{doing}, to {deliveries.failed_at}")
     if left:
         raise LogError(
             f"{doing}: {left} of {len(records)} records were not acknowledged in {TIMEOUT_S} s; "
@@ -99,6 +99,7 @@ class _Deliveries:
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
+        self.failed_at = ""
         self._delivered: list[Message] = []
 
     def report(self, error: KafkaError | None, message: Message) -> None:
@@ -107,6 +108,7 @@ class _Deliveries:
             self._delivered.append(message)
         elif self.error is None:
             self.error = error
+            self.failed_at = f"{message.topic()}[{message.partition()}]"
 
     def offsets(self, records: Sequence[NewRecord], doing: str) -> list[int]:
         by_partition: dict[tuple[str, int], deque[int]] = defaultdict(deque)

@@ -49,6 +49,7 @@ class Reader:
         self._fetched: list[Message] = []
         self._given = 0
         self._reached = offset
+        self._heard_end = False
         self._consumer = Consumer(consumer_options(bootstrap, fetch_wait_ms=_READER_FETCH_WAIT_MS))
         self._consumer.assign([TopicPartition(topic, partition, offset)])
 
@@ -62,6 +63,11 @@ class Reader:
         """Offset that follows what was fetched or passed (markers have no record)."""
         return self._reached
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the broker said that there was nothing behind the position, when last heard."""
+        return self._heard_end and not self.has_records and self._reached == self.position
+
     def poll(self, timeout_s: float) -> bool:
         """Fetch, where nothing is left; whether there are records, or markers were passed."""
         if not self.has_records:
@@ -69,6 +75,7 @@ class Reader:
             self._fetched, self._given = _records_only(messages, self.topic, self.partition), 0
             if messages:
                 self._reached = max(self._reached, _after(messages[-1]))
+                self._heard_end = messages[-1].error() is not None
         return self.has_records or self._reached > self.position
 
     def skip_to(self, offset: int) -> None:

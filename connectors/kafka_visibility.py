@@ -18,7 +18,7 @@ _LOOK_S = 0.0005
 
 
 class VisibleBounds:
-    """Bounds of partitions, and the offsets that this process knows to be in them.
+    """Bounds of partitions, and up to where this process knows that there is something.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ class VisibleBounds:
     def __init__(self, scout: Scout) -> None:
         self._scout = scout
         self._lock = threading.Lock()
+        self._ends: dict[tuple[str, int], int] = {}
         self._appended: dict[tuple[str, int], int] = {}
 
     def note(self, records: Sequence[NewRecord], offsets: Sequence[int]) -> None:
@@ -37,21 +38,28 @@ class VisibleBounds:
             for record, offset in zip(records, offsets, strict=True):
                 self._appended[record.topic, record.partition] = offset
 
+    def known(self, topic: str, partition: int) -> int:
+        """Offset up to where this process was told that there are records or markers."""
+        where = topic, partition
+        return max(self._ends.get(where, 0), self._appended.get(where, -1) + 1)
+
     def of(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset kept, and the offset that follows the last visible record or marker."""
+        where = topic, partition
         start, end = self._scout.bounds(topic, partition)
-        appended = self._appended.get((topic, partition), -1)
-        if end > appended:
-            return start, end
+        appended = self._appended.get(where, -1)
         deadline = time.monotonic() + _MARKERS_TIMEOUT_S
         while end <= appended and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
             start, end = self._scout.bounds(topic, partition)
-        self.forget(topic, partition, appended)
+        with self._lock:
+            self._ends[where] = end
+            if self._appended.get(where) == appended:
+                del self._appended[where]
         return start, end
 
-    def forget(self, topic: str, partition: int, appended: int | None = None) -> None:
-        """Wait for a partition's records no more, unless later ones were appended meanwhile."""
+    def forget(self, topic: str, partition: int) -> None:
+        """Forget a partition that was deleted."""
         with self._lock:
-            if appended is None or self._appended.get((topic, partition)) == appended:
-                self._appended.pop((topic, partition), None)
+            self._ends.pop((topic, partition), None)
+            self._appended.pop((topic, partition), None)
