@@ -1,6 +1,7 @@
 """The lake as its readers see it: Polars, DuckDB, pandas and pyarrow, before, after and while it is compacted."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from datetime import date
@@ -92,25 +93,30 @@ def test_the_same_range_again_replaces_its_file(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-READERS: dict[str, Callable[[Path], int]] = {
+def _arrow_counts(rows: pa.Table) -> tuple[int, int]:
+    frame = pl.from_arrow(rows.select(["_partition", "_offset", "_row"]))
+    assert isinstance(frame, pl.DataFrame)
+    return frame.height, frame.n_unique()
+
+
+# Rows, and different rows, of one date.
+READERS: dict[str, Callable[[Path], tuple[int, int]]] = {
     "polars": lambda folder: (
         pl.scan_parquet(folder, hive_partitioning=True)
         .filter(pl.col("date") == date(2024, 3, 2))
-        .select(pl.struct("_partition", "_offset", "_row").n_unique())
+        .select(pl.len(), n=pl.struct("_partition", "_offset", "_row").n_unique())
         .collect()
-        .item()
+        .row(0)
     ),
     "duckdb": lambda folder: duckdb.sql(
-        "SELECT count(DISTINCT (_partition, _offset, _row)) + 0 * sum(price) FROM "
+        "SELECT count(*), count(DISTINCT (_partition, _offset, _row)) FROM "
         f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true) WHERE date = '2024-03-02'"
-    ).fetchall()[0][0],
-    "pandas": lambda folder: len(
-        pd.read_parquet(folder, filters=[("date", "==", "2024-03-02")])[
-            ["_partition", "_offset", "_row"]
-        ].drop_duplicates()
+    ).fetchall()[0],
+    "pandas": lambda folder: _arrow_counts(
+        pa.Table.from_pandas(pd.read_parquet(folder, filters=[("date", "==", "2024-03-02")]))
     ),
-    "pyarrow": lambda folder: ds.dataset(folder, partitioning="hive").count_rows(
-        filter=ds.field("date") == "2024-03-02"
+    "pyarrow": lambda folder: _arrow_counts(
+        ds.dataset(folder, partitioning="hive").to_table(filter=ds.field("date") == "2024-03-02")
     ),
 }
 
@@ -122,12 +128,12 @@ def test_readers_take_the_folder_as_it_is(tmp_path: Path, reader: str) -> None:
     folder = tmp_path / "trades"
     # What a killed writer leaves is seen by no reader.
     (tmp_path / ".writing" / "trades-date=2024-03-02-0-99-99.parquet").write_bytes(b"half")
-    assert READERS[reader](folder) == wanted
+    assert READERS[reader](folder) == (wanted, wanted)
     compactor = Compactor(tmp_path)
     assert compactor.compact(folder / "date=2024-03-02", partial(sort_rows, TRADES)) == 22
     names = sorted(path.name for path in (folder / "date=2024-03-02").glob("*.parquet"))
     assert names == ["0-0-11.parquet", "1-0-11.parquet"]
-    assert READERS[reader](folder) == wanted
+    assert READERS[reader](folder) == (wanted, wanted)
 
 
 def test_a_compacted_file_holds_the_same_rows_sorted(tmp_path: Path) -> None:
@@ -160,7 +166,7 @@ def test_a_reader_beside_a_compaction_sees_every_row_once_or_an_error(
 ) -> None:
     folder = tmp_path / "trades"
     compactor = Compactor(tmp_path)
-    wrong: list[int] = []
+    wrong: list[tuple[int, int]] = []
     right = 0
     written = write_files(tmp_path, FILES_MIN)
     stop = threading.Event()
@@ -170,6 +176,7 @@ def test_a_reader_beside_a_compaction_sees_every_row_once_or_an_error(
             compactor.compact(folder / "date=2024-03-02", partial(sort_rows, TRADES))
             # The small files again, in place of the merged one, by the same exchange.
             staged = tmp_path / ".again"
+            shutil.rmtree(staged, ignore_errors=True)
             write_files(staged, FILES_MIN)
             lake_compaction._exchange(
                 folder / "date=2024-03-02", staged / "trades" / "date=2024-03-02"
@@ -183,7 +190,7 @@ def test_a_reader_beside_a_compaction_sees_every_row_once_or_an_error(
                 count = READERS[reader](folder)
             except (OSError, pl.exceptions.PolarsError, duckdb.Error):
                 continue
-            if count == written:
+            if count == (written, written):
                 right += 1
             else:
                 wrong.append(count)
@@ -208,14 +215,14 @@ def test_a_crash_in_a_compaction_leaves_the_folder_whole(
     with pytest.raises(KeyboardInterrupt):
         Compactor(tmp_path).compact(folder, partial(sort_rows, TRADES))
     monkeypatch.undo()
-    assert READERS["pyarrow"](tmp_path / "trades") == wanted
+    assert READERS["pyarrow"](tmp_path / "trades") == (wanted, wanted)
     assert (tmp_path / ".compaction").exists()
     compactor = Compactor(tmp_path)
     assert not (tmp_path / ".compaction").exists(), (
         "what the crash left is removed at the next start"
     )
     compactor.compact(folder, partial(sort_rows, TRADES))
-    assert READERS["pyarrow"](tmp_path / "trades") == wanted
+    assert READERS["pyarrow"](tmp_path / "trades") == (wanted, wanted)
 
 
 def test_a_file_system_that_cannot_exchange_says_so_and_keeps_the_files(
@@ -227,7 +234,7 @@ def test_a_file_system_that_cannot_exchange_says_so_and_keeps_the_files(
         Compactor(tmp_path).compact(
             tmp_path / "trades" / "date=2024-03-02", partial(sort_rows, TRADES)
         )
-    assert READERS["polars"](tmp_path / "trades") == wanted
+    assert READERS["polars"](tmp_path / "trades") == (wanted, wanted)
 
 
 def test_a_lake_elsewhere_is_refused(tmp_path: Path) -> None:
