@@ -34,7 +34,7 @@ _STORE = (
 )
 
 
-def run(quick: bool) -> list[Result]:  # noqa: FBT001 - what every benchmark takes
+def run(quick: bool) -> list[Result]:
     """All figures of landing."""
     rows = 1_000_000 if quick else 4_000_000
     return [
@@ -183,7 +183,8 @@ def _plain_loop(rows: int) -> float:
         begun = time.perf_counter()
         for batch in batches:
             client.insert_arrow("trades", batch)
-        return sum(batch.num_rows for batch in batches) / (time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+    return float(sum(batch.num_rows for batch in batches) / seconds)
 
 
 def _latency(seconds: float) -> list[Result]:
