@@ -205,6 +205,32 @@ def test_what_opens_or_closes_a_bar_lies_in_its_range_whatever_its_conditions() 
     assert bar[4:8] == (10.0, 10.0, 5.0, 7.0)
 
 
+@pytest.mark.parametrize(("empty", "filled"), [(3, 3), (4, 0)])
+def test_a_gap_as_long_as_the_limit_is_filled_and_a_longer_one_is_not(
+    empty: int, filled: int
+) -> None:
+    drawn = [Trade("A", NOON, 7.0), Trade("A", NOON + (empty + 1) * SECOND)]
+    run = Run(drawn, params(intervals=("1s",), fill="forward", fill_limit=3))
+    assert len(run.bars) == 1 + filled
+    assert all(bar[4:] == (7.0, 7.0, 7.0, 7.0, 0.0, 0, None, 0.0, 0.0) for bar in run.bars[1:])
+
+
+@pytest.mark.parametrize(("before", "filled"), [(-2, 0), (-1, 0), (0, 4), (1, 3)])
+def test_a_gap_is_filled_within_a_session_only(before: int, filled: int) -> None:
+    midnight = NOON + 12 * 3600 * SECOND
+    drawn = [Trade("A", midnight + before * SECOND), Trade("A", midnight + 5 * SECOND)]
+    run = Run(drawn, params(intervals=("1s",), fill="forward"))
+    assert len(run.bars) == 1 + filled
+
+
+def test_which_bars_are_filled_does_not_hang_on_watermarks() -> None:
+    drawn = [Trade("A", NOON), Mark("A", NOON + 3 * SECOND), Trade("A", NOON + 5 * SECOND)]
+    chosen = params(intervals=("1s", "5s"), fill="forward")
+    marked = Run(drawn, chosen).bars
+    assert sorted(marked) == sorted(Run([drawn[0], drawn[2]], chosen).bars)
+    assert len(marked) == 6
+
+
 def test_a_calendar_can_be_given_for_a_symbol() -> None:
     drawn = [Trade("A", NOON), Trade("C", NOON), Mark("A", NOON * 2), Mark("C", NOON * 2)]
     run = Run(drawn, params(intervals=("1d",), calendars={"C": "24/7"}))
