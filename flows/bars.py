@@ -23,7 +23,7 @@ from flows.columns import Codes, chosen, columns, float_columns, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
 from flows.intervals import interval_ns, known_intervals
 from flows.kernels import bars as kernel
-from flows.kernels.bar_state import BarState, Spec, Written
+from flows.kernels.bar_state import LATE, BarState, Spec, Written
 from flows.kernels.columns import bar_columns
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
@@ -226,11 +226,12 @@ class Bars(Flow):
         )
 
     def _late(self, count: int) -> Late:
-        late = self._written.late[:count].copy()
+        late = {name: self._written.late[name][:count].copy() for name in LATE.names or ()}
+        labels = np.array(self._params.intervals, dtype=object)
         return Late(
             input=0,
             index=late["row"],
-            window=[self._params.intervals[at] for at in late["interval"]],
+            window=labels[late["interval"]].tolist(),
             window_end=late["end"],
             frontier=late["frontier"],
             used=late["used"] > 0,
