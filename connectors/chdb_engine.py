@@ -12,9 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import chdb
-from chdb import ChdbError
-
 from connectors.clickhouse_statement import InsertHead, StatementError
 
 # What chDB puts before the words that say what happened, once or twice.
@@ -94,7 +91,7 @@ class Session:
         """
         try:
             result = self._connection.query(statement, output, self._parameters)
-        except ChdbError as error:
+        except _chdb().ChdbError as error:
             raise _refused(error) from None
         return Answer(
             body=result.bytes() or b"",
@@ -111,7 +108,7 @@ class Session:
             with self._connection.send_query(statement, output, self._parameters) as result:
                 for block in result:
                     yield block.bytes()
-        except ChdbError as error:
+        except _chdb().ChdbError as error:
             raise _refused(error) from None
 
     def insert(self, head: InsertHead, data_fd: int, compression: str = "none") -> Answer:
@@ -170,7 +167,7 @@ class Engine:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._root = chdb.connect(str(path))
+            self._root = _chdb().connect(str(path))
         except (RuntimeError, OSError) as error:
             raise StoreError(_cannot_open(path, error)) from error
         with self.session() as session:
@@ -178,7 +175,7 @@ class Engine:
 
     def session(self) -> Session:
         """A new session; cheap (half a millisecond), so that a request may have its own."""
-        return Session(chdb.connect(str(self.path)))
+        return Session(_chdb().connect(str(self.path)))
 
     def close(self) -> None:
         """Give the files back."""
@@ -190,7 +187,14 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _refused(error: ChdbError) -> StatementError:
+def _chdb() -> Any:
+    # Its library takes 200 MB: a program that only speaks to a running store does not load it.
+    import chdb  # noqa: PLC0415
+
+    return chdb
+
+
+def _refused(error: Exception) -> StatementError:
     return StatementError(_WRAPPING.sub("", str(error), count=1).rstrip())
 
 

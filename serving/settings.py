@@ -71,8 +71,9 @@ class Settings(BaseModel):
         le=86_400,
         description="Longest time until a row is in the lake, in seconds",
     )
+    # A source that stalls for longer has late rows for good; a quiet symbol only closes later.
     live_lateness_s: float = Field(
-        default=1.0,
+        default=5.0,
         ge=0,
         le=3600,
         description="How far behind its source's newest row a live row may come, in seconds",

@@ -151,6 +151,9 @@ def simulate(
     json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
 ) -> None:
     """Feed a simulated market into the raw topics."""
+    from collections import deque
+    from itertools import islice
+
     import orjson
 
     from connectors.feeds.simulate import SimulateOptions
@@ -172,8 +175,9 @@ def simulate(
         stop=stop_event().is_set,
     )
     if live:
-        # Kernels are compiled before the market's time begins to count.
-        next(iter(Simulator(market)))
+        # Kernels are compiled before the market's time begins to count: the first slice fills the books,
+        # the second is the market's own.
+        deque(islice(Simulator(SimulatorOptions(symbols=1)), 2), maxlen=0)
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
         appended = simulate_market(log, market, options)
