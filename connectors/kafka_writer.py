@@ -12,7 +12,6 @@ from confluent_kafka import KafkaException
 
 from connectors.kafka_options import (
     TIMEOUT_S,
-    TRANSACTION_TIMEOUT_MS,
     log_error,
     transaction_options,
 )
@@ -208,18 +207,10 @@ def _last_number(bootstrap: str, name: str, partition: int) -> int:
     """The number of the last commit under a name; 0 where there is none."""
     uncommitted, committed = Scout(bootstrap, committed=False), Scout(bootstrap)
     try:
-        # Another writer's open transaction hides what was committed behind its first record. All that
-        # was there when the earlier copies were fenced must be visible, or an old number is read.
-        _, end = uncommitted.bounds(WRITERS_TOPIC, partition)
-        deadline = time.monotonic() + 2 * TRANSACTION_TIMEOUT_MS / 1000
-        while committed.bounds(WRITERS_TOPIC, partition)[1] < end:
-            if time.monotonic() > deadline:
-                raise LogError(
-                    f"opening writer {name!r}: a transaction on {WRITERS_TOPIC}[{partition}] stays "
-                    "open; end it with kafka-transactions.sh find-hanging and abort"
-                )
-            time.sleep(0.005)
-        start, _ = committed.bounds(WRITERS_TOPIC, partition)
+        # Another writer's open transaction hides what was committed behind its first record. So the end
+        # is the one that counts open transactions too, and the search waits until all up to it is
+        # visible: at the latest when those transactions' time is over.
+        start, end = uncommitted.bounds(WRITERS_TOPIC, partition)
         last = last_record(
             committed,
             topic=WRITERS_TOPIC,
