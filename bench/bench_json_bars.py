@@ -37,7 +37,7 @@ _QUIX_ROWS = 150_000
 _PARAMS = {"bars": BarsParams(intervals=("1m",))}
 
 
-def run(quick: bool) -> list[Result]:  # noqa: FBT001 - every benchmark is called so
+def run(quick: bool) -> list[Result]:
     """Ours with one and two workers, each beside both peers."""
     trades, source = market_trades(_QUICK_ROWS if quick else None)
     _warm_up(trades.slice(0, 2_000))

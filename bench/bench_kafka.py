@@ -18,7 +18,7 @@ _ROWS = 5_000
 _JSON = b'{"symbol":"AIG","ts_event":1190000000%09d,"venue":"N","price":67.25,"size":300,"trade_id":"%d"}'
 
 
-def run(quick: bool = False) -> list[Result]:  # noqa: FBT001, FBT002 - every bench has this form
+def run(quick: bool = False) -> list[Result]:  # noqa: FBT002 - every bench has this form
     """Measure on a broker started for it."""
     with start_broker() as address, open_log(f"kafka://{address}") as log:
         return [
