@@ -52,7 +52,7 @@ def _whole_way(trades: int) -> list[Result]:
     with _platform() as (settings, supervisor, log):
         path = settings.home / "trades.parquet"
         _write_trades(path, trades)
-        watch, memory = Watch(log, live=False), Memory()
+        watch, memory = Watch(log, live=False), Memory(itself=False)
         half: list[float] = []
 
         def look() -> None:

@@ -46,11 +46,18 @@ def feeding(settings: Settings, arguments: Sequence[str]) -> Iterator[subprocess
 
 
 class Memory:
-    """Proportional set size of this process and all it started, in MiB."""
+    """Proportional set size of all programs that this process started, in MiB.
+
+    Parameters
+    ----------
+    itself : bool
+        Whether this process counts too.
+    """
 
     _EVERY_S = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, *, itself: bool = True) -> None:
+        self._itself = itself
         self._process = psutil.Process(os.getpid())
         self._looked_s = -self._EVERY_S
         self.now_mib = 0.0
@@ -62,7 +69,8 @@ class Memory:
             return
         self._looked_s = monotonic()
         total = 0
-        for process in (self._process, *self._process.children(recursive=True)):
+        own = (self._process,) if self._itself else ()
+        for process in (*own, *self._process.children(recursive=True)):
             try:
                 total += process.memory_full_info().pss
             except (psutil.NoSuchProcess, psutil.AccessDenied):
