@@ -23,7 +23,7 @@ from flows.columns import Codes, chosen, columns, float_columns, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
 from flows.intervals import interval_ns, known_intervals
 from flows.kernels import bars as kernel
-from flows.kernels.bar_state import LATE, BarState, Spec, Written
+from flows.kernels.bar_state import LATE, SNAPSHOT_LAYOUT, BarState, Spec, Written
 from flows.kernels.columns import bar_columns
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
@@ -74,11 +74,12 @@ class BarsParams(Params):
     calendars : dict of str to str
         Calendars of symbols that have another.
     fill : {"none", "forward"}
-        Whether windows without trades that lie between two trades of a session get a bar: all prices the
-        previous close, volume and count 0. Such a bar is written once the next trade shows that it lies
-        between trades, which can be after a watermark row has passed it.
+        Whether empty windows (not of 1d) that follow a bar get a bar too, when the frontier passes their end:
+        all prices the last close of the interval in the same session, volume and count 0. So bars go on
+        after the last trade, until the session's end or the limit, and none is behind a watermark row.
     fill_limit : int
-        Longest run of such windows that is filled; a longer gap stays empty.
+        Longest run of such bars; of a longer gap, the rest stays empty. Each symbol and interval can have
+        as many at once when a session ends.
     max_keys : int
         Bound of the state; one symbol more is an error.
     """
@@ -87,7 +88,7 @@ class BarsParams(Params):
     calendar: str = DEFAULT_CALENDAR
     calendars: dict[str, str] = Field(default_factory=dict)
     fill: Literal["none", "forward"] = "none"
-    fill_limit: int = Field(default=3_600, ge=1)
+    fill_limit: int = Field(default=600, ge=1)
     max_keys: int = Field(default=20_000, ge=1)
 
     _intervals = field_validator("intervals")(known_intervals)
@@ -124,7 +125,7 @@ class Bars(Flow):
         self._written = Written(max(_ROOM, len(params.intervals)))
         self._sides = Codes(_SIDES)
         self._actions = Codes(_ACTIONS)
-        head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
+        head, arrays = unpack(snapshot, self.name, SNAPSHOT_LAYOUT) if snapshot else ({}, {})
         self._keys = KeySlots(head.get("keys", []), params.max_keys)
         self._ready = len(self._keys)
         if arrays:
@@ -169,7 +170,7 @@ class Bars(Flow):
     def snapshot(self) -> bytes:
         """Keys in order of slot, and the state arrays of as many."""
         arrays = self._state.snapshot(len(self._keys))
-        return pack(self.name, self.version, {"keys": self._keys.keys}, arrays)
+        return pack(self.name, SNAPSHOT_LAYOUT, {"keys": self._keys.keys}, arrays)
 
     @property
     def _places(self) -> tuple[Any, Any, Any]:

@@ -11,15 +11,28 @@ import numpy as np
 from schemas.arrays import Int64s
 from schemas.sessions import session_starts
 
+# One more whenever what a snapshot holds changes: an older one is then refused, not misread.
+SNAPSHOT_LAYOUT = 2
+
 NEVER = np.iinfo(np.int64).min
 ENDLESS = np.iinfo(np.int64).max
 
 # A key: its frontier, the end of its first window to close, the index of its calendar.
 KEY = np.dtype([("frontier", "i8"), ("next_end", "i8"), ("calendar", "i8")])
 
-# A key and an interval: the place in the ring used last, and end and close of the bar written last (close
-# is NaN where that bar has none, or before the first bar).
-PAIR = np.dtype([("place", "i8"), ("last_end", "i8"), ("last_close", "f8")])
+# A key and an interval: the place in the ring used last, and the end of its next window to write, with
+# trades or filled. Where empty windows are filled: the end of the bar written last, the last close of that
+# bar's session (NaN where it has none), and the end of the last empty window to fill behind it, with no
+# trade until then.
+PAIR = np.dtype(
+    [
+        ("place", "i8"),
+        ("next_end", "i8"),
+        ("last_end", "i8"),
+        ("last_close", "f8"),
+        ("fill_end", "i8"),
+    ]
+)
 
 # An open window of a key and an interval; a place in the ring is free where the count is 0. Prices are
 # NaN before the first that counts.
@@ -133,7 +146,9 @@ class BarState:
         self.keys["frontier"] = NEVER
         self.keys["next_end"] = ENDLESS
         self.pairs = np.zeros(room * intervals, PAIR)
+        self.pairs["next_end"] = ENDLESS
         self.pairs["last_end"] = NEVER
+        self.pairs["fill_end"] = NEVER
         self.pairs["last_close"] = np.nan
         self.windows = np.zeros(room * intervals * int(spec.rings.max()), WINDOW)
 

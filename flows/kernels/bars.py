@@ -58,31 +58,21 @@ def add_trades(
     bars, late, corrections, written = out
     intervals = len(lengths)
     ring = len(windows) // max(len(pairs), 1)
-    pending = np.full(intervals, ENDLESS, dtype=np.int64)
     for i in range(first, len(slots)):
         if written[LATE_AT] + intervals > len(late) or written[CORRECTIONS_AT] == len(corrections):
             return i
         slot = slots[i]
         time = times[i]
         key = keys[slot]
-        is_new = actions[i] == new
         # The row's own advance cannot make it late: its windows end after its time.
         key.frontier = max(key.frontier, time - lateness)
         frontier = key.frontier
-        if fill_limit > 0:
-            for j in range(intervals):
-                pending[j] = ENDLESS
-                if is_new:
-                    _, start, end = _window(time, lengths[j], key.calendar, starts, bounds)
-                    if end > frontier:
-                        pending[j] = start
-            if not _close_and_fill(slot, pending, spec, keys, pairs, windows, bars, written):
-                return i
-        elif frontier >= key.next_end and not _close(
-            slot, intervals, ring, keys, pairs, windows, bars, written
+        # Its windows are not among those that close now, for the same reason.
+        if frontier >= key.next_end and not _close(
+            slot, lengths, rings, starts, bounds, fill_limit, keys, pairs, windows, bars, written
         ):
             return i
-        if not is_new:
+        if actions[i] != new:
             corrections[written[CORRECTIONS_AT]] = i
             written[CORRECTIONS_AT] += 1
             continue
@@ -120,6 +110,7 @@ def add_trades(
                     window.turnover = 0.0
                     window.buy = 0.0
                     window.sell = 0.0
+                    pairs[pair].next_end = min(pairs[pair].next_end, end)
                     key.next_end = min(key.next_end, end)
             window.count += 1
             if last:
@@ -150,19 +141,15 @@ def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, o
 
     Parameters and the value returned are those of `add_trades`.
     """
+    lengths, rings, starts, bounds, _, fill_limit = spec
     keys, pairs, windows = state
     bars, _, _, written = out
-    intervals = len(spec[0])
-    ring = len(windows) // max(len(pairs), 1)
-    pending = np.full(intervals, ENDLESS, dtype=np.int64)
     for i in range(first, len(slots)):
         slot = slots[i]
         keys[slot].frontier = max(keys[slot].frontier, times[i])
-        if spec[5] > 0:
-            done = _close_and_fill(slot, pending, spec, keys, pairs, windows, bars, written)
-        else:
-            done = _close(slot, intervals, ring, keys, pairs, windows, bars, written)
-        if not done:
+        if not _close(
+            slot, lengths, rings, starts, bounds, fill_limit, keys, pairs, windows, bars, written
+        ):
             return i
     return len(slots)
 
@@ -170,8 +157,11 @@ def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, o
 @jit
 def _close(
     slot: int,
-    intervals: int,
-    ring: int,
+    lengths: Int64s,
+    rings: Int64s,
+    starts: Int64s,
+    bounds: Int64s,
+    fill_limit: int,
     keys: Any,
     pairs: Any,
     windows: Any,
@@ -181,113 +171,52 @@ def _close(
     # Write out what ends up to the key's frontier, by end of window, then order of interval. False where
     # there is no room left.
     key = keys[slot]
-    begin = slot * intervals * ring
+    intervals = len(lengths)
+    ring = len(windows) // max(len(pairs), 1)
+    begin = slot * intervals
     while key.next_end <= key.frontier:
         if written[BARS_AT] == len(bars):
             return False
-        first = -1
+        chosen = begin
         second_end = ENDLESS
-        for at in range(begin, begin + intervals * ring):
-            if windows[at].count > 0:
-                if first < 0 or windows[at].end < windows[first].end:
-                    if first >= 0:
-                        second_end = windows[first].end
-                    first = at
-                elif windows[at].end < second_end:
-                    second_end = windows[at].end
-        interval = (first - begin) // ring
+        for at in range(begin + 1, begin + intervals):
+            end = pairs[at].next_end
+            if end < pairs[chosen].next_end:
+                second_end = pairs[chosen].next_end
+                chosen = at
+            elif end < second_end:
+                second_end = end
+        interval = chosen - begin
+        length = lengths[interval]
+        places = rings[interval]
+        pair = pairs[chosen]
         bar = bars[written[BARS_AT]]
         bar.key = slot
         bar.interval = interval
-        _write(windows[first], pairs[slot * intervals + interval], bar, written)
-        key.next_end = second_end
+        earliest = _earliest(windows, chosen * ring, places)
+        if earliest >= 0 and windows[earliest].end == pair.next_end:
+            _write(windows[earliest], bar)
+            if fill_limit > 0 and length > 0:
+                _remember(bar, pair, length, fill_limit, key.calendar, starts, bounds)
+            earliest = _earliest(windows, chosen * ring, places)
+        else:
+            _fill(pair, bar, length)
+        written[BARS_AT] += 1
+        pair.next_end = windows[earliest].end if earliest >= 0 else ENDLESS
+        if pair.last_end < pair.fill_end:
+            pair.next_end = min(pair.next_end, pair.last_end + length)
+        key.next_end = min(second_end, pair.next_end)
     return True
 
 
 @jit
-def _close_and_fill(
-    slot: int,
-    pending: Int64s,
-    spec: Any,
-    keys: Any,
-    pairs: Any,
-    windows: Any,
-    bars: Any,
-    written: Int64s,
-) -> bool:
-    # As `_close`, with the empty windows between trades. `pending` has, for each interval, the start of the
-    # window of the key's next trade, which shows that windows before it lie between trades.
-    lengths, rings, starts, bounds, _, fill_limit = spec
-    intervals = len(lengths)
-    ring = len(windows) // max(len(pairs), 1)
-    frontier = keys[slot].frontier
-    calendar = keys[slot].calendar
-    while True:
-        chosen = -1
-        chosen_at = -1
-        chosen_end = ENDLESS
-        next_end = ENDLESS
-        for j in range(intervals):
-            pair = slot * intervals + j
-            earliest = -1
-            for at in range(pair * ring, pair * ring + rings[j]):
-                if windows[at].count > 0 and (
-                    earliest < 0 or windows[at].end < windows[earliest].end
-                ):
-                    earliest = at
-            start = windows[earliest].start if earliest >= 0 else ENDLESS
-            end = windows[earliest].end if earliest >= 0 else ENDLESS
-            next_end = min(next_end, end)
-            if _is_gap(
-                pairs[pair],
-                min(start, pending[j]),
-                lengths[j],
-                fill_limit,
-                calendar,
-                starts,
-                bounds,
-            ):
-                earliest = -1
-                end = pairs[pair].last_end + lengths[j]
-            if end <= frontier and end < chosen_end:
-                chosen = j
-                chosen_at = earliest
-                chosen_end = end
-        if chosen < 0:
-            keys[slot].next_end = next_end
-            return True
-        if written[BARS_AT] == len(bars):
-            return False
-        bar = bars[written[BARS_AT]]
-        bar.key = slot
-        bar.interval = chosen
-        if chosen_at >= 0:
-            _write(windows[chosen_at], pairs[slot * intervals + chosen], bar, written)
-        else:
-            bar.end = chosen_end
-            bar.start = chosen_end - lengths[chosen]
-            _fill(pairs[slot * intervals + chosen], bar, written)
-
-
-@jit
-def _is_gap(
-    pair: Any,
-    next_start: int,
-    length: int,
-    fill_limit: int,
-    calendar: int,
-    starts: Int64s,
-    bounds: Int64s,
-) -> bool:
-    # Whether the window after the bar written last is empty and to be filled.
-    if length == 0 or next_start == ENDLESS or np.isnan(pair.last_close):
-        return False
-    if pair.last_end >= next_start or (next_start - pair.last_end) // length > fill_limit:
-        return False
-    first = bounds[calendar]
-    end = bounds[calendar + 1]
-    before = session_window(starts, first, end, pair.last_end - 1)[0]
-    return before == session_window(starts, first, end, next_start)[0]
+def _earliest(windows: Any, begin: int, places: int) -> int:
+    # Place of the open window that ends first, or -1.
+    found = -1
+    for at in range(begin, begin + places):
+        if windows[at].count > 0 and (found < 0 or windows[at].end < windows[found].end):
+            found = at
+    return found
 
 
 @jit
@@ -301,7 +230,7 @@ def _window(
 
 
 @jit
-def _write(window: Any, pair: Any, bar: Any, written: Int64s) -> None:
+def _write(window: Any, bar: Any) -> None:
     bar.start = window.start
     bar.end = window.end
     bar.count = window.count
@@ -322,16 +251,30 @@ def _write(window: Any, pair: Any, bar: Any, written: Int64s) -> None:
     bar.vwap = window.turnover / window.volume if window.volume > 0 else np.nan
     bar.buy = window.buy
     bar.sell = window.sell
-    written[BARS_AT] += 1
-    pair.last_end = window.end
-    pair.last_close = window.close
     window.start = 0
     window.end = 0
     window.count = 0
 
 
 @jit
-def _fill(pair: Any, bar: Any, written: Int64s) -> None:
+def _remember(
+    bar: Any, pair: Any, length: int, fill_limit: int, calendar: int, starts: Int64s, bounds: Int64s
+) -> None:
+    # What the empty windows behind a bar with trades are filled with, and up to where: with the last close
+    # of the bar's session, as far as windows begin in that session, and no more than the limit.
+    _, start, end = session_window(starts, bounds[calendar], bounds[calendar + 1], bar.end - 1)
+    if not np.isnan(bar.close) or pair.last_end <= start:
+        pair.last_close = bar.close
+    pair.last_end = bar.end
+    pair.fill_end = bar.end
+    if not np.isnan(pair.last_close):
+        pair.fill_end += min(-((bar.end - end) // length), fill_limit) * length
+
+
+@jit
+def _fill(pair: Any, bar: Any, length: int) -> None:
+    bar.start = pair.last_end
+    bar.end = pair.last_end + length
     bar.count = 0
     bar.open = pair.last_close
     bar.high = pair.last_close
@@ -341,5 +284,4 @@ def _fill(pair: Any, bar: Any, written: Int64s) -> None:
     bar.vwap = np.nan
     bar.buy = 0.0
     bar.sell = 0.0
-    written[BARS_AT] += 1
     pair.last_end = bar.end

@@ -31,13 +31,22 @@ class Mark(NamedTuple):
     time: int
 
 
+class Last(NamedTuple):
+    """The bar written last: its end, the last close, the session of the last bar with trades, fills since."""
+
+    end: int
+    close: float | None
+    session: tuple[int, int]
+    run: int
+
+
 @dataclass
 class Key:
     """State of one symbol: per interval the open windows (start to trades) and the last bar."""
 
     frontier: int | None = None
     windows: dict[int, dict[int, list[Trade]]] = field(default_factory=lambda: defaultdict(dict))
-    last: dict[int, tuple[int, float | None]] = field(default_factory=dict)
+    last: dict[int, Last] = field(default_factory=dict)
 
 
 class Reference:
@@ -76,10 +85,10 @@ class Reference:
             moved = event.time - (self.lateness if isinstance(event, Trade) else 0)
             key.frontier = moved if key.frontier is None else max(key.frontier, moved)
             if isinstance(event, Mark):
-                self.close(event.key, {})
+                self.close(event.key)
                 continue
             if event.action != "new":
-                self.close(event.key, {})
+                self.close(event.key)
                 self.corrections.append(index)
                 continue
             entered = {}
@@ -90,43 +99,42 @@ class Reference:
                     missed.append((index, self.names[j], end, key.frontier))
                 else:
                     entered[j] = start
-            self.close(event.key, entered)
+            self.close(event.key)
             for j, start in entered.items():
                 key.windows[j].setdefault(start, []).append(event)
             self.late += [(*row, bool(entered)) for row in missed]
         return self
 
-    def close(self, name: str, entered: dict[int, int]) -> None:
+    def close(self, name: str) -> None:
         key = self.keys[name]
         ready = []
-        for j, length in enumerate(self.lengths):
-            starts = {*key.windows[j], *([entered[j]] if j in entered else [])}
-            last = key.last.get(j)
-            for start in sorted(starts):
+        for j in range(len(self.lengths)):
+            for start in sorted(key.windows[j]):
                 end = self.window(j, start)[1]
-                ready += self.filled(j, length, last, start)
-                trades = key.windows[j].get(start)
-                if trades is None or end > key.frontier:
-                    break  # what follows ends later still
-                bar = self.bar(trades)
+                if end > key.frontier:
+                    break
+                ready += self.filled(key, j, until=start)
+                bar = self.bar(key.windows[j].pop(start))
                 ready.append((end, j, start, bar))
-                last = (end, bar[3])
-        ready = [row for row in ready if row[0] <= key.frontier]
+                before = key.last.get(j)
+                session = self.session(end - 1)
+                kept = before.close if before and before.session == session else None
+                key.last[j] = Last(end, kept if bar[3] is None else bar[3], session, 0)
+            ready += self.filled(key, j, until=min([key.frontier, *key.windows[j]]))
         for end, j, start, bar in sorted(ready, key=lambda row: row[:2]):
-            key.windows[j].pop(start, None)
-            key.last[j] = (end, bar[3])
             self.bars.append((name, self.names[j], end, start, *bar))
 
-    def filled(self, j: int, length: int, last: tuple | None, start: int) -> list[tuple]:
-        if not self.fill_limit or not length or last is None or last[1] is None:
-            return []
-        end, close = last
-        if end >= start or (start - end) // length > self.fill_limit:
-            return []
-        if self.session(end - 1) != self.session(start):
-            return []
-        bar = (close, close, close, close, 0.0, 0, None, 0.0, 0.0)
-        return [(at + length, j, at, bar) for at in range(end, start, length)]
+    def filled(self, key: Key, j: int, until: int) -> list[tuple]:
+        found = []
+        last = key.last.get(j)
+        while last and last.close is not None and self.lengths[j] and last.run < self.fill_limit:
+            end = last.end + self.lengths[j]
+            if end > until or self.session(last.end) != last.session:
+                break
+            bar = (last.close, last.close, last.close, last.close, 0.0, 0, None, 0.0, 0.0)
+            found.append((end, j, last.end, bar))
+            last = key.last[j] = last._replace(end=end, run=last.run + 1)
+        return found
 
     @staticmethod
     def bar(trades: list[Trade]) -> tuple:

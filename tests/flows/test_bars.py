@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from flows.bars import Bars, BarsParams
 from flows.flow import Emit, FlowError, Input, Late
+from flows.snapshot import SnapshotError, pack
 from schemas.market import TRADES
 from schemas.sessions import session_starts
 from tests.flows.bars_reference import Mark, Reference, Trade
@@ -205,17 +206,15 @@ def test_what_opens_or_closes_a_bar_lies_in_its_range_whatever_its_conditions() 
     assert bar[4:8] == (10.0, 10.0, 5.0, 7.0)
 
 
-@pytest.mark.parametrize(("empty", "filled"), [(3, 3), (4, 0)])
-def test_a_gap_as_long_as_the_limit_is_filled_and_a_longer_one_is_not(
-    empty: int, filled: int
-) -> None:
+@pytest.mark.parametrize(("empty", "filled"), [(2, 2), (3, 3), (4, 3)])
+def test_a_gap_is_filled_up_to_the_limit(empty: int, filled: int) -> None:
     drawn = [Trade("A", NOON, 7.0), Trade("A", NOON + (empty + 1) * SECOND)]
     run = Run(drawn, params(intervals=("1s",), fill="forward", fill_limit=3))
-    assert len(run.bars) == 1 + filled
+    assert [bar[3] for bar in run.bars] == [NOON + at * SECOND for at in range(1 + filled)]
     assert all(bar[4:] == (7.0, 7.0, 7.0, 7.0, 0.0, 0, None, 0.0, 0.0) for bar in run.bars[1:])
 
 
-@pytest.mark.parametrize(("before", "filled"), [(-2, 0), (-1, 0), (0, 4), (1, 3)])
+@pytest.mark.parametrize(("before", "filled"), [(-3, 2), (-2, 1), (-1, 0), (0, 4), (1, 3)])
 def test_a_gap_is_filled_within_a_session_only(before: int, filled: int) -> None:
     midnight = NOON + 12 * 3600 * SECOND
     drawn = [Trade("A", midnight + before * SECOND), Trade("A", midnight + 5 * SECOND)]
@@ -223,12 +222,77 @@ def test_a_gap_is_filled_within_a_session_only(before: int, filled: int) -> None
     assert len(run.bars) == 1 + filled
 
 
-def test_which_bars_are_filled_does_not_hang_on_watermarks() -> None:
-    drawn = [Trade("A", NOON), Mark("A", NOON + 3 * SECOND), Trade("A", NOON + 5 * SECOND)]
-    chosen = params(intervals=("1s", "5s"), fill="forward")
-    marked = Run(drawn, chosen).bars
-    assert sorted(marked) == sorted(Run([drawn[0], drawn[2]], chosen).bars)
-    assert len(marked) == 6
+@pytest.mark.parametrize(("limit", "filled"), [(4, 4), (100, 29)])
+def test_after_the_last_trade_bars_go_on_until_the_limit_or_the_sessions_end(
+    limit: int, filled: int
+) -> None:
+    midnight = NOON + 12 * 3600 * SECOND
+    drawn = [Trade("A", midnight - 30 * SECOND, 7.0), Mark("A", midnight + 3600 * SECOND)]
+    chosen = params(intervals=("1s", "1d"), fill="forward", fill_limit=limit)
+    found = [bar for bar in Run(drawn, chosen).bars if bar[1] == "1s"]
+    assert [bar[7] for bar in found] == [7.0] * (1 + filled)
+
+
+def test_a_bar_without_a_close_leaves_the_close_of_its_session_and_takes_none_of_another() -> None:
+    midnight = NOON + 12 * 3600 * SECOND
+    drawn = [
+        Trade("A", midnight - 4 * SECOND, 7.0),
+        Trade("A", midnight - 2 * SECOND, last=False),
+        Trade("A", midnight, last=False),
+        Mark("A", midnight + 3 * SECOND),
+    ]
+    run = Run(drawn, params(intervals=("1s",), fill="forward"))
+    assert [bar[7] for bar in run.bars] == [7.0, 7.0, None, 7.0, None]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    drawn=events(spread=30),
+    lateness=st.sampled_from([0, 7 * SECOND]),
+    fill_limit=st.sampled_from([3, 1000]),
+)
+def test_no_bar_filled_or_not_is_behind_a_watermark_that_was_passed_on(
+    drawn: list[Trade | Mark], lateness: int, fill_limit: int
+) -> None:
+    run = Run([], params(fill="forward", fill_limit=fill_limit), lateness=lateness)
+    passed: dict[str, int] = {}
+    for at, event in enumerate(drawn):
+        run.bars.clear()
+        run.take([event], at)
+        for bar in run.bars:
+            assert bar[2] > passed.get(bar[0], 0)
+        ends = [bar[2] for bar in run.bars]
+        assert ends == sorted(ends)
+        if isinstance(event, Mark):
+            passed[event.key] = max(event.time, passed.get(event.key, 0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 40), st.none() | st.floats(0, 1), FLAG), min_size=1, max_size=30
+    ),
+    lateness=st.sampled_from([0, 7 * SECOND]),
+    fill_limit=st.sampled_from([3, 1000]),
+)
+def test_bars_do_not_hang_on_where_watermarks_stand_among_trades(
+    steps: list[tuple[int, float | None, bool]], lateness: int, fill_limit: int
+) -> None:
+    """Marks lie between two trades: none of them makes a trade late."""
+    time = NOON
+    trades: list[Trade | Mark] = []
+    marked: list[Trade | Mark] = []
+    for ahead, part, last in steps:
+        if part is not None:
+            marked.append(Mark("A", time + int(part * ahead) * SECOND))
+        time += ahead * SECOND
+        trades.append(Trade("A", time, float(len(trades) + 1), last=last))
+        marked.append(trades[-1])
+    end = Mark("A", time + 3600 * SECOND)
+    chosen = params(fill="forward", fill_limit=fill_limit)
+    expected = Run([*trades, end], chosen, lateness=lateness).bars
+    assert Run([*marked, end], chosen, lateness=lateness).bars == expected
+    assert any(bar[9] == 0 for bar in expected) == any(last for *_, last in steps)
 
 
 def test_a_calendar_can_be_given_for_a_symbol() -> None:
@@ -258,6 +322,11 @@ def test_more_bars_and_late_rows_than_a_pass_can_write_are_all_written() -> None
     assert len(run.late) == 20_000
     ends = [bar[2] for bar in run.bars]
     assert ends == sorted(ends)
+
+
+def test_a_snapshot_of_another_layout_is_refused() -> None:
+    with pytest.raises(SnapshotError, match=r"a snapshot of \('bars', 1\)"):
+        Bars(params(), pack("bars", 1, {"keys": []}, {}))
 
 
 def test_a_batch_without_rows_gives_nothing_and_a_flow_without_keys_can_be_resumed() -> None:
