@@ -144,7 +144,7 @@ class SqliteLog(Log):
                     seen = version
                     for place, offset in wanted:
                         with self._table(place):
-                            if place.end(connection) > offset:
+                            if place.reaches(connection, offset):
                                 return True
                 waited = time.monotonic() - begun
                 if waited >= timeout_s:
