@@ -6,9 +6,9 @@ from collections import defaultdict
 from connectors.landing_portion import Portion, merged
 
 # What may be in memory before it is written: of one topic (a good Parquet file), and in all.
-TOPIC_ROWS = 1_000_000
-TOPIC_BYTES = 160 << 20
-ALL_BYTES = 256 << 20
+TOPIC_ROWS = 400_000
+TOPIC_BYTES = 64 << 20
+ALL_BYTES = 96 << 20
 # Small tables are joined by this many: each costs kilobytes besides its rows.
 _JOIN = 64
 _JOINED_ROWS = 50_000

@@ -29,8 +29,8 @@ from connectors.parquet import lake_folder
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 
-# Rows that one step takes from the log, over all topics: an insert of 64 MB at most.
-_STEP_ROWS = 400_000
+# Rows that one step takes from the log, over all topics: an insert of 32 MB at most.
+_STEP_ROWS = 200_000
 # Between two steps when little comes: an insert costs the store about 10 ms of a core, whatever its size.
 _INTERVAL_S = 0.025
 _SMALL_STEP_ROWS = 20_000
