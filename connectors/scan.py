@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from connectors.log import Log, Record
+from connectors.log import Log, LogError, Record
 from connectors.records import decode_rows, is_rows
 from schemas.topic import Topic
 
@@ -22,6 +22,11 @@ def scan_records(
         Topic and partition.
     start, end : int or None
         First offset, and the one to stop before; None for what the log has now.
+
+    Raises
+    ------
+    LogError
+        Where the log ends before ``end``.
     """
     offset = log.start(name, partition) if start is None else start
     end = log.end(name, partition) if end is None else end
@@ -31,6 +36,12 @@ def scan_records(
             if record.offset >= end:
                 return
             yield record
+        if chunk.next_offset <= offset and log.end(name, partition) < end:
+            raise LogError(
+                f"{name}[{partition}]: the log ends at {offset}, and there were records up to {end}: it "
+                "has lost some, as a repair of a damaged one does; rebuild it from the lake or from the "
+                "source's files"
+            )
         offset = chunk.next_offset
 
 

@@ -127,7 +127,8 @@ class Watermarks:
     times : numpy.ndarray of int64, shape (len(keys),)
         Up to when (exclusive), ns since 1970 UTC: no earlier row of the key will be used.
     input : int
-        Which input spoke; -1 in EVENT order, where it is the smallest frontier over all inputs.
+        Which input spoke; -1 in EVENT order, where it is the smallest frontier over all inputs, as far as
+        a watermark row of any of them covers it.
     """
 
     keys: list[str]

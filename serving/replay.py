@@ -12,6 +12,7 @@ from connectors.log import Log
 from flows.catalog import catalog
 from flows.engines.compare import Comparison, Difference, compare
 from flows.engines.epochs import epochs
+from flows.engines.progress import shard_count
 from flows.flow import Flow, FlowError
 
 
@@ -79,9 +80,7 @@ def _difference_value(first: Difference) -> dict[str, Any]:
 
 
 def _shards(log: Log, kind: type[Flow]) -> list[int]:
-    topics = log.topics()
-    counts = [topics[one.name].partitions for one in kind.inputs if one.name in topics]
-    return [shard for shard in range(max(counts, default=0)) if epochs(log, kind, shard)]
+    return [shard for shard in range(shard_count(log, kind)) if epochs(log, kind, shard)]
 
 
 def _progress() -> Progress:

@@ -21,6 +21,7 @@ from bytewax.testing import cluster_main
 
 from connectors.log import Log, LogError, open_log
 from flows.catalog import catalog
+from flows.engines.held_limit import refuse_to_wait
 from flows.engines.local import in_order
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import Flow, FlowError, Params
@@ -38,12 +39,14 @@ class _Desk:
     """What a shard's source partition and its step tell each other; both run in this process.
 
     ``pending`` is whether the step still has a token: at most one is under way, which bounds the queue.
+    ``ends`` is where the shard is to stop, once that is known.
     """
 
     shard: Shard
     pending: bool = False
     opened: bool = False
     done: bool = False
+    ends: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -71,13 +74,15 @@ class _Run:
             return True
         if not (self.until_end and desk.opened and self.upstream_done(desk.shard.kind)):
             return False
-        # Behind what other programs had written when the run began; what its own flows wrote, to the end.
-        written = {topic.name for kind in self.kinds for topic in kind.outputs}
-        ends = {
-            where: self.log.end(*where) if where[0] in written else self.ends[where]
-            for where in desk.shard.positions()
-        }
-        return desk.shard.at_end(ends)
+        if not desk.ends:
+            # Behind what other programs had written when the run began; what its own flows wrote, to the
+            # end. Looked up once: those flows are done, and another writer could go on for ever.
+            written = {topic.name for kind in self.kinds for topic in kind.outputs}
+            desk.ends = {
+                where: self.log.end(*where) if where[0] in written else self.ends[where]
+                for where in desk.shard.positions()
+            }
+        return desk.shard.at_end(desk.ends)
 
 
 def run(
@@ -219,10 +224,13 @@ class _Step(StatefulBatchLogic[str, int, None]):
         if not desk.opened:
             desk.shard.open()
             desk.opened = True
+        before = desk.shard.positions()
         rows = desk.shard.step()
         if self._run.finished(desk):
             desk.shard.close()
             desk.done = True
+        elif desk.ends and desk.shard.positions() == before:
+            refuse_to_wait(desk.shard)
         desk.pending = False
         return [rows], StatefulBatchLogic.RETAIN
 

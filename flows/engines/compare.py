@@ -192,7 +192,17 @@ def _rows_of_key(batches: Batches, topic: Topic, key: str) -> pa.RecordBatch:
     batch = batches_[0] if batches_ else topic.empty()
     if _is_ordered(topic):
         return batch
-    return batch.sort_by([(name, "ascending") for name in topic.schema.names if name != "key"])
+    # Arrow does not sort batches by dictionaries.
+    plain = pa.table(
+        {
+            name: column.cast(column.type.value_type)
+            if pa.types.is_dictionary(column.type)
+            else column
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        }
+    )
+    order = [(name, "ascending") for name in plain.column_names if name != topic.key]
+    return batch.take(pa.compute.sort_indices(plain, sort_keys=order))
 
 
 def _first_differing(topic: Topic, left: pa.RecordBatch, right: pa.RecordBatch) -> int:

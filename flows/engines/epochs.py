@@ -29,7 +29,7 @@ class Epoch:
         Input positions at its first and at its last progress record.
     counts : dict of topic to Counts
         Rows by what became of them before it began.
-    runs : list of (input, partition, next offset)
+    runs : list of (log topic, partition, next offset)
         In ARRIVAL order: everything that was read in it, in order.
     """
 

@@ -74,11 +74,12 @@ class Frontiers:
     def newly_passed(self) -> tuple[Int64s, Int64s]:
         """Slots, and the times up to which a watermark row has let time pass, each told once.
 
-        A key's smallest frontier is told where a watermark row of any input covers it; where rows alone
-        carried it there, the rows themselves tell the time.
+        A key's smallest frontier is told as far as a watermark row of any input covers it; beyond, where
+        rows alone carried it, the rows themselves tell the time. What has been told hangs on the
+        frontiers only, not on the steps in which they came there: those are cuts into batches.
         """
-        smallest = self.smallest()
-        due: Bools = (smallest > self.forwarded) & (self.watermark.max(axis=0) >= smallest)
+        covered = np.minimum(self.smallest(), self.watermark.max(axis=0))
+        due: Bools = covered > self.forwarded
         slots = np.flatnonzero(due)
-        self.forwarded[slots] = smallest[slots]
-        return slots.astype(np.int64), smallest[slots]
+        self.forwarded[slots] = covered[slots]
+        return slots.astype(np.int64), covered[slots]

@@ -36,7 +36,7 @@ class Progress:
         Where to read on.
     counts : dict of topic to Counts
         Rows by what became of them, cumulative over all epochs.
-    runs : list of (input, partition, next offset)
+    runs : list of (log topic, partition, next offset)
         In ARRIVAL order: what was read since the record before, in the order in which it was read.
     """
 
@@ -50,7 +50,7 @@ class Progress:
     positions: Positions
     params: dict[str, Any] | None = None
     counts: dict[str, Counts] = field(default_factory=dict)
-    runs: list[tuple[int, int, int]] = field(default_factory=list)
+    runs: list[tuple[str, int, int]] = field(default_factory=list)
 
     def value(self) -> dict[str, Any]:
         """As the JSON value of a control record."""
@@ -88,6 +88,12 @@ def params_hash(params: Params) -> str:
     """SHA-256 of the parameters' canonical JSON, hexadecimal."""
     text = orjson.dumps(params.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()
+
+
+def shard_count(log: Log, flow: type[Flow]) -> int:
+    """How many shards a flow has on a log; 0 where it has never run."""
+    config = log.topics().get(progress_topic(flow.name))
+    return 0 if config is None else config.partitions
 
 
 def last_progress(log: Log, flow: type[Flow], shard: int) -> tuple[int, Progress] | None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 
-from connectors.log import Log
+from connectors.log import Log, LogError
 from flows.engines.progress import Positions
 from flows.engines.segments import Segment, decode_records
-from flows.flow import Flow, Order
+from flows.flow import Flow, FlowError, Order
 
-Run = tuple[int, int, int]
+# Log topic, partition, next offset. The topic's name, not its place in `inputs`: a place shifts where a
+# topic with an inbox is declared later.
+Run = tuple[str, int, int]
 
 
 class Reader:
@@ -69,13 +71,25 @@ class Reader:
         }
 
     def read(self, at: int, partition: int, upto: int | None = None) -> Iterable[Segment]:
-        """The next segments of one input partition, none of them at or beyond ``upto``."""
+        """The next segments of one input partition, none of them at or beyond ``upto``.
+
+        Raises
+        ------
+        LogError
+            Where the log ends before ``upto``.
+        """
         declared = self.kind.inputs[at]
         offset = self.positions[declared.name][partition]
         if upto is not None and offset >= upto:
             return ()
         chunk = self.log.read(declared.name, partition, offset, max_bytes=self.max_bytes)
         records, reached = chunk.records, chunk.next_offset
+        if upto is not None and reached <= offset and self.log.end(declared.name, partition) < upto:
+            raise LogError(
+                f"{declared.name}[{partition}]: the log ends at {offset}, and the progress of flow "
+                f"{self.kind.name!r} says that it was read up to {upto}: the log has lost records, as a "
+                "repair of a damaged one does; rebuild it from the lake or from the source's files"
+            )
         if upto is not None and reached > upto:
             records = tuple(record for record in records if record.offset < upto)
             reached = upto
@@ -97,10 +111,15 @@ class Reader:
 
     def follow(self, runs: Iterable[Run]) -> Iterator[Segment]:
         """All segments of runs, in the order in which they were read the first time."""
-        for at, partition, upto in runs:
-            name = self.kind.inputs[at].name
+        places = {declared.name: at for at, declared in enumerate(self.kind.inputs)}
+        for name, partition, upto in runs:
+            if name not in places:
+                raise FlowError(
+                    f"flow {self.kind.name!r} has read {name}, which is none of its inputs now; install "
+                    "the version that read it, or begin a new epoch with --new-epoch"
+                )
             while self.positions[name][partition] < upto:
-                yield from self.read(at, partition, upto)
+                yield from self.read(places[name], partition, upto)
 
 
 def follows_runs(kind: type[Flow]) -> bool:

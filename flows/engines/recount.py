@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from connectors.checks import Check
 from connectors.log import Log
-from connectors.scan import scan_records, scan_rows
-from flows.engines.epochs import epochs
-from flows.engines.progress import last_progress
+from connectors.scan import scan_rows
+from flows.engines.epochs import Epoch, epochs
+from flows.engines.progress import last_progress, shard_count
 from flows.engines.recompute import recompute
 from flows.engines.stepper import Counts, Output
 from flows.flow import Emit, Flow, Input
@@ -56,11 +56,17 @@ def recount(log: Log, kind: type[Flow]) -> list[Check]:
     return checks
 
 
+def _begin(known: Sequence[Epoch], name: str, partition: int) -> int | None:
+    """Where a shard began to read an input; None where no epoch began with it."""
+    begins = (one.begin.get(name, {}).get(partition) for one in known)
+    return next((offset for offset in begins if offset is not None), None)
+
+
 def _told(log: Log, kind: type[Flow], declared: Input) -> tuple[Counts | None, int]:
     """What the shards' progress says of an input, and the rows that the log has up to their positions."""
     total: Counts | None = None
     in_log = 0
-    for shard in range(log.topics()[kind.inputs[0].name].partitions):
+    for shard in range(shard_count(log, kind)):
         known = epochs(log, kind, shard)
         last = last_progress(log, kind, shard) if known else None
         if last is None:
@@ -70,7 +76,7 @@ def _told(log: Log, kind: type[Flow], declared: Input) -> tuple[Counts | None, i
         for name, count in progress.counts[declared.name].__dict__.items():
             setattr(total, name, getattr(total, name) + count)
         for partition, end in progress.positions[declared.name].items():
-            start = known[0].begin[declared.name][partition]
+            start = _begin(known, declared.name, partition)
             in_log += sum(
                 batch.num_rows
                 for _, batch in scan_rows(log, declared.topic, partition, start=start, end=end)
@@ -100,16 +106,11 @@ def _late(log: Log, kind: type[Flow], declared: Input) -> tuple[int, int]:
 def _recount_inboxes(log: Log, kind: type[Flow]) -> list[Check]:
     """For a flow on inboxes: what their bytes hold when decoded again, against what is in the topics."""
     decoded: Counter[str] = Counter()
-    records = 0
     ran = False
-    for shard in range(log.topics()[kind.inputs[0].name].partitions):
-        for known in epochs(log, kind, shard)[-1:]:
-            ran = True
-            for declared in kind.inputs:
-                for partition, end in known.end[declared.name].items():
-                    records += sum(1 for _ in scan_records(log, declared.name, partition, end=end))
+    for shard in range(shard_count(log, kind)):
         for _, outputs in recompute(log, kind, shard):
             decoded.update(_named(outputs))
+        ran = ran or bool(epochs(log, kind, shard))
     if not ran:
         return []
     checks = []

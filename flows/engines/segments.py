@@ -35,6 +35,12 @@ class Segment:
     rows: InputRows | None = None
     watermarks: Any = None
 
+    @property
+    def length(self) -> int:
+        """Count of its rows or watermark rows."""
+        batch = self.watermarks if self.rows is None else self.rows.batch
+        return int(batch.num_rows)
+
 
 def decode_records(at: int, declared: Input, records: Sequence[Record]) -> Iterator[Segment]:
     """The segments of consecutive records of one partition of an input, in order.
@@ -60,16 +66,18 @@ def decode_records(at: int, declared: Input, records: Sequence[Record]) -> Itera
             yield Segment(input=at, rows=_foreign(records))
         return
     joined: list[InputRows] = []
+    total = 0
     for record in records:
         if is_rows(record):
             rows = _positioned(record, decode_rows(declared.topic, record))
-            if _total(joined) + rows.batch.num_rows > _JOIN_UP_TO_ROWS or not _small(rows):
+            if total + rows.batch.num_rows > _JOIN_UP_TO_ROWS or not _small(rows):
                 yield from _segments(at, joined, declared.topic)
-                joined = []
+                joined, total = [], 0
             joined.append(rows)
+            total += rows.batch.num_rows
         elif is_watermarks(record):
             yield from _segments(at, joined, declared.topic)
-            joined = []
+            joined, total = [], 0
             yield Segment(input=at, watermarks=decode_watermarks(record))
         else:
             raise FlowError(
@@ -81,10 +89,6 @@ def decode_records(at: int, declared: Input, records: Sequence[Record]) -> Itera
 
 def _small(rows: InputRows) -> bool:
     return bool(rows.batch.num_rows < _JOIN_BELOW_ROWS)
-
-
-def _total(joined: list[InputRows]) -> int:
-    return sum(rows.batch.num_rows for rows in joined)
 
 
 def _segments(at: int, joined: list[InputRows], topic: Topic) -> Iterator[Segment]:

@@ -42,7 +42,8 @@ class ShardOptions:
     commit_rows : int
         With so many rows read since the last commit, commit at once.
     snapshot_rows : int
-        After so many rows read, a snapshot is taken: a restart computes again no more than that.
+        After so many rows read, watermark rows among them, a snapshot is taken: a restart computes again
+        no more than that.
     held_rows : int
         With so many rows of an input held (EVENT order), it is not read until others have caught up.
     new_epoch : bool
@@ -168,12 +169,13 @@ class Shard:
         for at, partition in self._reader.sources:
             if self._stepper.held(at) >= self.options.held_rows:
                 continue
-            before = self._reader.positions[self.kind.inputs[at].name][partition]
+            name = self.kind.inputs[at].name
+            before = self._reader.positions[name][partition]
             for segment in self._reader.read(at, partition):
                 read += self._take(segment)
-            reached = self._reader.positions[self.kind.inputs[at].name][partition]
+            reached = self._reader.positions[name][partition]
             if reached != before and follows_runs(self.kind):
-                self._runs.append((at, partition, reached))
+                self._runs.append((name, partition, reached))
         self._rows_uncommitted += read
         if self._is_time(read):
             self.commit()
@@ -191,6 +193,11 @@ class Shard:
     def at_end(self, ends: dict[tuple[str, int], int]) -> bool:
         """Whether everything before these positions has been read."""
         return all(offset >= ends.get(where, 0) for where, offset in self.positions().items())
+
+    def waiting(self) -> dict[str, int]:
+        """Inputs that are not read on, with their held rows: there are too many of these."""
+        held = {one.name: self._stepper.held(at) for at, one in enumerate(self.kind.inputs)}
+        return {name: rows for name, rows in held.items() if rows >= self.options.held_rows}
 
     def commit(self) -> None:
         """Append what was computed and the progress, in one atomic commit."""
@@ -233,9 +240,8 @@ class Shard:
 
     def _take(self, segment: Segment) -> int:
         self._outbox.put(self._stepper.take(segment))
-        rows = 0 if segment.rows is None else segment.rows.batch.num_rows
-        self._rows_since_snapshot += rows
-        return rows
+        self._rows_since_snapshot += segment.length
+        return 0 if segment.rows is None else segment.rows.batch.num_rows
 
     def _is_time(self, read: int) -> bool:
         if not self.dirty:
@@ -294,13 +300,17 @@ class Shard:
             self._recover_from_epochs()
             return
         manifest, state = snapshot
-        self._stepper = Stepper(self.kind, self.params, state)
         positions = {
             topic: {int(partition): offset for partition, offset in places.items()}
             for topic, places in manifest.positions.items()
         }
-        self._reader = self._new_reader(positions)
         since = progress_from(self.log, self.kind, self.index, manifest.progress_offset)
+        if not since or since[0][1].number != manifest.number:
+            # Of commits that a repair of the log has cut off; others have taken their numbers.
+            self._recover_from_epochs()
+            return
+        self._stepper = Stepper(self.kind, self.params, state)
+        self._reader = self._new_reader(positions)
         epoch = Epoch(
             number=manifest.epoch,
             version=self.kind.version,
@@ -344,7 +354,7 @@ class Shard:
     def _recomputed(self, segment: Segment) -> None:
         # What the segment caused is in the log: it was emitted before the last progress record.
         self._stepper.take(segment)
-        self._rows_since_snapshot += 0 if segment.rows is None else segment.rows.batch.num_rows
+        self._rows_since_snapshot += segment.length
 
     def _new_reader(self, positions: Positions | None = None) -> Reader:
         return Reader(self.log, self.kind, self.index, positions, max_bytes=self.options.read_bytes)

@@ -107,7 +107,10 @@ class Stepper:
             "flow": self.kind.name,
             "version": self.kind.version,
             "counts": {name: asdict(counts) for name, counts in self.counts.items()},
-            "passed": [[at, sorted(times.items())] for at, times in sorted(self._passed.items())],
+            "passed": [
+                [self.kind.inputs[at].name, sorted(times.items())]
+                for at, times in sorted(self._passed.items())
+            ],
             "order": order_head,
         }
         return pack(_KIND, _VERSION, head, {"flow": state, **order_arrays})
@@ -119,8 +122,10 @@ class Stepper:
             raise FlowError(
                 f"the snapshot is of flow {found}, not {(self.kind.name, self.kind.version)}"
             )
-        self.counts = {name: Counts(**counts) for name, counts in head["counts"].items()}
-        self._passed = {at: dict(times) for at, times in head["passed"]}
+        # By name: an input that was declared after the snapshot has nothing in it, and may shift places.
+        self.counts |= {name: Counts(**counts) for name, counts in head["counts"].items()}
+        passed = {name: dict(times) for name, times in head["passed"]}
+        self._passed = {at: passed.get(self.kind.inputs[at].name, {}) for at in self._partitioned}
         if self.order is not None:
             self.order.restore(head["order"], arrays)
         state: bytes = arrays["flow"].tobytes()

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -13,6 +14,7 @@ from connectors.scan import scan_rows
 from flows.flow import FlowError
 from schemas.bars import BARS
 from schemas.codec import HEADER_FLOW, HEADER_SHARD
+from schemas.faults import LATE
 from serving.receipt import run_receipt
 from serving.replay import comparisons, run_replay
 from tests.serving.proofs import worked
@@ -89,6 +91,26 @@ def test_another_order_within_a_key_is_a_difference_though_the_sums_agree(log: L
     (bars,) = [one for one in comparisons(log, ["bars"]) if one.topic == "bars"]
     assert bars.in_log == bars.computed
     assert not bars.identical
+
+
+def test_a_late_row_that_is_gone_is_named(log: Log) -> None:
+    """Late rows have no order within a key: they are sorted before they are compared."""
+    records = [record for record, _ in scan_rows(log, LATE, 0)]
+    (whole,) = (
+        pa.Table.from_batches([b for _, b in scan_rows(log, LATE, 0)])
+        .unify_dictionaries()
+        .combine_chunks()
+        .to_batches()
+    )
+    by_key = whole.take(pa.array(np.argsort(np.array(whole.column("key").to_pylist()))))
+    config = log.topics()["late"]
+    log.delete_topic("late")
+    log.create_topic(config)
+    log.append([rows_record(LATE, 0, by_key.slice(1), headers=records[0].headers[3:])])
+    (late,) = [one for one in comparisons(log, ["bars"]) if one.topic == "late"]
+    assert late.difference is not None
+    assert late.difference.key == by_key.column("key")[0].as_py()
+    assert late.computed.rows == late.in_log.rows + 1
 
 
 def test_a_person_sees_the_first_differing_row(log: Log) -> None:

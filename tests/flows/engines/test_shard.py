@@ -226,6 +226,17 @@ def test_only_two_snapshots_are_kept(log: Log) -> None:
     assert log.end(topic, 0) - log.start(topic, 0) == 4  # two chunks, two manifests
 
 
+def test_watermark_rows_alone_come_to_a_snapshot_too(log: Log) -> None:
+    """A clock writes them through nights and weekends; a restart must not read them all again."""
+    shard = started(log)
+    for at in range(OPTIONS.snapshot_rows):
+        batch = watermarks_batch(["AIG"], np.array([START_NS + at]))
+        log.append([watermarks_record("trades", 0, batch)])
+    shard.step()
+    shard.commit()
+    assert log.end(snapshots_topic("every"), 0) == 2  # a chunk and its manifest
+
+
 def test_late_rows_of_event_order_name_position_and_frontier(log: Log) -> None:
     def quotes(*seconds: int) -> NewRecord:
         rows = topic_rows(QUOTES, np.random.default_rng(1), len(seconds), 0)

@@ -1,0 +1,94 @@
+"""A log that has lost its newest records, as a repair leaves it: said at once, and never waited for."""
+
+import numpy as np
+import pytest
+
+from connectors.control import progress_topic
+from connectors.log import Log, LogError, NewRecord, TopicConfig
+from connectors.records import rows_record
+from connectors.scan import scan_records
+from connectors.topics import create_topics
+from flows.engines.recompute import recompute
+from flows.engines.shard import Shard, ShardOptions, prepare
+from schemas.market import TRADES
+from tests.conformity.outputs import logged
+from tests.conformity.sample_flows import QUOTES_SEEN
+from tests.conformity.workload import topic_rows
+from tests.flows.engines.test_shard import Every, StepParams
+
+
+@pytest.fixture
+def log(sqlite_log: Log) -> Log:
+    create_topics(sqlite_log, 1)
+    sqlite_log.create_topic(TopicConfig(name=QUOTES_SEEN.name, partitions=1))
+    prepare(sqlite_log, Every)
+    return sqlite_log
+
+
+def trades(count: int) -> NewRecord:
+    return rows_record(TRADES, 0, topic_rows(TRADES, np.random.default_rng(1), count, 0))
+
+
+def opened(log: Log, options: ShardOptions | None = None, **params: int) -> Shard:
+    shard = Shard(log, Every, StepParams(**params), 0, options or ShardOptions())
+    shard.open()
+    return shard
+
+
+def cut(log: Log, topic: str, count: int) -> None:
+    """Leave only the first records of a topic of one partition."""
+    kept = [
+        NewRecord(topic, 0, record.value, record.key, record.headers)
+        for record in log.read(topic, 0, 0).records[:count]
+    ]
+    config = log.topics()[topic]
+    log.delete_topic(topic)
+    log.create_topic(config)
+    log.append(kept)
+
+
+@pytest.fixture
+def short(log: Log) -> Log:
+    """A log whose trades end before what progress says was read."""
+    log.append([trades(10)] * 5)
+    shard = opened(log)
+    shard.step()
+    cut(log, "trades", 4)
+    return log
+
+
+def test_a_restart_behind_lost_rows_says_what_is_missing(short: Log) -> None:
+    with pytest.raises(LogError, match=r"trades\[0\]: the log ends at 4, .* read up to 5"):
+        opened(short)
+
+
+def test_a_replay_behind_lost_rows_says_what_is_missing(short: Log) -> None:
+    with pytest.raises(LogError, match=r"trades\[0\]: the log ends at 4, .* read up to 5"):
+        list(recompute(short, Every, 0))
+
+
+def test_a_scan_to_a_position_behind_lost_rows_says_what_is_missing(short: Log) -> None:
+    with pytest.raises(LogError, match=r"trades\[0\]: the log ends at 4, .* up to 5"):
+        list(scan_records(short, "trades", 0, end=5))
+
+
+def test_a_snapshot_of_commits_that_were_lost_is_not_started_from(log: Log) -> None:
+    """A second epoch 2, behind a repair that cut the first one off, must not wake up in its state."""
+    log.append([trades(10)])
+    opened(log).step()
+    first = log.end(progress_topic("every"), 0)
+    lost = opened(log, ShardOptions(new_epoch=True, snapshot_rows=1), every=3)
+    log.append([trades(7)])
+    lost.step()
+    assert log.end(progress_topic("every"), 0) == first + 2
+    cut(log, progress_topic("every"), first)
+    opened(log, ShardOptions(new_epoch=True), every=3)
+    again = opened(log, every=3)
+    log.append([trades(2)])
+    again.step()
+    rows = zip(
+        *(logged(log, QUOTES_SEEN).column(name).to_pylist() for name in ("quotes", "trade")),
+        strict=True,
+    )
+    # What the lost epoch emitted is there still; the second one reads its 7 rows too, and 2 more.
+    assert sorted(trade for every, trade in rows if every == 3) == [3, 3, 6, 6, 9]
