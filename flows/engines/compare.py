@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from connectors.log import Log
 from connectors.scan import scan_rows
+from flows.engines.commits import is_later
+from flows.engines.epochs import Epoch, epochs
 from flows.engines.recompute import recompute
 from flows.flow import Emit, Flow
 from flows.kernels.jit import jit
@@ -52,6 +54,16 @@ class Comparison:
     def identical(self) -> bool:
         """Whether rows, and their order within each key, are the same."""
         return self.difference is None
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """A shard, and its epochs when the comparison began: it may go on while it is compared."""
+
+    log: Log
+    kind: type[Flow]
+    shard: int
+    known: list[Epoch]
 
 
 @dataclass
@@ -104,12 +116,13 @@ def compare(
         One for each topic that either side has rows of.
     """
     computed: dict[str, _Side] = {}
-    for topic, batch in _computed(log, kind, shard):
+    scope = _Scope(log, kind, shard, epochs(log, kind, shard))
+    for topic, batch in _computed(scope):
         computed.setdefault(topic.name, _Side(topic)).add(batch)
         if on_rows is not None:
             on_rows(batch.num_rows)
     in_log: dict[str, _Side] = {}
-    for topic, batch in _in_log(log, kind, shard, [*kind.outputs, LATE]):
+    for topic, batch in _in_log(scope, [*kind.outputs, LATE]):
         in_log.setdefault(topic.name, _Side(topic)).add(batch)
     found = []
     for topic in (*kind.outputs, LATE):
@@ -124,7 +137,7 @@ def compare(
                 topic=topic.name,
                 in_log=theirs.total,
                 computed=ours.total,
-                difference=_difference(log, kind, shard, topic, theirs, ours),
+                difference=_difference(scope, topic, theirs, ours),
             )
         )
     return found
@@ -146,33 +159,35 @@ def _is_ordered(topic: Topic) -> bool:
     return topic is not LATE
 
 
-def _computed(log: Log, kind: type[Flow], shard: int) -> Batches:
-    for _, outputs in recompute(log, kind, shard):
+def _computed(scope: _Scope) -> Batches:
+    for _, outputs in recompute(scope.log, scope.kind, scope.shard, scope.known):
         for one in outputs:
             if isinstance(one, Emit):
                 yield one.topic, one.batch
 
 
-def _in_log(log: Log, kind: type[Flow], shard: int, topics: list[Topic]) -> Batches:
+def _in_log(scope: _Scope, topics: list[Topic]) -> Batches:
+    log, kind = scope.log, scope.kind
     flow = f"{kind.name}/".encode()
-    own = str(shard).encode()
+    own = str(scope.shard).encode()
+    commits = {scope.shard: scope.known[-1].commit} if scope.known else {}
     for topic in topics:
         for partition in range(log.topics()[topic.name].partitions):
             for record, batch in scan_rows(log, topic, partition):
                 by = record.header(HEADER_FLOW) or b""
-                if by.startswith(flow) and record.header(HEADER_SHARD) == own:
+                if not by.startswith(flow) or record.header(HEADER_SHARD) != own:
+                    continue
+                if not is_later(log, kind, record, commits):
                     yield topic, batch
 
 
-def _difference(
-    log: Log, kind: type[Flow], shard: int, topic: Topic, theirs: _Side, ours: _Side
-) -> Difference | None:
+def _difference(scope: _Scope, topic: Topic, theirs: _Side, ours: _Side) -> Difference | None:
     left, right = theirs.by_key(), ours.by_key()
     if left == right:
         return None
     key = min(key for key in left.keys() | right.keys() if left.get(key) != right.get(key))
-    in_log = _rows_of_key(_in_log(log, kind, shard, [topic]), topic, key)
-    computed = _rows_of_key(_computed(log, kind, shard), topic, key)
+    in_log = _rows_of_key(_in_log(scope, [topic]), topic, key)
+    computed = _rows_of_key(_computed(scope), topic, key)
     place = _first_differing(topic, in_log, computed)
     return Difference(
         key=key, place=place, in_log=_row(in_log, place), computed=_row(computed, place)

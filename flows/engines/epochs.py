@@ -29,6 +29,8 @@ class Epoch:
         Input positions at its first and at its last progress record.
     counts : dict of topic to Counts
         Rows by what became of them before it began.
+    commit : int
+        Number of its last commit.
     runs : list of (log topic, partition, next offset)
         In ARRIVAL order: everything that was read in it, in order.
     """
@@ -39,6 +41,7 @@ class Epoch:
     begin: Positions
     end: Positions
     counts: dict[str, Counts]
+    commit: int = 0
     runs: list[Run] = field(default_factory=list)
 
 
@@ -57,6 +60,7 @@ def epochs(log: Log, kind: type[Flow], shard: int) -> list[Epoch]:
                 "replay from the lake, or begin a new epoch"
             )
         found[-1].end = progress.positions
+        found[-1].commit = progress.number
         found[-1].runs += progress.runs
     return found
 

@@ -1,15 +1,17 @@
 """Computes again what a shard has emitted, from the log alone: for replay, comparison and evidence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from connectors.log import Log
-from flows.engines.epochs import epochs, segments_of
+from flows.engines.epochs import Epoch, epochs, segments_of
 from flows.engines.reading import Reader
 from flows.engines.stepper import Output, Stepper
 from flows.flow import Flow, FlowError, Params
 
 
-def recompute(log: Log, kind: type[Flow], shard: int) -> Iterator[tuple[Stepper, list[Output]]]:
+def recompute(
+    log: Log, kind: type[Flow], shard: int, known: Sequence[Epoch] | None = None
+) -> Iterator[tuple[Stepper, list[Output]]]:
     """What a shard gave from its first epoch to its last progress record, each epoch with its own parameters.
 
     Parameters
@@ -20,6 +22,8 @@ def recompute(log: Log, kind: type[Flow], shard: int) -> Iterator[tuple[Stepper,
         The flow.
     shard : int
         Which shard.
+    known : sequence of Epoch or None
+        Its epochs, where they have been read already; None reads those that the log has now.
 
     Yields
     ------
@@ -33,7 +37,7 @@ def recompute(log: Log, kind: type[Flow], shard: int) -> Iterator[tuple[Stepper,
     """
     stepper: Stepper | None = None
     reader: Reader | None = None
-    for epoch in epochs(log, kind, shard):
+    for epoch in epochs(log, kind, shard) if known is None else known:
         if epoch.version != kind.version:
             raise FlowError(
                 f"flow {kind.name!r} shard {shard}: epoch {epoch.number} was computed by version "

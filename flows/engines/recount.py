@@ -1,7 +1,7 @@
 """Recounts from the log what became of every row of a flow's inputs: the audit of flows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from connectors.checks import Check
 from connectors.log import Log
 from connectors.scan import scan_rows
+from flows.engines.commits import is_later
 from flows.engines.epochs import Epoch, epochs
-from flows.engines.progress import last_progress, shard_count
+from flows.engines.progress import Progress, last_progress, shard_count
 from flows.engines.recompute import recompute
 from flows.engines.stepper import Counts, Output
 from flows.flow import Emit, Flow, Input
@@ -24,11 +25,14 @@ def recount(log: Log, kind: type[Flow]) -> list[Check]:
     if any(declared.inbox for declared in kind.inputs):
         return _recount_inboxes(log, kind)
     checks: list[Check] = []
+    # Read once: a flow may go on while it is audited.
+    found = {shard: last_progress(log, kind, shard) for shard in range(shard_count(log, kind))}
+    shards = {shard: last[1] for shard, last in found.items() if last is not None}
+    if not shards:
+        return checks
     for declared in kind.inputs:
-        told, in_log = _told(log, kind, declared)
-        if told is None:
-            continue
-        late, missed = _late(log, kind, declared)
+        told, in_log = _told(log, kind, declared, shards)
+        late, missed = _late(log, kind, declared, shards)
         subject = f"{kind.name}: {declared.name}"
         checks += [
             Check(
@@ -62,17 +66,14 @@ def _begin(known: Sequence[Epoch], name: str, partition: int) -> int | None:
     return next((offset for offset in begins if offset is not None), None)
 
 
-def _told(log: Log, kind: type[Flow], declared: Input) -> tuple[Counts | None, int]:
+def _told(
+    log: Log, kind: type[Flow], declared: Input, shards: Mapping[int, Progress]
+) -> tuple[Counts, int]:
     """What the shards' progress says of an input, and the rows that the log has up to their positions."""
-    total: Counts | None = None
+    total = Counts()
     in_log = 0
-    for shard in range(shard_count(log, kind)):
+    for shard, progress in shards.items():
         known = epochs(log, kind, shard)
-        last = last_progress(log, kind, shard) if known else None
-        if last is None:
-            continue
-        progress = last[1]
-        total = total or Counts()
         for name, count in progress.counts[declared.name].__dict__.items():
             setattr(total, name, getattr(total, name) + count)
         for partition, end in progress.positions[declared.name].items():
@@ -84,13 +85,18 @@ def _told(log: Log, kind: type[Flow], declared: Input) -> tuple[Counts | None, i
     return total, in_log
 
 
-def _late(log: Log, kind: type[Flow], declared: Input) -> tuple[int, int]:
+def _late(
+    log: Log, kind: type[Flow], declared: Input, shards: Mapping[int, Progress]
+) -> tuple[int, int]:
     """Distinct late rows of an input in ``late``, and windows missed by rows that were used."""
     named: set[tuple[object, ...]] = set()
     missed = 0
+    commits = {shard: progress.number for shard, progress in shards.items()}
     columns = ["source_partition", "source_offset", "source_row", "source_identity", "key"]
     for partition in range(log.topics()[LATE.name].partitions):
-        for _, batch in scan_rows(log, LATE, partition):
+        for record, batch in scan_rows(log, LATE, partition):
+            if is_later(log, kind, record, commits):
+                continue
             own = pc.and_(
                 pc.equal(batch.column("flow").cast(pa.string()), kind.name),
                 pc.equal(batch.column("source_topic").cast(pa.string()), declared.name),
@@ -106,15 +112,17 @@ def _late(log: Log, kind: type[Flow], declared: Input) -> tuple[int, int]:
 def _recount_inboxes(log: Log, kind: type[Flow]) -> list[Check]:
     """For a flow on inboxes: what their bytes hold when decoded again, against what is in the topics."""
     decoded: Counter[str] = Counter()
-    ran = False
+    commits: dict[int, int] = {}
     for shard in range(shard_count(log, kind)):
-        for _, outputs in recompute(log, kind, shard):
+        known = epochs(log, kind, shard)
+        for _, outputs in recompute(log, kind, shard, known):
             decoded.update(_named(outputs))
-        ran = ran or bool(epochs(log, kind, shard))
-    if not ran:
+        if known:
+            commits[shard] = known[-1].commit
+    if not commits:
         return []
     checks = []
-    stored = _stored(log, kind)
+    stored = _stored(log, kind, commits)
     for declared in kind.inputs:
         accepted, rejected = stored[declared.topic.name], stored[declared.name]
         read = decoded[declared.topic.name] + decoded[declared.name]
@@ -139,13 +147,14 @@ def _named(outputs: Sequence[Output]) -> Counter[str]:
     return found
 
 
-def _stored(log: Log, kind: type[Flow]) -> Counter[str]:
+def _stored(log: Log, kind: type[Flow], commits: Mapping[int, int]) -> Counter[str]:
     found: Counter[str] = Counter()
     by = f"{kind.name}/".encode()
     for topic in kind.outputs:
         for partition in range(log.topics()[topic.name].partitions):
             for record, batch in scan_rows(log, topic, partition):
-                if (record.header(HEADER_FLOW) or b"").startswith(by):
+                own = (record.header(HEADER_FLOW) or b"").startswith(by)
+                if own and not is_later(log, kind, record, commits):
                     found.update(_by_name(topic, batch))
     return found
 
