@@ -202,11 +202,12 @@ class Bars(Flow):
 
     def _bars(self, count: int) -> pa.RecordBatch:
         # Copies: the kernel writes into the room again.
-        codes, integers, numbers = bar_columns(self._written.bars, count)
-        keys, intervals = columns(INT32, codes)
-        ends, starts = columns(TIMESTAMP, integers[:2])
-        (counts,) = columns(INT64, integers[2:])
-        opening, high, low, close, volume, vwap, buy, sell = float_columns(numbers)
+        codes, integers, numbers, undefined, bitmap = bar_columns(self._written.bars, count)
+        keys, intervals = columns((INT32, INT32), codes)
+        ends, starts, counts = columns((TIMESTAMP, TIMESTAMP, INT64), integers)
+        opening, high, low, close, volume, vwap, buy, sell = float_columns(
+            numbers, undefined, bitmap
+        )
         return pa.RecordBatch.from_arrays(
             [
                 self._keys.column(keys),

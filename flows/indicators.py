@@ -15,12 +15,12 @@ from pydantic import Field, field_validator
 from flows.columns import Codes, chosen, columns, float_columns, floats_or_nan, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.intervals import known_intervals
-from flows.kernels.columns import bars_with_sessions, repeated
+from flows.kernels.columns import bars_with_sessions, repeated, wanted
 from flows.kernels.indicators.declaration import BAR_COLUMNS, Chosen
 from flows.kernels.indicators.registry import DEFAULT_INDICATORS, choose
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
-from schemas.arrays import Floats, Int64s
+from schemas.arrays import Bytes, Floats, Int32s, Int64s
 from schemas.bars import BARS
 from schemas.field import INT32, TIMESTAMP
 from schemas.indicators import INDICATORS
@@ -30,9 +30,10 @@ from schemas.sessions import DEFAULT_CALENDAR, session_starts
 _KEYS = 16
 
 # Columns that are read, found once: looking a name up costs more than taking the column.
+_INTERVAL = BARS.schema.get_field_index("interval")
 _READ = tuple(
     BARS.schema.get_field_index(name)
-    for name in ("symbol", "interval", "ts_event", "ts_start", *BAR_COLUMNS[:-1])
+    for name in ("symbol", "ts_event", "ts_start", *BAR_COLUMNS[:-1])
 )
 
 
@@ -109,12 +110,10 @@ class Indicators(Flow):
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take bars in; give the values after each bar of the chosen intervals, in order of the bars."""
         batch = rows.only[1].batch
-        symbol, interval, ts_event, ts_start, *prices = map(batch.column, _READ)
-        intervals = self._intervals.of(interval).astype(np.int64)
-        used = np.flatnonzero(intervals >= 0)
+        used, intervals = wanted(self._intervals.of(batch.column(_INTERVAL)))
         if len(used) == 0:
             return []
-        intervals = intervals[used]
+        symbol, ts_event, ts_start, *prices = map(batch.column, _READ)
         keys = self._keys.of(symbol, used)
         self._make_room()
         bars = bars_with_sessions(
@@ -125,8 +124,8 @@ class Indicators(Flow):
             *self._calendars.of(self._keys.keys),
         )
         values = self._values(bars, keys * len(self._params.intervals) + intervals)
-        ends = times_ns(ts_event)[used]
-        return [Emit(topic=INDICATORS, batch=self._batch(keys, intervals, ends, values))]
+        repeats = repeated(used, keys, intervals, times_ns(ts_event), values)
+        return [Emit(topic=INDICATORS, batch=self._batch(values, *repeats))]
 
     def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
         """Nothing is open that time could close."""
@@ -153,17 +152,16 @@ class Indicators(Flow):
         return values
 
     def _batch(
-        self, keys: Int64s, intervals: Int64s, ends: Int64s, values: Floats
+        self, values: Floats, codes: Int32s, ends: Int64s, undefined: Int64s, bitmap: Bytes
     ) -> pa.RecordBatch:
-        codes, all_ends = repeated(keys, intervals, ends, values.shape[1])
-        key, interval, name = columns(INT32, codes)
+        key, interval, name = columns((INT32, INT32, INT32), codes)
         return pa.RecordBatch.from_arrays(
             [
                 self._keys.column(key),
                 chosen(self._interval_names, interval),
-                *columns(TIMESTAMP, all_ends),
+                *columns((TIMESTAMP,), ends),
                 chosen(self._names, name),
-                *float_columns(values.reshape(1, -1)),
+                *float_columns(values.reshape(1, -1), undefined, bitmap),
             ],
             schema=INDICATORS.schema,
         )

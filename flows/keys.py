@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from flows.columns import dictionary_codes
 from flows.flow import FlowError
 from schemas.arrays import Int64s
 
@@ -50,7 +51,7 @@ class KeySlots:
 
         Only keys that a row uses get a slot: a dictionary may hold more than its batch does.
         """
-        codes = column.indices.to_numpy(zero_copy_only=False)
+        codes = dictionary_codes(column)
         if rows is not None:
             codes = codes[rows]
         dictionary = column.dictionary

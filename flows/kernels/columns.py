@@ -3,24 +3,22 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.kernels.jit import jit
 from flows.kernels.sessions import session_window
-from schemas.arrays import Floats, Int32s, Int64s
-
-Bytes = NDArray[np.uint8]
+from schemas.arrays import Bytes, Floats, Int32s, Int64s
 
 
 @jit
-def bar_columns(bars: Any, count: int) -> tuple[Int32s, Int64s, Floats]:
+def bar_columns(bars: Any, count: int) -> tuple[Int32s, Int64s, Floats, Int64s, Bytes]:
     """The first `count` bars (`flows.kernels.bar_state.BAR`) by column.
 
     Returns
     -------
     tuple of numpy.ndarray
         Key and interval, shape (2, count); end, start and trade count, shape (3, count); open, high, low,
-        close, volume, VWAP, buy and sell volume, shape (8, count), NaN for null.
+        close, volume, VWAP, buy and sell volume, shape (8, count), NaN for null. What `defined` says of
+        these.
     """
     codes = np.empty((2, count), dtype=np.int32)
     integers = np.empty((3, count), dtype=np.int64)
@@ -40,7 +38,8 @@ def bar_columns(bars: Any, count: int) -> tuple[Int32s, Int64s, Floats]:
         floats[5, i] = bar.vwap
         floats[6, i] = bar.buy
         floats[7, i] = bar.sell
-    return codes, integers, floats
+    undefined, bitmap = defined(floats)
+    return codes, integers, floats, undefined, bitmap
 
 
 @jit
@@ -68,6 +67,20 @@ def defined(columns: Floats) -> tuple[Int64s, Bytes]:
                 undefined[column] += 1
             bit += 1
     return undefined, bitmap
+
+
+@jit
+def wanted(codes: Int32s) -> tuple[Int64s, Int64s]:
+    """Rows whose code is not negative, and their codes, each of shape (m,)."""
+    rows = np.empty(len(codes), dtype=np.int64)
+    found = np.empty(len(codes), dtype=np.int64)
+    count = 0
+    for i in range(len(codes)):
+        if codes[i] >= 0:
+            rows[count] = i
+            found[count] = codes[i]
+            count += 1
+    return rows[:count], found[:count]
 
 
 @jit
@@ -113,14 +126,26 @@ def bars_with_sessions(
 
 
 @jit
-def repeated(keys: Int64s, intervals: Int64s, times: Int64s, outputs: int) -> tuple[Int32s, Int64s]:
-    """Columns of rows that are `outputs` values of each bar in turn.
+def repeated(
+    used: Int64s, keys: Int64s, intervals: Int64s, times: Int64s, values: Floats
+) -> tuple[Int32s, Int64s, Int64s, Bytes]:
+    """Columns of rows that are the values of each bar in turn.
+
+    Parameters
+    ----------
+    used, keys, intervals : numpy.ndarray of int64, shape (m,)
+        Which bars, and the key and interval of each.
+    times : numpy.ndarray of int64, shape (n,)
+        Ends of all bars.
+    values : numpy.ndarray of float64, shape (m, k)
 
     Returns
     -------
     tuple of numpy.ndarray
-        Key, interval and number of the output, shape (3, n * outputs); time, shape (1, n * outputs).
+        Key, interval and number of the value, shape (3, m * k); time, shape (1, m * k). What `defined` says
+        of the values as one column.
     """
+    outputs = values.shape[1]
     rows = len(keys) * outputs
     codes = np.empty((3, rows), dtype=np.int32)
     ends = np.empty((1, rows), dtype=np.int64)
@@ -130,6 +155,7 @@ def repeated(keys: Int64s, intervals: Int64s, times: Int64s, outputs: int) -> tu
             codes[0, at] = keys[i]
             codes[1, at] = intervals[i]
             codes[2, at] = output
-            ends[0, at] = times[i]
+            ends[0, at] = times[used[i]]
             at += 1
-    return codes, ends
+    undefined, bitmap = defined(values.reshape(1, -1))
+    return codes, ends, undefined, bitmap
