@@ -61,6 +61,8 @@ class SqliteLog(Log):
         self.path = path_of(url)
         self._file = SqliteFile(self.path, SCHEMA)
         self._catalog = Catalog(self._file)
+        # What was last asked in vain: connection, version of the data, places and offsets.
+        self._nothing_new: tuple[object, ...] = ()
         self._appender = Appender(self._file, self._catalog)
 
     def create_topic(self, config: TopicConfig) -> None:
@@ -137,15 +139,15 @@ class SqliteLog(Log):
         wanted = [(self._catalog.place(*name), offset) for name, offset in positions.items()]
         begun = time.monotonic()
         with self._file.reading() as connection:
-            seen = None
             while True:
-                version = connection.execute("PRAGMA data_version").fetchone()
-                if version != seen:
-                    seen = version
+                # The same connection, the same version, the same question: the same answer.
+                now = (connection, connection.execute("PRAGMA data_version").fetchone(), wanted)
+                if now != self._nothing_new:
                     for place, offset in wanted:
                         with self._table(place):
                             if place.reaches(connection, offset):
                                 return True
+                    self._nothing_new = now
                 waited = time.monotonic() - begun
                 if waited >= timeout_s:
                     return False

@@ -44,6 +44,7 @@ class _Desk:
 
     shard: Shard
     pending: bool = False
+    rung_at: float = 0.0
     opened: bool = False
     done: bool = False
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -157,7 +158,7 @@ def run_kinds(
         log=log, kinds=kinds, desks=desks, until_end=until_end, stop=stop or Event(), ends=ends
     )
     flow = Dataflow("tapeflow")
-    tokens = op.input("log", flow, _Source(this))
+    tokens = op.input("log", flow, _Source(this, workers))
     steps = op.stateful_batch("shard", tokens, lambda _: _Step(this))
     op.output("done", steps, _Sink())
     try:
@@ -167,44 +168,56 @@ def run_kinds(
 
 
 class _Source(FixedPartitionedSource[tuple[str, str], None]):
-    """One partition a shard; its items are tokens: there is something to read."""
+    """One partition a worker; its items are tokens: a shard has something to do."""
 
-    def __init__(self, this: _Run) -> None:
+    def __init__(self, this: _Run, workers: int) -> None:
         self._run = this
+        self._bells = {f"bell-{at}": list(this.desks)[at::workers] for at in range(workers)}
 
     def list_parts(self) -> list[str]:
-        return list(self._run.desks)
+        return [name for name, shards in self._bells.items() if shards]
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> "_Bell":
         del step_id, resume_state
-        return _Bell(self._run, for_part)
+        return _Bell(self._run, self._bells[for_part])
 
 
 class _Bell(StatefulSourcePartition[tuple[str, str], None]):
-    """Rings when a shard has something to read, or something to commit for too long."""
+    """Rings for its shards when they have something to read, or something to commit for too long.
 
-    def __init__(self, this: _Run, name: str) -> None:
+    One look at the log serves all of them, so that an idle platform costs next to nothing.
+    """
+
+    def __init__(self, this: _Run, names: list[str]) -> None:
         self._run = this
-        self._name = name
-        self._desk = this.desks[name]
-        self._rung_at = 0.0
+        self._desks = {name: this.desks[name] for name in names}
 
     def next_batch(self) -> Iterable[tuple[str, str]]:
-        desk = self._desk
-        if desk.done:
+        if all(desk.done for desk in self._desks.values()):
             raise StopIteration
-        if desk.pending or not self._due(desk):
-            return ()
-        self._rung_at = monotonic()
-        desk.pending = True
-        return [(self._name, self._name)]
+        free = {n: desk for n, desk in self._desks.items() if not desk.pending and not desk.done}
+        due = [name for name, desk in free.items() if self._is_due(desk)]
+        quiet = [name for name in free if name not in due]
+        if quiet and self._run.log.wait(self._positions(quiet), 0.0):
+            due += [n for n in quiet if self._run.log.wait(free[n].shard.positions(), 0.0)]
+        for name in due:
+            free[name].pending = True
+            free[name].rung_at = monotonic()
+        return [(name, name) for name in due]
 
-    def _due(self, desk: _Desk) -> bool:
+    def _is_due(self, desk: _Desk) -> bool:
         if not desk.opened or self._run.finished(desk):
             return True
-        if desk.shard.dirty and monotonic() - self._rung_at >= desk.shard.options.idle_commit_s:
-            return True
-        return self._run.log.wait(desk.shard.positions(), 0.0)
+        waited = monotonic() - desk.rung_at
+        return waited >= desk.shard.options.idle_commit_s and desk.shard.dirty
+
+    def _positions(self, names: list[str]) -> dict[tuple[str, int], int]:
+        """The first positions that any of the shards reads on from."""
+        first: dict[tuple[str, int], int] = {}
+        for name in names:
+            for where, offset in self._desks[name].shard.positions().items():
+                first[where] = min(offset, first.get(where, offset))
+        return first
 
     def next_awake(self) -> datetime | None:
         return datetime.now(UTC) + _IDLE
