@@ -5,19 +5,12 @@ from time import monotonic
 
 from connectors.control import control_record, progress_topic, snapshots_topic
 from connectors.log import Log, TopicConfig
-from flows.engines.epochs import Epoch, epochs, segments_of
 from flows.engines.outbox import Outbox
-from flows.engines.progress import (
-    Positions,
-    Progress,
-    last_progress,
-    params_hash,
-    progress_from,
-)
-from flows.engines.reading import Reader, Run, follows_runs
+from flows.engines.progress import Progress, last_progress, params_hash
+from flows.engines.reading import Run, follows_runs
+from flows.engines.recovery import Recovered, Recovery
 from flows.engines.segments import Segment
-from flows.engines.snapshots import newest, save
-from flows.engines.stepper import Counts, Stepper
+from flows.engines.snapshots import save
 from flows.flow import Flow, FlowError, Params
 from schemas.codec import HEADER_COMMIT, HEADER_FLOW, HEADER_SHARD
 from schemas.faults import LATE
@@ -65,9 +58,16 @@ def prepare(log: Log, kind: type[Flow]) -> int:
     Raises
     ------
     FlowError
-        Where its partitioned inputs differ in partition count.
+        Where the log lacks one of its topics, or its partitioned inputs differ in partition count.
     """
     topics = log.topics()
+    wanted = [one.name for one in kind.inputs] + [topic.name for topic in kind.outputs]
+    missing = [name for name in wanted if name not in topics]
+    if missing:
+        raise FlowError(
+            f"flow {kind.name!r}: the log {log.url} has no topic {', '.join(missing)}; "
+            "`tapeflow topics` lists those there are, any verb that writes makes those of the platform"
+        )
     counts = {one.name: topics[one.name].partitions for one in kind.inputs if not one.broadcast}
     if len(set(counts.values())) != 1:
         raise FlowError(
@@ -133,8 +133,7 @@ class Shard:
         self._outbox = self._new_outbox()
         last = last_progress(self.log, self.kind, self.index)
         if last is None:
-            self._reader = self._new_reader()
-            self._stepper = Stepper(self.kind, self.params)
+            self._take_over(self._recovery().afresh())
             self._begin_epoch(number=0, epoch=0)
             return
         self._progress_offset, self._progress = last
@@ -144,10 +143,9 @@ class Shard:
             self._hash,
         )
         if same and not lost:
-            self._recover()
+            self._take_over(self._recovery().from_snapshot(self._progress))
         elif self.options.new_epoch:
-            known = epochs(self.log, self.kind, self.index)
-            self._restart(known, self._progress.positions, self._progress.counts)
+            self._take_over(self._recovery().for_new_epoch(self._progress))
             self._begin_epoch(number=self._writer.number, epoch=self._progress.epoch)
         elif lost:
             raise FlowError(
@@ -288,76 +286,15 @@ class Shard:
             )
         )
 
-    def _recover(self) -> None:
-        snapshot = newest(
-            self.log,
-            self.kind.name,
-            self.index,
-            number=self._progress.number,
-            epoch=self._progress.epoch,
+    def _recovery(self) -> Recovery:
+        return Recovery(
+            self.log, self.kind, self.index, self.params, max_bytes=self.options.read_bytes
         )
-        if snapshot is None:
-            self._recover_from_epochs()
-            return
-        manifest, state = snapshot
-        positions = {
-            topic: {int(partition): offset for partition, offset in places.items()}
-            for topic, places in manifest.positions.items()
-        }
-        since = progress_from(self.log, self.kind, self.index, manifest.progress_offset)
-        if not since or since[0][1].number != manifest.number:
-            # Of commits that a repair of the log has cut off; others have taken their numbers.
-            self._recover_from_epochs()
-            return
-        self._stepper = Stepper(self.kind, self.params, state)
-        self._reader = self._new_reader(positions)
-        epoch = Epoch(
-            number=manifest.epoch,
-            version=self.kind.version,
-            params={},
-            begin=positions,
-            end=self._progress.positions,
-            counts={},
-            runs=[
-                run
-                for _, progress in since
-                if progress.number > manifest.number
-                for run in progress.runs
-            ],
-        )
-        for segment in segments_of(self._reader, epoch):
-            self._recomputed(segment)
 
-    def _recover_from_epochs(self) -> None:
-        """Without a snapshot: from the epoch's beginning; earlier epochs only give order and held rows."""
-        *earlier, current = epochs(self.log, self.kind, self.index)
-        self._restart(earlier, current.begin, current.counts)
-        self._stepper.begin_epoch(self.params)
-        for segment in segments_of(self._reader, current):
-            self._recomputed(segment)
-
-    def _restart(self, earlier: list[Epoch], begin: Positions, counts: dict[str, Counts]) -> None:
-        """Bring back what does not hang on parameters: counts, frontiers and held rows."""
-        self._stepper = Stepper(self.kind, self.params)
-        if self._stepper.order is None or not earlier:
-            self._reader = self._new_reader(begin)
-        else:
-            self._reader = self._new_reader(earlier[0].begin)
-            # The flow's own results do not matter here, and its version may no longer be installed.
-            self._stepper.skip_flow = True
-            for epoch in earlier:
-                for segment in segments_of(self._reader, epoch):
-                    self._stepper.take(segment)
-            self._stepper.skip_flow = False
-        self._stepper.counts |= {name: replace(one) for name, one in counts.items()}
-
-    def _recomputed(self, segment: Segment) -> None:
-        # What the segment caused is in the log: it was emitted before the last progress record.
-        self._stepper.take(segment)
-        self._rows_since_snapshot += segment.length
-
-    def _new_reader(self, positions: Positions | None = None) -> Reader:
-        return Reader(self.log, self.kind, self.index, positions, max_bytes=self.options.read_bytes)
+    def _take_over(self, recovered: Recovered) -> None:
+        self._stepper = recovered.stepper
+        self._reader = recovered.reader
+        self._rows_since_snapshot = recovered.rows
 
     def _new_outbox(self) -> Outbox:
         topics = self.log.topics()

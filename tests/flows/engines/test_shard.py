@@ -331,3 +331,8 @@ def test_progress_records_can_be_read_from_any_offset(log: Log, tmp_path: Path) 
     run(log)
     everything = progress_from(log, Every, 0, 0)
     assert progress_from(log, Every, 0, everything[1][0])[0] == everything[1]
+
+
+def test_a_log_without_a_topic_of_the_flow_is_named_with_the_topic(sqlite_log: Log) -> None:
+    with pytest.raises(FlowError, match="has no topic trades, quotes_seen"):
+        prepare(sqlite_log, Every)
