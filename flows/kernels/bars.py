@@ -85,7 +85,9 @@ def add_trades(
         late_before = written[LATE_AT]
         for j in range(intervals):
             pair = slot * intervals + j
-            window = windows[pair * ring + pairs[pair].place]
+            # Without lateness a ring has one place: a load and a division less for each trade and interval.
+            at = pair if ring == 1 else pair * ring + pairs[pair].place
+            window = windows[at]
             if not window.start <= time < window.end:
                 number, start, end = _window(time, lengths[j], key.calendar, starts, bounds)
                 if end <= frontier:
@@ -96,7 +98,7 @@ def add_trades(
                     missed.frontier = frontier
                     written[LATE_AT] += 1
                     continue
-                place = number % rings[j]
+                place = 0 if ring == 1 else number % rings[j]
                 pairs[pair].place = place
                 window = windows[pair * ring + place]
                 if window.count == 0:
