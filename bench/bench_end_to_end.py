@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from bench.report import Result
-from connectors.log import Log, open_log
+from connectors.log import Log, Record, open_log
 from connectors.records import decode_rows, is_rows, rows_record
 from schemas.bars import BARS
 from schemas.field import TIMESTAMP
@@ -229,6 +229,7 @@ class _Reader:
         self._topic = topic
         self.name = topic.name
         self.seen: dict[tuple[str, int], int] = {}
+        self._records: list[tuple[int, Record]] = []
         self._stop = Event()
         self._thread = Thread(target=self._read)
         self._thread.start()
@@ -237,6 +238,8 @@ class _Reader:
         """Stop reading."""
         self._stop.set()
         self._thread.join()
+        for seen, record in self._records:
+            self._note(decode_rows(self._topic, record), seen)
 
     def _read(self) -> None:
         positions = {
@@ -251,7 +254,8 @@ class _Reader:
                 positions[where] = chunk.next_offset
                 for record in chunk.records:
                     if is_rows(record):
-                        self._note(decode_rows(self._topic, record), seen)
+                        # Decoded at the end: here it would hold up the thread that appends.
+                        self._records.append((seen, record))
 
     def _note(self, batch: pa.RecordBatch, seen: int) -> None:
         intervals = batch.column("interval").cast("string").to_pylist()

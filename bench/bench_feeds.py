@@ -29,7 +29,7 @@ _TRADES = "spy/20131008_trade.zip"
 _MESSAGES = "GOOG_2012-06-21_34200000_57600000_message_10.csv.gz"
 
 
-def run(quick: bool) -> list[Result]:  # noqa: FBT001 - every benchmark is called so
+def run(quick: bool) -> list[Result]:
     """Rows a second of each format, and of a whole feed into a SQLite log."""
     rounds = 3 if quick else 7
     with tempfile.TemporaryDirectory() as temporary:

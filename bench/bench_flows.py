@@ -36,7 +36,7 @@ SIMULATED_ROWS = 1_500_000
 PER_EVENT_ROWS = 60_000
 
 
-def run(quick: bool) -> list[Result]:  # noqa: FBT001 - every benchmark is called so
+def run(quick: bool) -> list[Result]:
     """All figures."""
     trades, source = _trades(QUICK_ROWS if quick else None)
     rounds = 3 if quick else 5

@@ -40,7 +40,7 @@ with open_log(sys.argv[1]) as log:
 """
 
 
-def run(quick: bool) -> list[Result]:  # noqa: FBT001 - every benchmark is called so
+def run(quick: bool) -> list[Result]:
     """All figures; ``quick`` takes about five seconds."""
     # In the checkout, not in the system's folder for temporary files: that may be in memory.
     build = ROOT / "build"

@@ -14,7 +14,7 @@ from connectors.topics import create_topics
 _MARKET = SimulatorOptions(seed=1, symbols=300, rate=1_000_000)
 
 
-def run(quick: bool) -> list[Result]:  # noqa: FBT001 - every benchmark is called so
+def run(quick: bool) -> list[Result]:
     """All topics together."""
     slices = 50 if quick else 200
     market = iter(Simulator(_MARKET))

@@ -1,9 +1,9 @@
 """What a benchmark gives back: figures with their baseline of the same run and the wanted value."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from collections.abc import Callable
 
 
 @dataclass(frozen=True, kw_only=True)

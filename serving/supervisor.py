@@ -4,6 +4,7 @@ A child ends with its supervisor, however that ends: its standard input is a pip
 with it (see `serving.stopping`). What a child prints goes to a file of its own.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -47,12 +48,15 @@ class Program:
         All of its environment.
     ready : callable
         Whether it has come up; asked until it says so, before the next program is started.
+    nice : int
+        Unix niceness: how far it steps back where the processors are busy.
     """
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
     ready: Callable[[], bool] = field(default=lambda: True)
+    nice: int = 0
 
 
 @dataclass(kw_only=True)
@@ -159,15 +163,20 @@ class Supervisor:
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
         with self._open_log(program) as output:
-            return subprocess.Popen(  # noqa: S603 - our own verbs, no shell
+            process = subprocess.Popen(  # noqa: S603 - our own verbs, no shell
                 [sys.executable, "-m", "serving.cli", *program.arguments],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**_FRUGAL, **program.environment, SUPERVISED: "1"},
                 # Ctrl-C in a terminal goes to the whole group; here the supervisor alone answers to it.
-                start_new_session=True,
+                # Not a session of its own: Linux would share the processors out by session, whatever
+                # the niceness.
+                process_group=0,
             )
+        # Before it has threads of its own: they inherit it.
+        os.setpriority(os.PRIO_PROCESS, process.pid, program.nice)
+        return process
 
     def _await_ready(self, child: _Child, timeout_s: float) -> None:
         name = child.program.name

@@ -12,6 +12,9 @@ from connectors.topics import create_topics
 from serving.settings import Settings, program_environment
 from serving.supervisor import Program, Supervisor
 
+# Landing may take some milliseconds longer when all is busy; what flows emit is waited for.
+_STEP_BACK = 5
+
 
 def supervisor_of(settings: Settings) -> Supervisor:
     """A supervisor of store, flows, lander and clock; the log's topics are made first.
@@ -31,7 +34,7 @@ def supervisor_of(settings: Settings) -> Supervisor:
             environment=environment,
             ready=lambda: _flows_have_begun(settings),
         ),
-        Program(name="lander", arguments=["land"], environment=lean),
+        Program(name="lander", arguments=["land"], environment=lean, nice=_STEP_BACK),
         Program(name="clock", arguments=["clock"], environment=lean),
     ]
     if settings.store.startswith("chdb:"):
@@ -41,6 +44,7 @@ def supervisor_of(settings: Settings) -> Supervisor:
             environment=lean,
             # The lander would open the store's files itself if it came first.
             ready=lambda: store_address(settings) is not None,
+            nice=_STEP_BACK,
         )
         programs.insert(0, store)
     return Supervisor(programs, settings.logs_path)

@@ -32,7 +32,9 @@ class Block:
 
 def _blocks() -> list[Block]:
     found, heading = [], ""
-    for match in re.finditer(r"^#+ ([^\n]+)$|^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL):
+    for match in re.finditer(
+        r"^#+ ([^\n]+)$|^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
+    ):
         if match[1]:
             heading = match[1]
         else:

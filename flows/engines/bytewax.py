@@ -31,7 +31,7 @@ from schemas.codec import CodecError
 _cluster_main: Any = cluster_main
 
 # How long an idle shard waits before it looks again; adds to latency once a hop.
-_IDLE = timedelta(milliseconds=1)
+_IDLE = timedelta(microseconds=500)
 
 
 @dataclass(kw_only=True)
