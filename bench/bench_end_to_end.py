@@ -174,7 +174,8 @@ def _write_trades(path: Path, trades: int) -> None:
 def _append_live(log: Log, seconds: int) -> dict[tuple[str, int], int]:
     """Append trades at the wall's pace; (symbol, end of the closed second) to when its closer was appended."""
     names = [f"S{number}" for number in range(100)]
-    partitions = np.array([partition_of(name, 2) for name in names])
+    count = log.topics()[TRADES.name].partitions
+    partitions = np.array([partition_of(name, count) for name in names])
     random = np.random.default_rng(7)
     closers: dict[tuple[str, int], int] = {}
     last = np.zeros(len(names), np.int64)
@@ -190,7 +191,7 @@ def _append_live(log: Log, seconds: int) -> dict[tuple[str, int], int]:
             rows_record(
                 TRADES, partition, _trades(names, symbol[partitions[symbol] == partition], now)
             )
-            for partition in (0, 1)
+            for partition in range(count)
         ]
         before = perf_counter_ns()
         log.append(records)
@@ -242,8 +243,10 @@ class _Reader:
             self._note(decode_rows(self._topic, record), seen)
 
     def _read(self) -> None:
+        count = self._log.topics()[self.name].partitions
         positions = {
-            (self.name, partition): self._log.end(self.name, partition) for partition in (0, 1)
+            (self.name, partition): self._log.end(self.name, partition)
+            for partition in range(count)
         }
         while not self._stop.is_set():
             if not self._log.wait(positions, 0.1):

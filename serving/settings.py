@@ -57,7 +57,8 @@ class Settings(BaseModel):
     )
     lake: str = Field(default="", description="The Parquet lake: `file:///PATH`; `lake` in `home`")
     partitions: int = Field(
-        default=2,
+        # One worker has nothing of a second shard, and every shard reads and commits for itself.
+        default=1,
         ge=1,
         le=1024,
         description="Partitions of the topics, and so shards of the flows; fixed when topics are made",

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from infra.kafka.artifacts import BrokerError
+from infra.kafka.broker import start_broker
 from serving.settings import PREFIX, Settings, load_settings
 from tests.conftest import skip_or_fail
 
@@ -44,6 +46,7 @@ def _blocks() -> list[Block]:
 
 BLOCKS = _blocks()
 TOUR, LIVE, REAL, MAKE = "A tour", "Live", "Real ticks", "Two commands"
+KAFKA = "On Kafka"
 
 
 def _under(heading: str, *languages: str) -> list[Block]:
@@ -107,6 +110,7 @@ def test_every_block_is_run_or_compared_by_a_test_here() -> None:
         (LIVE, "sh"),
         (LIVE, "python"),
         (REAL, "sh"),
+        (KAFKA, "toml"),
         ("Settings", "toml"),
     }
     assert {(block.heading, block.language) for block in BLOCKS} == known
@@ -154,6 +158,29 @@ def test_real_ticks_go_the_same_way(shared: Path, tmp_path: Path) -> None:
     told = "\n".join(_run(block, folder) for block in _under(REAL, "sh"))
     assert "IBM" in told
     assert "NO" not in told.split()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.timeout(10 * MINUTES)
+def test_the_tour_goes_the_same_way_on_kafka(tmp_path: Path) -> None:
+    (block,) = _under(KAFKA, "toml")
+    (tmp_path / "tapeflow.toml").write_text(block.text)
+    settings = load_settings({"TAPEFLOW_CONFIG": str(tmp_path / "tapeflow.toml")})
+    assert (settings.partitions, settings.store.partition(":")[0]) == (3, "clickhouse")
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(start_broker())
+        except BrokerError as error:
+            skip_or_fail("kafka", str(error))
+        # The broker is elsewhere, and there is no ClickHouse server here: the embedded one stands for it.
+        here = block.text.replace("127.0.0.1:9092", address)
+        here = re.sub("^store.*\n", "", here, flags=re.MULTILINE)
+        (tmp_path / "tapeflow.toml").write_text(here)
+        told = "\n".join(_run(one, tmp_path) for one in _under(TOUR, "sh"))
+    assert re.search(r"162\.83\W+162\.9\W+162\.83\W+162\.9\W+300", told), told
+    assert "identical" in told
+    assert not (tmp_path / ".tapeflow" / "log.db").exists()
 
 
 def test_the_settings_example_is_accepted(tmp_path: Path) -> None:

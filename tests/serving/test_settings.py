@@ -29,7 +29,7 @@ def test_everything_lies_in_the_home_unless_told_otherwise(folder: Path) -> None
     assert settings.store == f"chdb:///{folder}/.tapeflow/store"
     assert settings.lake == f"file:///{folder}/.tapeflow/lake"
     assert settings.lake_path == folder / ".tapeflow" / "lake"
-    assert settings.partitions == 2
+    assert settings.partitions == 1
 
 
 def test_the_environment_goes_before_the_file(folder: Path) -> None:
