@@ -57,6 +57,9 @@ class Partitioner:
         """
         if batch.num_rows == 0:
             return
+        if self.partitions == 1:
+            yield 0, batch
+            return
         if not pa.types.is_dictionary(keys.type):
             keys = keys.dictionary_encode()
         by_code = np.array([self.of(key) for key in keys.dictionary.to_pylist()], dtype=np.int32)

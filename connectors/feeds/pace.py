@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # The shortest nap: below it, commits of a few rows each would cost more than they bring.
-_TICK_NS = 5_000_000
+_TICK_NS = 10_000_000
 # The longest nap, so that an interrupt is answered.
 _NAP_NS = 500_000_000
 

@@ -255,7 +255,8 @@ def _paced(slices: Iterator[Slice], start_ns: int, clock: Clock) -> Iterator[Sli
             due, rest = cut(rest, pace.due_ns() + 1)
             if due:
                 yield due
-            else:
+            if rest:
+                # Even if a row is due by now: it goes with those of the next moment, in one commit.
                 pace.nap(min(int(times[0]) for _, _, times in rest))
 
 
