@@ -38,7 +38,7 @@ PER_EVENT_ROWS = 60_000
 
 def run(quick: bool) -> list[Result]:
     """All figures."""
-    trades, source = _trades(QUICK_ROWS if quick else None)
+    trades, source = market_trades(QUICK_ROWS if quick else None)
     rounds = 3 if quick else 5
     return [*_beside_bytewax(trades, source, rounds), _beside_polars(trades, rounds)]
 
@@ -165,7 +165,7 @@ def _polars_bars(frame: pl.DataFrame) -> list[pl.DataFrame]:
     return pl.collect_all(queries)
 
 
-def _trades(limit: int | None) -> tuple[pa.RecordBatch, str]:
+def market_trades(limit: int | None) -> tuple[pa.RecordBatch, str]:
     real = sorted(TICKS.glob("*/*_trade.zip"))
     parts = list(_real(real)) if real else list(_simulated(limit or SIMULATED_ROWS))
     table = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 from confluent_kafka import Producer
 
-from bench.bench_flows import _trades as market_trades
+from bench.bench_flows import market_trades
 from bench.report import Result
 from connectors.log import Log, NewRecord, TopicConfig, open_log
 from connectors.scan import scan_rows

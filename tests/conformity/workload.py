@@ -11,7 +11,7 @@ from connectors.log import NewRecord
 from connectors.records import Partitioner, rows_record, watermarks_batch, watermarks_record
 from flows.engines.segments import Segment
 from flows.flow import INBOX_SCHEMA, Flow, Input, InputRows
-from schemas.field import BOOL, BYTES, CATEGORY, FLOAT, INT32, INT64, TEXT, TIMESTAMP, UINT64, Field
+from schemas.field import BOOL, CATEGORY, FLOAT, INT32, INT64, TEXT, TIMESTAMP, UINT64, Field
 from schemas.topic import Topic
 
 START_NS = 1_381_152_600_000_000_000  # 2013-10-07 13:30 UTC
@@ -164,28 +164,22 @@ def records(kind: type[Flow], made: list[Piece], partitions: int) -> list[NewRec
 
 
 def _column(field: Field, rng: np.random.Generator, rows: int) -> pa.Array:
-    values = _values(field, rng, rows)
-    if not field.nullable:
-        return values
-    return pa.array(values.to_pylist(), field.type, mask=rng.random(rows) < 0.1)
-
-
-def _values(field: Field, rng: np.random.Generator, rows: int) -> pa.Array:
+    missing = rng.random(rows) < 0.1 if field.nullable else np.zeros(rows, dtype=bool)
     if field.type in (CATEGORY, TEXT):
         known = list(field.allowed) or KNOWN_VALUES.get(field.name, ["a", "b"])
-        codes = rng.integers(0, len(known), size=rows)
-        column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(known))
+        codes = pa.array(rng.integers(0, len(known), size=rows).astype(np.int32), mask=missing)
+        column = pa.DictionaryArray.from_arrays(codes, pa.array(known))
         return column if field.type == CATEGORY else column.cast(TEXT)
     if field.type == BOOL:
-        return pa.array(rng.random(rows) < 0.85)
+        return pa.array(rng.random(rows) < 0.85, mask=missing)
     if field.type == FLOAT:
-        return pa.array(10.0 ** rng.uniform(-2, 4, size=rows))
-    if field.type == BYTES:
-        return pa.array([b"bytes"] * rows, BYTES)
+        return pa.array(10.0 ** rng.uniform(-2, 4, size=rows), mask=missing)
     if field.type in (INT32, INT64, UINT64):
-        return pa.array(rng.integers(0, 1000, size=rows), field.type)
+        numbers = rng.integers(0, 1000, size=rows)
+        return pa.array(numbers, mask=missing).cast(field.type)
     if field.type == TIMESTAMP:
-        return pa.array(START_NS + rng.integers(0, 10**12, size=rows), pa.int64()).cast(TIMESTAMP)
+        times = START_NS + rng.integers(0, 10**12, size=rows)
+        return pa.array(times, mask=missing).cast(TIMESTAMP)
     raise AssertionError(field)
 
 
