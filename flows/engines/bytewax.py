@@ -30,8 +30,11 @@ from schemas.codec import CodecError
 # Bytewax's own stub leaves the function's arguments untyped.
 _cluster_main: Any = cluster_main
 
-# How long an idle shard waits before it looks again; adds to latency once a hop.
-_IDLE = timedelta(microseconds=500)
+# How long until a bell looks again: it adds to latency once a hop. Where rows have just come, more will;
+# where none have, looking more often would only warm the machine.
+_BUSY = timedelta(microseconds=250)
+_IDLE = timedelta(milliseconds=1)
+_BUSY_FOR_S = 0.05
 
 
 @dataclass(kw_only=True)
@@ -191,6 +194,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
     def __init__(self, this: _Run, names: list[str]) -> None:
         self._run = this
         self._desks = {name: this.desks[name] for name in names}
+        self._rung_at = 0.0
 
     def next_batch(self) -> Iterable[tuple[str, str]]:
         if all(desk.done for desk in self._desks.values()):
@@ -200,9 +204,10 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         quiet = [name for name in free if name not in due]
         if quiet and self._run.log.wait(self._positions(quiet), 0.0):
             due += [n for n in quiet if self._run.log.wait(free[n].shard.positions(), 0.0)]
+        now = monotonic()
         for name in due:
             free[name].pending = True
-            free[name].rung_at = monotonic()
+            free[name].rung_at = self._rung_at = now
         return [(name, name) for name in due]
 
     def _is_due(self, desk: _Desk) -> bool:
@@ -220,7 +225,8 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         return first
 
     def next_awake(self) -> datetime | None:
-        return datetime.now(UTC) + _IDLE
+        busy = monotonic() - self._rung_at < _BUSY_FOR_S
+        return datetime.now(UTC) + (_BUSY if busy else _IDLE)
 
     def snapshot(self) -> None:
         return None
