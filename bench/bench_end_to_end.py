@@ -11,8 +11,8 @@ from threading import Event, Thread
 from time import perf_counter_ns, sleep, time_ns
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
+from pyarrow.parquet import ParquetWriter
 
 from bench.report import Result
 from connectors.log import Log, Record, open_log
@@ -37,13 +37,23 @@ _MAPPING = (
 # One second of event time holds so many of the file's trades: 40 a second and symbol.
 _TRADES_PER_S = 20_000
 _RATE = 20_000
+_CHUNK = 1_000_000
+_FILE_SCHEMA = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("ts_event", pa.int64()),
+        ("price", pa.float64()),
+        ("size", pa.float64()),
+        ("side", pa.string()),
+    ]
+)
 _WARM_NS = 4_000_000_000
 
 
 def run(quick: bool) -> list[Result]:
     """Throughput, latencies, memory."""
     return [
-        *_whole_way(400_000 if quick else 5_000_000),
+        *_whole_way(400_000 if quick else 50_000_000),
         *_closed_bars(4 if quick else 15),
         *_readable(4 if quick else 15),
     ]
@@ -164,17 +174,21 @@ def _platform(
 
 def _write_trades(path: Path, trades: int) -> None:
     random = np.random.default_rng(7)
-    symbol = random.integers(0, _SYMBOLS, trades)
-    steps = random.integers(-1, 2, trades)
-    pl.DataFrame(
-        {
-            "symbol": np.char.add("S", symbol.astype(str)),
-            "ts_event": _START_NS + np.arange(trades) * (10**9 // _TRADES_PER_S),
-            "price": 50.0 + symbol + 0.01 * steps,
-            "size": random.integers(1, 50, trades) * 100.0,
-            "side": np.where(steps > 0, "buy", "sell"),
-        }
-    ).write_parquet(path)
+    names = pa.array([f"S{number}" for number in range(_SYMBOLS)])
+    sides = pa.array(["sell", "buy"])
+    with ParquetWriter(path, _FILE_SCHEMA) as writer:
+        for begin in range(0, trades, _CHUNK):
+            count = min(_CHUNK, trades - begin)
+            symbol = random.integers(0, _SYMBOLS, count)
+            steps = random.integers(-1, 2, count)
+            columns = [
+                names.take(pa.array(symbol)),
+                pa.array(_START_NS + np.arange(begin, begin + count) * (10**9 // _TRADES_PER_S)),
+                pa.array(50.0 + symbol + 0.01 * steps),
+                pa.array(random.integers(1, 50, count) * 100.0),
+                sides.take(pa.array((steps > 0).astype(np.int8))),
+            ]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_FILE_SCHEMA))
 
 
 def _append_live(log: Log, seconds: int) -> dict[tuple[str, int], int]:

@@ -24,10 +24,15 @@ def trade(number: int) -> bytes:
     return orjson.dumps(row)
 
 
+def trades_fed() -> pa.RecordBatch:
+    """The trades of `worked`; the first five of them come again at its end, two days late."""
+    return topic_rows(TRADES, np.random.default_rng(5), 4_000, 30_000_000_000)
+
+
 def worked(log: Log, store_url: str, lake: Path) -> None:
     """Feed trades (some of them late) and foreign records (some of them bad), run all flows, land."""
     create_topics(log, 1)
-    rows = topic_rows(TRADES, np.random.default_rng(5), 4_000, 30_000_000_000)
+    rows = trades_fed()
     log.append([rows_record(TRADES, 0, rows.slice(at, 500)) for at in range(0, 4_000, 500)])
     log.append([rows_record(TRADES, 0, _two_days_earlier(rows.slice(0, 5)))])
     log.append([NewRecord("trades.in", 0, trade(at)) for at in range(20)])
