@@ -134,7 +134,8 @@ class ParquetSource(Source):
         """Blocks of rows behind a row number."""
         row = 1
         wanted = [source.column for source in self._mapping.fields.values() if source.column]
-        with pq.ParquetFile(self.path) as file:
+        # Pre-buffering would keep what was read until the end: memory as large as the file.
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
             try:
                 for table in file.iter_batches(self._rows, columns=sorted(set(wanted))):
                     behind = min(max(0, after_line - row + 1), table.num_rows)
