@@ -3,12 +3,16 @@
 import pytest
 
 from flows.catalog import catalog
+from flows.flow import Order
 from tests.conformity.sample_flows import QuotesArrivedBeforeTrades, QuotesBeforeTrades
 
 FLOWS = [*catalog().values(), QuotesBeforeTrades, QuotesArrivedBeforeTrades]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Ask every test with a ``kind`` parameter of every flow."""
+    """Ask every test with a ``kind`` of every flow, with an ``event_kind`` of those in order EVENT."""
     if "kind" in metafunc.fixturenames:
         metafunc.parametrize("kind", FLOWS, ids=[kind.name for kind in FLOWS])
+    if "event_kind" in metafunc.fixturenames:
+        merged = [kind for kind in FLOWS if kind.order is Order.EVENT]
+        metafunc.parametrize("event_kind", merged, ids=[kind.name for kind in merged])
