@@ -34,7 +34,7 @@ _STEP_ROWS = 200_000
 # Inserts of different tables under way at once.
 _INSERTS = 2
 # Between two steps when little comes: an insert costs the store about 10 ms of a core, whatever its size.
-_INTERVAL_S = 0.05
+_INTERVAL_S = 0.04
 _SMALL_STEP_ROWS = 20_000
 _WAIT_S = 0.2
 _TOPICS_EVERY_S = 1.0

@@ -29,6 +29,9 @@ TABLES = Path(__file__).resolve().parents[1] / "sql" / "tables"
 # A token is needed only for as long as a crashed lander may repeat an insert: one intent. So many
 # blocks are hours of landing, and cost a few MB.
 _REMEMBERED_INSERTS = 10_000
+# Fewer and larger merges of the small parts that live landing writes twenty times a second: with the
+# default, merges took a third of the store's processor time.
+_PARTS_AT_ONCE = 16
 
 _TYPES = {
     TIMESTAMP: "DateTime64(9, 'UTC')",
@@ -58,7 +61,8 @@ def create_table(topic: Topic) -> str:
         "ENGINE = MergeTree\n"
         f"PARTITION BY {partition}\n"
         f"ORDER BY ({order})\n"
-        f"SETTINGS non_replicated_deduplication_window = {_REMEMBERED_INSERTS}\n"
+        f"SETTINGS non_replicated_deduplication_window = {_REMEMBERED_INSERTS}, "
+        f"min_parts_to_merge_at_once = {_PARTS_AT_ONCE}\n"
         f"COMMENT {_quoted(topic.identifier + ': ' + topic.meaning)}"
     )
 

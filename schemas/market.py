@@ -214,7 +214,7 @@ BOOK_EVENTS = Topic(
     name="book_events",
     version=1,
     kind=Kind.RAW,
-    meaning="One event of one order in a venue's limit order book, or a change of trading state.",
+    meaning="An event of an order or a price level in a venue's book, or a change of trading state.",
     fields=(
         SYMBOL,
         VENUE,
@@ -225,10 +225,22 @@ BOOK_EVENTS = Topic(
             type=CATEGORY,
             unit="none",
             nullable=False,
-            allowed=("add", "modify", "cancel", "execute", "hidden_execute", "halt"),
+            allowed=(
+                "add",
+                "modify",
+                "cancel",
+                "execute",
+                "fill",
+                "hidden_execute",
+                "level",
+                "clear",
+                "halt",
+            ),
             meaning=(
                 "What happened: modify gives the order's new price and size; cancel and execute "
-                "give the size taken away, all or part; hidden_execute touches no visible order."
+                "give the size taken away, all or part; fill tells of an execution whose cancel or modify "
+                "follows; hidden_execute touches no visible order; level sets all of a price's size, 0 "
+                "takes it out; clear empties the book, and a snapshot follows."
             ),
         ),
         Field(
@@ -236,7 +248,7 @@ BOOK_EVENTS = Topic(
             type=UINT64,
             unit="none",
             nullable=True,
-            meaning="The venue's name of the order; null for halts and unnamed hidden orders.",
+            meaning="The venue's name of the order; null where the row speaks of no named order.",
         ),
         Field(
             name="side",
@@ -244,7 +256,7 @@ BOOK_EVENTS = Topic(
             unit="none",
             nullable=True,
             allowed=("buy", "sell"),
-            meaning="Side of the resting order; null for halts.",
+            meaning="Side of the resting order or level; null for halts and clears.",
         ),
         Field(
             name="price",
@@ -252,7 +264,7 @@ BOOK_EVENTS = Topic(
             unit="quote currency",
             nullable=True,
             above=0,
-            meaning="Limit price of the order, or price of the execution; null for halts.",
+            meaning="Limit price of the order or level, or of the execution; null for halts and clears.",
         ),
         Field(
             name="size",
@@ -260,7 +272,7 @@ BOOK_EVENTS = Topic(
             unit="shares, contracts or coins",
             nullable=True,
             minimum=0,
-            meaning="Quantity added, set, taken away or executed (see action); null for halts.",
+            meaning="Quantity added, set, taken away or executed (see action); null for halts, clears.",
         ),
         Field(
             name="state",
@@ -269,6 +281,21 @@ BOOK_EVENTS = Topic(
             nullable=True,
             allowed=("halted", "quoting", "trading"),
             meaning="For a halt row: the trading state from now on; null otherwise.",
+        ),
+        Field(
+            name="sequence",
+            type=UINT64,
+            unit="none",
+            nullable=True,
+            meaning="The venue's number of its message in the symbol's stream; null where it gives none.",
+        ),
+        Field(
+            name="is_last",
+            type=BOOL,
+            unit="none",
+            nullable=False,
+            default=True,
+            meaning="Whether the venue's event ends with this row, so that the book is whole.",
         ),
     ),
     key="symbol",
@@ -280,7 +307,7 @@ BOOK_EVENTS = Topic(
         Rule(field="action", values=("halt",), needs=("state",)),
         Rule(
             field="action",
-            values=("add", "modify", "cancel", "execute"),
+            values=("add", "modify", "cancel", "execute", "fill", "level"),
             needs=("side", "price", "size"),
         ),
         Rule(field="action", values=("hidden_execute",), needs=("price", "size")),

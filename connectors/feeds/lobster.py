@@ -121,6 +121,7 @@ def _book_events(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) -> R
             "price": pa.array(price / PRICE_SCALE, mask=halt),
             "size": pa.array(size.astype(np.float64), mask=halt),
             "state": _coded(np.clip(price, -1, 1) + 1, _STATES, mask=~halt),
+            "is_last": pa.repeat(pa.scalar(True), columns.num_rows),
         }
     )
     return Rows(batch=batch, refused=refused)

@@ -176,6 +176,7 @@ class Simulator:
                 "side": _coded(rows[:, 4], _SIDES),
                 "price": _price(rows[:, 5]),
                 "size": pa.array(rows[:, 6].astype(np.float64)),
+                "is_last": pa.repeat(pa.scalar(True), len(rows)),
             }
         )
 

@@ -23,5 +23,5 @@ CREATE TABLE IF NOT EXISTS bars
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (symbol, ts_event, interval)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'bars/1: Open, high, low, close and volume of one symbol in one interval.';

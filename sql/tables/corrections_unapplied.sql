@@ -16,5 +16,5 @@ CREATE TABLE IF NOT EXISTS corrections_unapplied
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (symbol, ts_event)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'corrections_unapplied/1: A trade correction or cancellation that bars have not taken into account.';

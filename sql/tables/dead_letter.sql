@@ -17,5 +17,5 @@ CREATE TABLE IF NOT EXISTS dead_letter
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (source_topic, ts_event)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'dead_letter/1: A record or row that was rejected, with the reason and its bytes.';

@@ -15,5 +15,5 @@ CREATE TABLE IF NOT EXISTS indicators
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (symbol, ts_event, interval, name)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'indicators/1: The value of one indicator after one bar.';

@@ -23,5 +23,5 @@ CREATE TABLE IF NOT EXISTS late
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (key, ts_event, flow)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'late/1: A window of a flow that a row came too late for.';

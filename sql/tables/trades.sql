@@ -25,5 +25,5 @@ CREATE TABLE IF NOT EXISTS trades
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts_event)
 ORDER BY (symbol, ts_event)
-SETTINGS non_replicated_deduplication_window = 10000
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'trades/1: A trade print, or the correction or cancellation of one.';
