@@ -5,6 +5,7 @@ from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
 from schemas.field import DeclarationError
 from schemas.indicators import INDICATORS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
+from schemas.nbbo import NBBO
 from schemas.topic import Kind, Topic
 
 
@@ -23,6 +24,7 @@ TOPICS: dict[str, Topic] = _registry(
     BOOK_EVENTS,
     BARS,
     INDICATORS,
+    NBBO,
     LATE,
     DEAD_LETTER,
     CORRECTIONS_UNAPPLIED,
