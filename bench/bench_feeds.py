@@ -64,7 +64,7 @@ def _reading(name: str, form: Format, path: Path, rounds: int, note: str) -> Res
 
 
 def _read(form: Format, path: Path) -> int:
-    source = form.open(probe(path), _BLOCK_BYTES)
+    [source] = form.open(probe(path), _BLOCK_BYTES)
     read = batches(source, after_line=0, window=Window(), latest_ns=time.time_ns())
     return sum(batch.batch.num_rows for batch in read)
 

@@ -176,7 +176,7 @@ def market_trades(limit: int | None) -> tuple[pa.RecordBatch, str]:
 
 def _real(paths: list[Path]) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        source = Taq(VENDOR).open(probe(path), 8 << 20)
+        [source] = Taq(VENDOR).open(probe(path), 8 << 20)
         for block in source.blocks():
             yield block.rows.batch
 

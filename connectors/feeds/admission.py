@@ -9,7 +9,7 @@ from pathlib import Path
 from connectors.feeds.columns import Columns
 from connectors.feeds.conditions import TABLES
 from connectors.feeds.detect import Found, find
-from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState
+from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState, file_key
 from connectors.feeds.lobster import Lobster
 from connectors.feeds.options import FeedOptions
 from connectors.feeds.source import FeedError, Source
@@ -24,7 +24,7 @@ _NAMED = 5
 
 @dataclass(kw_only=True)
 class FeedFile:
-    """A file to feed."""
+    """A file to feed, or one part of it."""
 
     path: Path
     sha256: str
@@ -32,6 +32,11 @@ class FeedFile:
     first_ns: dict[str, int]
     state: FileState
     note: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in the ledger."""
+        return file_key(self.sha256, self.state.part)
 
 
 def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
@@ -43,7 +48,7 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
 
 
 def open_files(found: Found) -> list[FeedFile]:
-    """Open the files that were found.
+    """Open the files that were found, each with all its parts.
 
     Raises
     ------
@@ -61,15 +66,14 @@ def open_files(found: Found) -> list[FeedFile]:
                 f"{seen.path} has the same bytes as {by_hash[sha256]}; feed one of them"
             )
         by_hash[sha256] = seen.path
-        source = known.open(seen, block_bytes)
-        name = f"{seen.path.absolute().parent.name}/{seen.path.name}"
-        state = FileState(name=name, topic=source.topic.name)
-        files.append(
-            FeedFile(
-                path=seen.path, sha256=sha256, source=source, first_ns=source.scan(), state=state
-            )
-        )
+        files += [_opened(seen.path, sha256, source) for source in known.open(seen, block_bytes)]
     return files
+
+
+def _opened(path: Path, sha256: str, source: Source) -> FeedFile:
+    name = f"{path.absolute().parent.name}/{path.name}"
+    state = FileState(name=name, topic=source.topic.name, part=source.part)
+    return FeedFile(path=path, sha256=sha256, source=source, first_ns=source.scan(), state=state)
 
 
 def fingerprint(files: Sequence[FeedFile], options: FeedOptions) -> str:
@@ -81,7 +85,7 @@ def fingerprint(files: Sequence[FeedFile], options: FeedOptions) -> str:
         sorted((name, repr(source)) for name, source in options.mapping.fields.items()),
     )
     parts = [
-        sorted(file.sha256 for file in files),
+        sorted({file.sha256 for file in files}),
         (options.format, options.conditions, options.start_ns, options.end_ns),
         mapping,
     ]
@@ -111,18 +115,18 @@ def admit(
     resumed: list[RunState] = []
     for file in files:
         file.state.start_ns, file.state.end_ns = options.start_ns, options.end_ns
-        known = ledger.fed(file.sha256, options.window)
-        if file.sha256 in run.files:
-            known = (run, run.files[file.sha256])
+        known = ledger.fed(file.sha256, file.state.part, options.window)
+        if file.key in run.files:
+            known = (run, run.files[file.key])
         if known is None:
             older += _older(file, ledger, options)
-        elif known[0] is run or _half_fed(known[1], options):
+        elif known[1].part == file.state.part and (known[0] is run or _half_fed(known[1], options)):
             resumed.append(known[0])
             file.state = known[1]
             if file.state.lines:
                 file.note = f"goes on behind line {file.state.lines}, where an earlier call stopped"
         elif not options.again:
-            fed.append(f"{file.path} (as {known[1].name}, {known[1].lines} lines)")
+            fed.append(f"{file.path} (as {known[1].label}, {known[1].lines} lines)")
     if fed:
         raise FeedError(
             f"fed already: {_some(fed)}. Nothing was appended; --again feeds a file once more"

@@ -25,7 +25,7 @@ from schemas.arrays import Int64s
 from schemas.codec import HEADER_LIVE
 from schemas.faults import DEAD_LETTER
 from schemas.field import TIMESTAMP
-from schemas.registry import raw_topics
+from schemas.registry import market_topics, raw_topics
 from schemas.sessions import session_starts
 from schemas.topic import Topic
 
@@ -185,7 +185,8 @@ class Appender:
         for code in np.flatnonzero(latest > none).tolist():
             key, time_ns = names[code], int(latest[code])
             noted[key] = max(time_ns, noted.get(key, time_ns))
-            self._ends_ns[key] = end_ns
+            if topic.watermarked:
+                self._ends_ns[key] = end_ns
 
     def _close_until(self, time_ns: int) -> None:
         """Watermark rows for the keys whose session ends at or before a time."""
@@ -197,7 +198,7 @@ class Appender:
         if self._end_ns is not None:
             over = {key: min(end, self._end_ns) for key, end in over.items()}
         self.pending.watermarks.update(over)
-        for topic in raw_topics():
+        for topic in market_topics():
             partitioner = self._partitioners[topic.name]
             by_partition: dict[int, list[str]] = {}
             for key in sorted(over):

@@ -1,4 +1,4 @@
-"""The bytes of a feed file: plain, gzip or a zip with one member, streamed, and cut into whole lines.
+"""The bytes of a feed file: plain, gzip or a member of a zip, streamed, and cut into whole lines.
 
 A truncated or damaged archive gives all it holds before the fault, and only then the error.
 """
@@ -39,7 +39,8 @@ def probe(path: Path) -> Probe:
         raise FeedError(f"{path} is empty: no bytes; delete it or fetch it again")
     if magic == _PARQUET_MAGIC:
         return Probe(path=path, container="parquet", member="", first_line=b"")
-    stream = ByteStream(path)
+    members = tuple(name for name, _ in _zip_members(path)) if magic == _ZIP_MAGIC else ()
+    stream = ByteStream(path, members[0] if members else "")
     head = b""
     try:
         for chunk in stream:
@@ -56,13 +57,28 @@ def probe(path: Path) -> Probe:
         container=stream.container,
         member=stream.member,
         first_line=head.split(b"\n", 1)[0].rstrip(b"\r"),
+        members=members,
+        head=head[:_PROBE_BYTES],
     )
 
 
 class ByteStream:
-    """A file's unpacked bytes in chunks; ``bytes_done`` counts those read of the file itself."""
+    """A file's unpacked bytes in chunks; ``bytes_done`` counts those read of the file itself.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    member : str
+        Of a zip the member that is wanted; empty where there is only one.
+
+    Raises
+    ------
+    FeedError
+        Where the zip has no such member, or several and none is named.
+    """
+
+    def __init__(self, path: Path, member: str = "") -> None:
         self.path = path
         self.bytes_total = path.stat().st_size
         self.bytes_done = 0
@@ -70,7 +86,7 @@ class ByteStream:
             magic = file.read(4)
         if magic == _ZIP_MAGIC:
             self.container = "zip"
-            self._at, self.member = _zip_member(path)
+            self._at, self.member = _zip_member(path, member)
         else:
             self.container = "gzip" if magic[:2] == _GZIP_MAGIC else "plain"
             self.member = ""
@@ -210,11 +226,30 @@ def count_lines(data: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord("\n")))
 
 
-def _zip_member(path: Path) -> tuple[int, str]:
-    """Offset and name of the one member; of the first one where the central directory is lost."""
+def _zip_member(path: Path, wanted: str) -> tuple[int, str]:
+    """Offset and name of the member that is wanted, or of the one that there is."""
+    members = _zip_members(path)
+    if wanted:
+        members = [(name, at) for name, at in members if name == wanted]
+    if len(members) != 1:
+        names = ", ".join(name for name, _ in members[:5])
+        raise FeedError(
+            f"{path}: a zip with one file {wanted or 'inside'} is needed, this has {len(members)}"
+            f"{': ' + names if names else ''}; unpack it and feed the files"
+        )
+    [(name, at)] = members
+    return at, name
+
+
+def _zip_members(path: Path) -> list[tuple[str, int]]:
+    """Names and offsets of the members; of the first one only where the central directory is lost."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
+            return [
+                (member.filename, member.header_offset)
+                for member in archive.infolist()
+                if not member.is_dir()
+            ]
     except zipfile.BadZipFile:
         with path.open("rb") as file:
             header = file.read(_ZIP_HEADER.size)
@@ -223,11 +258,4 @@ def _zip_member(path: Path) -> tuple[int, str]:
                     f"{path}: the zip file is truncated within its header; fetch it again"
                 ) from None
             name_size = _ZIP_HEADER.unpack(header)[9]
-            return 0, file.read(name_size).decode(errors="replace")
-    if len(members) != 1:
-        names = ", ".join(member.filename for member in members[:5])
-        raise FeedError(
-            f"{path}: a zip with one file inside is needed, this has {len(members)}"
-            f"{': ' + names if names else ''}; unpack it and feed the files"
-        )
-    return members[0].header_offset, members[0].filename
+            return [(file.read(name_size).decode(errors="replace"), 0)]

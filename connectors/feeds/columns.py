@@ -65,7 +65,7 @@ class Columns(Format):
             return probe.path.suffix == ".parquet"
         return not _missing(self._mapping, _file_columns(self._mapping, probe))
 
-    def open(self, probe: Probe, block_bytes: int) -> Source:
+    def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
         """Open a file.
 
         Raises
@@ -76,7 +76,7 @@ class Columns(Format):
         if self._mapping is None:
             raise FeedError(f"{probe}: format columns needs a column mapping (--map)")
         if probe.container == "parquet":
-            return ParquetSource(probe.path, self._mapping, block_bytes)
+            return (ParquetSource(probe.path, self._mapping, block_bytes),)
         names = _file_columns(self._mapping, probe)
         missing = _missing(self._mapping, names)
         if missing:
@@ -84,9 +84,8 @@ class Columns(Format):
                 f"{probe}: the mapping names column {', '.join(missing)}, the file has "
                 f"{', '.join(names)}"
             )
-        return TextSource(
-            probe.path, _layout(self._mapping, names, probe), block_bytes, whole_scan=True
-        )
+        layout = _layout(self._mapping, names, probe)
+        return (TextSource(probe.path, layout, block_bytes, whole_scan=True),)
 
 
 class ParquetBlock(Block):

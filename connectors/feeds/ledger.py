@@ -36,32 +36,48 @@ class FileState:
         The file's folder and name.
     topic : str
         Where its rows go.
+    part : str
+        Which part of the file; empty where it is all of it.
     start_ns, end_ns : int or None
         The event times that were wanted.
     lines, rows, rejected : int
         Lines done (all behind them are not), rows appended, lines that became dead letters.
     status : str
         ``begun``, ``done``, or ``broken`` where the file breaks off.
+    skipped : dict of str to int
+        Reason to how many lines the format left out for it.
     """
 
     name: str
     topic: str
+    part: str = ""
     start_ns: int | None = None
     end_ns: int | None = None
     lines: int = 0
     rows: int = 0
     rejected: int = 0
     status: str = BEGUN
+    skipped: dict[str, int] = field(default_factory=dict)
 
     @property
     def window(self) -> Window:
         """The event times that were wanted."""
         return Window(start_ns=self.start_ns, end_ns=self.end_ns)
 
+    @property
+    def label(self) -> str:
+        """The file's name, with the part where there are several."""
+        return f"{self.name}#{self.part}" if self.part else self.name
+
+
+def file_key(sha256: str, part: str) -> str:
+    """The name of a file's part in a run: by its bytes, whatever the file is called."""
+    return f"{sha256}#{part}" if part else sha256
+
 
 @dataclass(kw_only=True)
 class RunState:
-    """A run: its files by SHA-256, and the keys that it fed."""
+    """A run: its files' parts (see `file_key`), and the keys that it fed."""
 
     run: str
     status: str = BEGUN
@@ -104,12 +120,16 @@ class Ledger:
         same = [run for run in self.runs.values() if run.run.startswith(f"{fingerprint}:")]
         return same[-1] if same and same[-1].status == BEGUN else None
 
-    def fed(self, sha256: str, window: Window) -> tuple[RunState, FileState] | None:
-        """The newest run that fed the file, for event times that the window has too."""
+    def fed(self, sha256: str, part: str, window: Window) -> tuple[RunState, FileState] | None:
+        """The newest run that fed the file, for event times that the window has too.
+
+        Its state is that of the part, or of another one where the file was fed in other parts.
+        """
         for run in reversed(self.runs.values()):
-            state = run.files.get(sha256)
-            if state is not None and state.window.overlaps(window):
-                return run, state
+            same = [state for key, state in run.files.items() if key.split("#", 1)[0] == sha256]
+            for state in sorted(same, key=lambda state: state.part != part):
+                if state.window.overlaps(window):
+                    return run, state
         return None
 
     def refresh(self, log: Log) -> None:
@@ -140,7 +160,7 @@ class Ledger:
             "runs": {
                 name: {
                     "status": run.status,
-                    "files": {sha256: asdict(state) for sha256, state in run.files.items()},
+                    "files": {key: asdict(state) for key, state in run.files.items()},
                     # A finished run's keys are never asked for again.
                     "keys": sorted(run.keys) if run.status == BEGUN else [],
                 }
@@ -158,10 +178,10 @@ class Ledger:
         if run.status == BEGUN:
             run.status = status
         run.keys.update(keys)
-        for sha256, value in files.items():
-            state, known = FileState(**value), run.files.get(sha256)
+        for key, value in files.items():
+            state, known = FileState(**value), run.files.get(key)
             if known is None or (known.status == BEGUN and known.lines <= state.lines):
-                run.files[sha256] = state
+                run.files[key] = state
 
 
 def read_ledger(log: Log) -> Ledger:
@@ -207,7 +227,7 @@ class LedgerWriter:
         status : str
             Whether the run is ``begun`` or ``done``.
         files : mapping of str to FileState
-            The files touched, by SHA-256.
+            The files' parts touched (see `file_key`).
         keys : mapping of str to mapping of str to int
             Topic to key to latest event time in this commit, ns since 1970 UTC.
         watermarks : mapping of str to int
@@ -224,7 +244,7 @@ class LedgerWriter:
             "from": self._ledger.start,
             "run": self._run,
             "status": status,
-            "files": {sha256: asdict(state) for sha256, state in files.items()},
+            "files": {key: asdict(state) for key, state in files.items()},
             "last": {topic: dict(times) for topic, times in keys.items()},
             "watermarks": dict(watermarks),
             "snapshot": snapshot,

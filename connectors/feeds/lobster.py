@@ -70,7 +70,7 @@ class Lobster(Format):
             and _LINE.fullmatch(probe.first_line) is not None
         )
 
-    def open(self, probe: Probe, block_bytes: int) -> Source:
+    def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
         """Open a message file."""
         named = _FILE.fullmatch(probe.path.name)
         if named is None:
@@ -84,7 +84,7 @@ class Lobster(Format):
             midnight_ns=new_york_midnight(named["date"]),
         )
         layout = Layout(topic=BOOK_EVENTS, columns=_COLUMNS, build=build, required=tuple(_COLUMNS))
-        return TextSource(probe.path, layout, block_bytes)
+        return (TextSource(probe.path, layout, block_bytes),)
 
 
 def is_orderbook(name: str) -> bool:

@@ -31,7 +31,8 @@ class Part:
     rows : FeedBatch
         Its rows and faults.
     times : numpy.ndarray of int64, shape (rows,)
-        Running maximum of the file's event times, ns since 1970 UTC: what the rows are merged by.
+        Running maximum of the file's event times, ns since 1970 UTC: what the rows are merged by. Rows of
+        one line have one time, their latest: progress counts lines, and half of one cannot be done.
     """
 
     file: int
@@ -52,6 +53,7 @@ class Part:
             batch=self.rows.batch.slice(0, at),
             lines=self.rows.lines[:at],
             faults=self.rows.faults[:split],
+            skipped={reason: lines[lines <= line] for reason, lines in self.rows.skipped.items()},
             last_line=line,
         )
         tail = replace(
@@ -59,6 +61,7 @@ class Part:
             batch=self.rows.batch.slice(at),
             lines=self.rows.lines[at:],
             faults=self.rows.faults[split:],
+            skipped={reason: lines[lines > line] for reason, lines in self.rows.skipped.items()},
         )
         return (
             Part(file=self.file, rows=head, times=self.times[:at]),
@@ -170,6 +173,8 @@ class _Reader:
             times = event_times(batch.topic, batch.batch)
             if len(times):
                 times = np.maximum(np.maximum.accumulate(times), self._latest)
+                if (batch.lines[1:] == batch.lines[:-1]).any():
+                    times = times[np.searchsorted(batch.lines, batch.lines, side="right") - 1]
                 self._latest = times[-1]
             self._held.append(Part(file=self._file, rows=batch, times=times))
             if len(times):

@@ -72,14 +72,20 @@ class FeedProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSummary:
-    """What became of a file; ``lines`` counts those done, ``note`` says what is not as usual."""
+    """What became of a file, or of one part of it.
+
+    ``lines`` counts those done, ``skipped`` those left out by the format's own rules, by reason; ``note``
+    says what is not as usual.
+    """
 
     name: str
+    part: str
     topic: str
     lines: int
     rows: int
     rejected: int
     status: str
+    skipped: dict[str, int] = field(default_factory=dict)
     note: str = ""
 
 
@@ -90,7 +96,7 @@ class FeedSummary:
     Parameters
     ----------
     files : tuple of FileSummary
-        In the order in which they were named; counts include those of a killed earlier part.
+        Their parts, in the order in which they were named; counts include those of a killed earlier part.
     skipped : tuple of (str, str)
         Files that lie beside and are not fed, each with the reason.
     rows : dict of str to int

@@ -126,7 +126,7 @@ class _Feeding:
     def work(self) -> None:
         """Feed all files."""
         # A first record names all files, so that a copy killed before its first rows is resumed too.
-        self._touched = {file.sha256: file.state for file in self._files}
+        self._touched = {file.key: file.state for file in self._files}
         self._commit(BEGUN)
         inputs = [
             MergeInput(
@@ -149,11 +149,13 @@ class _Feeding:
             files=tuple(
                 FileSummary(
                     name=file.state.name,
+                    part=file.state.part,
                     topic=file.state.topic,
                     lines=file.state.lines,
                     rows=file.state.rows,
                     rejected=file.state.rejected,
                     status=file.state.status,
+                    skipped=file.state.skipped,
                     note=file.note,
                 )
                 for file in self._files
@@ -210,7 +212,7 @@ class _Feeding:
         self._appender.add(groups)
         self._appender.dead_letters(
             [
-                (self._files[at].state.name, fault.line, fault.reason, fault.text)
+                (self._files[at].state.label, fault.line, fault.reason, fault.text)
                 for at, fault in faults(parts)
             ]
         )
@@ -219,8 +221,12 @@ class _Feeding:
             file.state.lines = part.rows.last_line
             file.state.rows += part.rows.batch.num_rows
             file.state.rejected += len(part.rows.faults)
+            for reason, lines in part.rows.skipped.items():
+                if len(lines):
+                    counts = file.state.skipped
+                    counts[reason] = counts.get(reason, 0) + len(lines)
             self._rejected += len(part.rows.faults)
-            self._touched[file.sha256] = file.state
+            self._touched[file.key] = file.state
         for topic, batch, times in groups:
             self._rows[topic.name] = self._rows.get(topic.name, 0) + batch.num_rows
             self._ts_event_ns = max(self._ts_event_ns, int(times[-1]))
@@ -228,7 +234,7 @@ class _Feeding:
     def _finish(self) -> None:
         for at, file in enumerate(self._files):
             file.state.status = BROKEN if at in self.broken else DONE
-            self._touched[file.sha256] = file.state
+            self._touched[file.key] = file.state
         broken_keys = {key for at in self.broken for key in self._files[at].first_ns}
         self._appender.finish(broken_keys)
         self._commit(DONE)

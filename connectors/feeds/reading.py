@@ -79,6 +79,7 @@ def _checked(source: Source, block: Block, window: Window, latest_ns: int) -> Fe
         batch=batch,
         lines=lines,
         faults=tuple(faults),
+        skipped=block.skipped,
         last_line=block.last_line,
     )
 

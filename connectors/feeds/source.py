@@ -2,10 +2,14 @@
 
 A format knows how a file's columns become a topic's; bytes, lines, faults, merging and appending are the
 same for all of them and lie in `archive`, `text`, `reading`, `merge` and `append`.
+
+A file may be several parts: the topics that its messages go to, or the members of a zip. Each part is a
+`Source` of one topic with a progress of its own. What is not lines has numbers all the same: "line" is then
+the number of the message, packet or row in the file (or in the member), from 1.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +67,8 @@ class FeedBatch:
         Line number of each row, ascending.
     faults : tuple of Fault
         Lines that were no rows, ascending.
+    skipped : mapping of str to numpy.ndarray of int64
+        Reason to the lines, ascending, that are left out for it by the format's own rules.
     last_line : int
         The last line that the batch speaks of; the next one begins behind it.
     """
@@ -71,17 +77,36 @@ class FeedBatch:
     batch: pa.RecordBatch
     lines: Int64s
     faults: tuple[Fault, ...] = ()
+    skipped: Mapping[str, Int64s] = field(default_factory=dict)
     last_line: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What detection sees of a file: its path, its container and its first line."""
+    """What detection sees of a file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where it lies.
+    container : str
+        ``plain``, ``gzip``, ``zip`` or ``parquet``.
+    member : str
+        Of a zip the first member's name; empty otherwise.
+    first_line : bytes
+        Unpacked, without its end.
+    members : tuple of str
+        Of a zip all its members' names, in the order in which they lie there.
+    head : bytes
+        The first bytes unpacked (some kilobytes), for formats that are not lines.
+    """
 
     path: Path
     container: str
     member: str
     first_line: bytes
+    members: tuple[str, ...] = ()
+    head: bytes = b""
 
     def __str__(self) -> str:
         inner = f" with member {self.member}" if self.member else ""
@@ -89,13 +114,16 @@ class Probe:
 
 
 class Source(ABC):
-    """An opened file of one topic; iterating again reads it again from the start.
+    """An opened file of one topic, or one part of a file; iterating again reads it again from the start.
 
-    ``bytes_done`` of ``bytes_total`` (of the file as it lies there, compressed or not) is progress.
+    ``part`` names it within its file and is empty where it is the whole file. The name belongs to what
+    was fed: it must be the same every time the file is opened. ``bytes_done`` of ``bytes_total`` (of the
+    file as it lies there, compressed or not) is progress.
     """
 
     topic: Topic
     path: Path
+    part: str = ""
     bytes_done: int
     bytes_total: int
 
@@ -115,11 +143,18 @@ class Source(ABC):
 
 
 class Block(ABC):
-    """A block of a source: rows as understood, their lines, and lines that could not be read."""
+    """A block of a source: rows as understood, their lines, and lines that could not be read.
+
+    Lines ascend and may repeat: a message may give several rows. All rows of one line are in one block.
+    ``skipped`` has, by reason, the lines (ascending) that the format leaves out by its own rules, such as
+    heartbeats. Where a file has several parts, one of them tells the faults and skipped lines that
+    belong to none.
+    """
 
     rows: Rows
     lines: Int64s
     faults: tuple[Fault, ...]
+    skipped: Mapping[str, Int64s] = {}
     last_line: int
 
     @abstractmethod
@@ -138,8 +173,8 @@ class Format(ABC):
         """Whether the file, by its name and first line, is of this format."""
 
     @abstractmethod
-    def open(self, probe: Probe, block_bytes: int) -> Source:
-        """Open a file of this format.
+    def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
+        """Open a file of this format: its parts, one or more, each with its own name.
 
         Raises
         ------

@@ -81,7 +81,7 @@ class Taq(Format):
         line = _QUOTE_LINE if named["kind"].lower() == "quote" else _TRADE_LINE
         return line.fullmatch(probe.first_line) is not None
 
-    def open(self, probe: Probe, block_bytes: int) -> Source:
+    def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
         """Open a quote or trade file."""
         named = _MEMBER.fullmatch(probe.member) or _FILE.fullmatch(probe.path.name)
         if named is None:
@@ -106,7 +106,7 @@ class Taq(Format):
             build=build,
             required=tuple(name for name in columns if name != "condition"),
         )
-        return TextSource(probe.path, layout, block_bytes)
+        return (TextSource(probe.path, layout, block_bytes),)
 
 
 def _quotes(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) -> Rows:

@@ -85,17 +85,26 @@ class TextSource(Source):
         How much unpacked text is read into one block.
     whole_scan : bool
         Whether `scan` must read the whole file, since it may hold several keys.
+    member : str
+        Of a zip the member to read, which is then the part's name; empty where there is only one.
     """
 
     def __init__(
-        self, path: Path, layout: Layout, block_bytes: int, *, whole_scan: bool = False
+        self,
+        path: Path,
+        layout: Layout,
+        block_bytes: int,
+        *,
+        whole_scan: bool = False,
+        member: str = "",
     ) -> None:
         self.path = path
+        self.part = member
         self.topic = layout.topic
         self._layout = layout
         self._block_bytes = block_bytes
         self._whole_scan = whole_scan
-        self._stream = ByteStream(path)
+        self._stream = ByteStream(path, member)
         self.bytes_total = self._stream.bytes_total
 
     @property

@@ -128,8 +128,14 @@ def _tell(summary: "FeedSummary", *, json: bool) -> None:
         return
     table = Table("file", "topic", "rows", "rejected", "status", "note")
     for file in summary.files:
+        skipped = (f"{count:,} skipped: {why}" for why, count in sorted(file.skipped.items()))
         table.add_row(
-            file.name, file.topic, f"{file.rows:,}", f"{file.rejected:,}", file.status, file.note
+            f"{file.name}#{file.part}" if file.part else file.name,
+            file.topic,
+            f"{file.rows:,}",
+            f"{file.rejected:,}",
+            file.status,
+            "; ".join(filter(None, (file.note, *skipped))),
         )
     console = Console()
     console.print(table)

@@ -128,7 +128,7 @@ def test_a_zip_with_two_files_is_an_error_that_names_them(tmp_path: Path) -> Non
         archive.writestr("one.csv", "1\n")
         archive.writestr("two.csv", "2\n")
     with pytest.raises(FeedError, match=r"this has 2: one\.csv, two\.csv"):
-        probe(path)
+        ByteStream(path)
 
 
 def test_progress_ends_at_the_files_size(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ def read(path: Path, mapping: ColumnMapping) -> tuple[pl.DataFrame, list[Fault]]
     form = Columns(mapping)
     seen = probe(path)
     assert form.matches(seen)
-    found = list(batches(form.open(seen, 1 << 16), after_line=0, window=Window(), latest_ns=NOW_NS))
+    [source] = form.open(seen, 1 << 16)
+    found = list(batches(source, after_line=0, window=Window(), latest_ns=NOW_NS))
     rows = pl.concat([pl.DataFrame(batch.batch) for batch in found])
     return rows, [fault for batch in found for fault in batch.faults]
 
@@ -115,7 +116,7 @@ def test_words_of_different_case_are_one_symbol(tmp_path: Path) -> None:
     path.write_text("time,sym,px,qty\n1,abc,1,1\n2,ABC,1,1\n3,Abc,1,1\n")
     rows, _ = read(path, parse_mapping(LINE.format(unit="s")))
     assert rows["symbol"].to_list() == ["ABC"] * 3
-    source = Columns(parse_mapping(LINE.format(unit="s"))).open(probe(path), 1 << 16)
+    [source] = Columns(parse_mapping(LINE.format(unit="s"))).open(probe(path), 1 << 16)
     assert source.scan() == {"ABC": 1_000_000_000}
 
 

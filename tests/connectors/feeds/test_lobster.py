@@ -19,7 +19,7 @@ NAME = "GOOG_2012-06-21_34200000_57600000_message_10.csv"
 
 
 def read(path: Path) -> tuple[pl.DataFrame, list[Fault]]:
-    source = Lobster().open(probe(path), 1 << 20)
+    [source] = Lobster().open(probe(path), 1 << 20)
     found = list(batches(source, after_line=0, window=Window(), latest_ns=NOW_NS))
     rows = pl.concat([pl.DataFrame(batch.batch) for batch in found])
     return rows, [fault for batch in found for fault in batch.faults]

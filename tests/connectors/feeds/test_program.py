@@ -21,7 +21,7 @@ from connectors.feeds.program import feed
 from connectors.feeds.source import BrokenFileError, FeedError
 from connectors.log import FencedError, Log, open_log
 from connectors.topics import create_topics
-from schemas.registry import raw_topics
+from schemas.registry import market_topics
 
 NOW_NS = 1_767_268_800_000_000_000
 CLOCK = Clock(now_ns=lambda: NOW_NS, sleep=lambda _: None)
@@ -105,7 +105,7 @@ def test_watermarks_end_each_keys_sessions_in_every_raw_topic(
         ("IBM", MONDAY_NS + DAY_NS),
         ("AIG", MONDAY_NS + 2 * DAY_NS),
     }
-    for topic in raw_topics():
+    for topic in market_topics():
         found = watermarks_of(log, topic.name)
         assert len(found) == len(set(found))
         assert set(found) == want
@@ -157,7 +157,7 @@ def test_symbols_fed_in_any_order_give_each_the_same_rows_and_watermarks(
                         for key, time, kind in trace_of(log, topic.name)
                         if key == symbol
                     ]
-                    for topic in raw_topics()
+                    for topic in market_topics()
                     for symbol in ("AIG", "BAC", "IBM")
                 }
             )
@@ -399,7 +399,7 @@ def test_a_killed_feed_goes_on_where_it_stopped_and_gives_the_same_log(
         [run] = read_ledger(killed).runs.values()
         assert [file.status for file in run.files.values()] == ["done"] * 4
         assert sorted(file.lines for file in run.files.values()) == [3, 75, 100, len(lines)]
-        for topic in raw_topics():
+        for topic in market_topics():
             for symbol in ("AIG", "BAC", "IBM"):
                 traces = [
                     [row for row in trace_of(log, topic.name) if row[0] == symbol]

@@ -25,7 +25,7 @@ from connectors.feeds.simulator import (
 from connectors.feeds.source import FeedError
 from connectors.log import Log
 from schemas.codec import encode
-from schemas.registry import raw_topics
+from schemas.registry import market_topics
 from schemas.validation import validate
 
 NOW_NS = 1_767_268_800_000_000_000
@@ -206,7 +206,7 @@ def test_simulating_appends_the_rows_and_ends_the_session(
                 pl.selectors.datetime().to_physical(),
             )
             assert mine.cast(dict(theirs.schema)).equals(theirs)  # type: ignore[arg-type]
-    for topic in raw_topics():
+    for topic in market_topics():
         found = watermarks_of(log, topic.name)
         assert sorted(key for key, _ in found) == OPTIONS.names
         # 00:00 in New York of the day after 2 January 2024.

@@ -20,7 +20,7 @@ MIDNIGHT_NS = 1_381_118_400_000_000_000
 
 
 def read(path: Path, conditions: str = "vendor", block_bytes: int = 1 << 21) -> pl.DataFrame:
-    source = Taq(TABLES[conditions]).open(probe(path), block_bytes)
+    [source] = Taq(TABLES[conditions]).open(probe(path), block_bytes)
     found = list(batches(source, after_line=0, window=Window(), latest_ns=NOW_NS))
     assert not [fault for batch in found for fault in batch.faults]
     return pl.concat([pl.DataFrame(batch.batch) for batch in found])
