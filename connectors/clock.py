@@ -24,7 +24,7 @@ from connectors.records import (
 )
 from schemas.arrays import Int64s
 from schemas.codec import HEADER_LIVE, HEADER_SOURCE
-from schemas.registry import raw_topics
+from schemas.registry import market_topics
 from schemas.topic import Topic
 
 CLOCK_TOPIC = "_clock"
@@ -72,7 +72,7 @@ class Clock:
     def __init__(self, log: Log, *, lateness_ns: int = _SECOND_NS) -> None:
         self._log = log
         self._lateness_ns = lateness_ns
-        self._topics = {topic.name: topic for topic in raw_topics()}
+        self._topics = {topic.name: topic for topic in market_topics()}
         configs = log.topics()
         log.create_topic(TopicConfig(name=CLOCK_TOPIC, partitions=1))
         self._partitioners = {name: Partitioner(configs[name].partitions) for name in self._topics}

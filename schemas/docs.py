@@ -5,7 +5,7 @@ from pathlib import Path
 
 from schemas.field import CATEGORY, Field
 from schemas.registry import TOPICS
-from schemas.topic import Rule, Topic
+from schemas.topic import Kind, Rule, Topic
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "topics.md"
 
@@ -43,6 +43,8 @@ def _section(topic: Topic) -> Iterator[str]:
     yield f"- Lands ordered by ({order}), one partition a {topic.landing.partition_by}."
     keeps = "for ever" if topic.retention_ns is None else f"{topic.retention_ns / _DAY_NS:g} days"
     yield f"- The log keeps it {keeps}."
+    if topic.kind is Kind.RAW and not topic.watermarked:
+        yield "- Its rows may come in any order; sources append no watermark rows to it."
     yield from (f"- {_rule(rule)}" for rule in topic.rules)
     yield ""
     yield "| field | type | unit | may be null | holds | meaning |"

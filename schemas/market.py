@@ -256,7 +256,7 @@ BOOK_EVENTS = Topic(
             unit="none",
             nullable=True,
             allowed=("buy", "sell"),
-            meaning="Side of the resting order or level; null for halts and clears.",
+            meaning="Side of the resting order or level; null for halts and clears, and where not said.",
         ),
         Field(
             name="price",
@@ -307,10 +307,10 @@ BOOK_EVENTS = Topic(
         Rule(field="action", values=("halt",), needs=("state",)),
         Rule(
             field="action",
-            values=("add", "modify", "cancel", "execute", "fill", "level"),
+            values=("add", "modify", "cancel", "execute", "level"),
             needs=("side", "price", "size"),
         ),
-        Rule(field="action", values=("hidden_execute",), needs=("price", "size")),
+        Rule(field="action", values=("hidden_execute", "fill"), needs=("price", "size")),
     ),
     inbox=True,
 )

@@ -7,6 +7,7 @@ from schemas.indicators import INDICATORS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
 from schemas.topic import Kind, Topic
+from schemas.vendor_bars import VENDOR_BARS
 
 
 def _registry(*topics: Topic) -> dict[str, Topic]:
@@ -22,6 +23,7 @@ TOPICS: dict[str, Topic] = _registry(
     QUOTES,
     TRADES,
     BOOK_EVENTS,
+    VENDOR_BARS,
     BARS,
     INDICATORS,
     NBBO,
@@ -42,6 +44,11 @@ def topic(name: str) -> Topic:
 def raw_topics() -> list[Topic]:
     """The topics that sources write, in order of declaration."""
     return [topic for topic in TOPICS.values() if topic.kind is Kind.RAW]
+
+
+def market_topics() -> list[Topic]:
+    """The raw topics whose frontiers move together: all that sources append watermark rows to."""
+    return [topic for topic in raw_topics() if topic.watermarked]
 
 
 def inboxes() -> dict[str, Topic]:

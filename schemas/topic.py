@@ -102,6 +102,10 @@ class Topic:
         What a row must have because of what one of its fields says.
     inbox : bool
         Whether the topic has an inbox (``NAME.in``) for records that others write.
+    watermarked : bool
+        Of a raw topic: whether its rows are market events in the market's time, so that the sources of
+        a key append watermark rows to it. Not so for history and reference data, such as a vendor's bars of
+        twenty years: these come in any order, and must not make the key's ticks late.
 
     Raises
     ------
@@ -123,6 +127,7 @@ class Topic:
     synced: bool = False
     rules: tuple[Rule, ...] = ()
     inbox: bool = False
+    watermarked: bool = True
 
     def __post_init__(self) -> None:
         self._require(bool(self.meaning), "meaning is missing; say what one row is")

@@ -155,7 +155,9 @@ def _open_keys(resumed: Sequence[RunState], ledger: Ledger) -> dict[str, int]:
 
 
 def _older(file: FeedFile, ledger: Ledger, options: FeedOptions) -> list[str]:
-    found = []
+    found: list[str] = []
+    if not file.source.topic.watermarked:
+        return found
     for key, first_ns in file.first_ns.items():
         begins_ns = first_ns if options.start_ns is None else max(first_ns, options.start_ns)
         known_ns = ledger.known_ns(file.state.topic, key)

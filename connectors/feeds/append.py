@@ -156,7 +156,8 @@ class Appender:
         return taken
 
     def _add_rows(self, topic: Topic, batch: pa.RecordBatch, window: int) -> None:
-        self._note_keys(topic, batch, self._window_end(window))
+        if topic.watermarked:
+            self._note_keys(topic, batch, self._window_end(window))
         if self._ts_recv == WALL:
             at = topic.schema.get_field_index("ts_recv")
             batch = batch.set_column(at, topic.schema.field(at), self._now(batch.num_rows))
@@ -185,8 +186,7 @@ class Appender:
         for code in np.flatnonzero(latest > none).tolist():
             key, time_ns = names[code], int(latest[code])
             noted[key] = max(time_ns, noted.get(key, time_ns))
-            if topic.watermarked:
-                self._ends_ns[key] = end_ns
+            self._ends_ns[key] = end_ns
 
     def _close_until(self, time_ns: int) -> None:
         """Watermark rows for the keys whose session ends at or before a time."""

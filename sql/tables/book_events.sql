@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS book_events
     ts_recv DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the platform first saw the row.',
     action LowCardinality(String) COMMENT 'What happened: modify gives the order\'s new price and size; cancel and execute give the size taken away, all or part; fill tells of an execution whose cancel or modify follows; hidden_execute touches no visible order; level sets all of a price\'s size, 0 takes it out; clear empties the book, and a snapshot follows.',
     order_id Nullable(UInt64) COMMENT 'The venue\'s name of the order; null where the row speaks of no named order.',
-    side LowCardinality(Nullable(String)) COMMENT 'Side of the resting order or level; null for halts and clears.',
+    side LowCardinality(Nullable(String)) COMMENT 'Side of the resting order or level; null for halts and clears, and where not said.',
     price Nullable(Float64) COMMENT '[quote currency] Limit price of the order or level, or of the execution; null for halts and clears.',
     size Nullable(Float64) COMMENT '[shares, contracts or coins] Quantity added, set, taken away or executed (see action); null for halts, clears.',
     state LowCardinality(Nullable(String)) COMMENT 'For a halt row: the trading state from now on; null otherwise.',

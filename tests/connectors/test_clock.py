@@ -13,7 +13,7 @@ from connectors.topics import create_topics
 from schemas.codec import HEADER_LIVE, HEADER_SOURCE
 from schemas.market import QUOTES, TRADES
 from schemas.partition import partition_of
-from schemas.registry import raw_topics
+from schemas.registry import market_topics
 
 SECOND = 1_000_000_000
 LIVE: Headers = ((HEADER_LIVE, b"1"),)
@@ -68,7 +68,7 @@ def test_a_quiet_symbol_is_told_its_sources_time_in_every_raw_topic(log: Log) ->
     clock.tick(appended + 5 * SECOND)
     # The source's newest row, 5 s of wall time since, 1 s of lateness.
     told = 1011 * SECOND
-    for topic in raw_topics():
+    for topic in market_topics():
         assert _watermarks(log, topic.name) == [("BUSY", told), ("QUIET", told)]
 
 
@@ -94,13 +94,13 @@ def test_it_speaks_at_most_once_a_second_and_less_often_the_longer_it_is_quiet(l
     clock = Clock(log, lateness_ns=0)
     appended = _trade(log, "QUIET", 1000 * SECOND)
     clock.read()
-    assert clock.tick(appended + SECOND) == len(raw_topics())
+    assert clock.tick(appended + SECOND) == len(market_topics())
     assert clock.tick(appended + SECOND + SECOND // 2) == 0
-    assert clock.tick(appended + 2 * SECOND) == len(raw_topics())
+    assert clock.tick(appended + 2 * SECOND) == len(market_topics())
     hour = 3600 * SECOND
-    assert clock.tick(appended + hour) == len(raw_topics())
+    assert clock.tick(appended + hour) == len(market_topics())
     assert clock.tick(appended + hour + 30 * SECOND) == 0
-    assert clock.tick(appended + hour + 62 * SECOND) == len(raw_topics())
+    assert clock.tick(appended + hour + 62 * SECOND) == len(market_topics())
 
 
 def test_time_does_not_go_back_where_the_wall_clock_does(log: Log) -> None:
