@@ -2,6 +2,7 @@
 
 from schemas.bars import BARS
 from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
+from schemas.feed_events import FEED_EVENTS
 from schemas.field import DeclarationError
 from schemas.indicators import INDICATORS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
@@ -23,6 +24,7 @@ TOPICS: dict[str, Topic] = _registry(
     QUOTES,
     TRADES,
     BOOK_EVENTS,
+    FEED_EVENTS,
     VENDOR_BARS,
     BARS,
     INDICATORS,
