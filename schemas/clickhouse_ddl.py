@@ -54,7 +54,7 @@ _PARTITIONS = {
 def create_table(topic: Topic) -> str:
     """The ``CREATE TABLE IF NOT EXISTS`` statement of a topic, without a semicolon."""
     columns = ",\n".join(f"    {_column(field)}" for field in landed_schema(topic))
-    order = ", ".join(topic.landing.order_by)
+    order = ", ".join(f"`{name}`" for name in topic.landing.order_by)
     partition = f"{_PARTITIONS[topic.landing.partition_by]}({topic.event_time})"
     return (
         f"CREATE TABLE IF NOT EXISTS {topic.name}\n(\n{columns}\n)\n"
@@ -84,7 +84,8 @@ def _column(field: pa.Field) -> str:
         kind = f"Nullable({_TYPES[field.type]})" if nullable else _TYPES[field.type]
     unit, meaning = (field.metadata[part].decode() for part in (b"unit", b"meaning"))
     comment = meaning if unit == "none" else f"[{unit}] {meaning}"
-    return f"{field.name} {kind} COMMENT {_quoted(comment)}"
+    # A field may have a name that is a word of SQL, such as index.
+    return f"`{field.name}` {kind} COMMENT {_quoted(comment)}"
 
 
 def _quoted(text: str) -> str:

@@ -1,20 +1,21 @@
--- Landed rows of corrections_unapplied/1: A trade correction or cancellation that bars have not taken into account.
+-- Landed rows of corrections_unapplied/1: A trade correction or cancellation that a flow has not taken into account.
 -- Made from schemas/ by `python -m schemas.clickhouse_ddl`; change the declaration.
 CREATE TABLE IF NOT EXISTS corrections_unapplied
 (
-    symbol LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
-    ts_event DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the correction.',
-    source_partition Nullable(Int32) COMMENT 'Log partition of the row; null for a file.',
-    source_offset Nullable(Int64) COMMENT 'Log offset of the record that holds the row, or line number in a file (from 1).',
-    source_row Nullable(Int32) COMMENT 'Row within the record; null where the record could not be split into rows.',
-    reason LowCardinality(String) COMMENT 'Why the row did not take part: what was needed and what came.',
-    _partition Int32 COMMENT 'Log partition of the row\'s record.',
-    _offset Int64 COMMENT 'Log offset of the row\'s record.',
-    _row Int32 COMMENT 'Place of the row in its record, from 0.',
-    _appended DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
+    `symbol` LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
+    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the correction.',
+    `flow` LowCardinality(String) COMMENT 'The flow that has not taken it into account.',
+    `source_partition` Nullable(Int32) COMMENT 'Log partition of the row; null for a file.',
+    `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, or line number in a file (from 1).',
+    `source_row` Nullable(Int32) COMMENT 'Row within the record; null where the record could not be split into rows.',
+    `reason` LowCardinality(String) COMMENT 'Why the row did not take part: what was needed and what came.',
+    `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
+    `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
+    `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
+    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
-ORDER BY (symbol, ts_event)
+ORDER BY (`symbol`, `ts_event`)
 SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
-COMMENT 'corrections_unapplied/1: A trade correction or cancellation that bars have not taken into account.';
+COMMENT 'corrections_unapplied/1: A trade correction or cancellation that a flow has not taken into account.';
