@@ -1,12 +1,15 @@
 """The registry of topics: the only list of what the platform's records are."""
 
-from schemas.bars import BARS
+from schemas.bars import BARS, BARS_REVISED
+from schemas.breadth import BREADTH, BREADTH_PARTS, INDEX_LEVELS
 from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
 from schemas.feed_events import FEED_EVENTS
 from schemas.field import DeclarationError
 from schemas.indicators import INDICATORS
+from schemas.instruments import INSTRUMENTS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
+from schemas.scans import SCANS
 from schemas.topic import Kind, Topic
 from schemas.vendor_bars import VENDOR_BARS
 
@@ -27,11 +30,17 @@ TOPICS: dict[str, Topic] = _registry(
     FEED_EVENTS,
     VENDOR_BARS,
     BARS,
+    BARS_REVISED,
     INDICATORS,
     NBBO,
     LATE,
     DEAD_LETTER,
     CORRECTIONS_UNAPPLIED,
+    INSTRUMENTS,
+    BREADTH_PARTS,
+    BREADTH,
+    INDEX_LEVELS,
+    SCANS,
 )
 
 
