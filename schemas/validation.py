@@ -67,7 +67,7 @@ def validate(
         n rows with exactly the topic's schema.
     latest_ns : int or numpy.ndarray of int64, shape (n,), or None
         Append time, ns since 1970 UTC: an event time more than `MAX_SKEW_NS` ahead of it is
-        rejected. None where there is no append (yet).
+        rejected, unless the topic is not `watermarked`. None where there is no append (yet).
 
     Returns
     -------
@@ -117,7 +117,8 @@ def _faults(
             yield from _time_faults(field, column, valid)
         elif field.is_number:
             yield from _number_faults(field, column, valid)
-    if latest_ns is not None:
+    # What closes no window may speak of the time to come, as a symbol change that is announced.
+    if latest_ns is not None and topic.watermarked:
         yield from _skew_faults(topic, batch, present[topic.event_time], latest_ns)
     for rule in topic.rules:
         yield from _rule_faults(rule, batch, present)
