@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connectors.feeds.columns import Columns
 from connectors.feeds.conditions import TABLES
+from connectors.feeds.dbn import Dbn
 from connectors.feeds.detect import Found, find
 from connectors.feeds.instruments import Instruments
 from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState, file_key
@@ -44,7 +45,13 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
     """The files that paths name, each with its format (see `detect.find`)."""
     if options.conditions not in TABLES:
         raise FeedError(f"conditions {options.conditions!r}: one of {', '.join(TABLES)} was needed")
-    formats = [Taq(TABLES[options.conditions]), Lobster(), Instruments(), Columns(options.mapping)]
+    formats = [
+        Taq(TABLES[options.conditions]),
+        Lobster(),
+        Dbn(),
+        Instruments(),
+        Columns(options.mapping),
+    ]
     return find(paths, formats, options.format)
 
 

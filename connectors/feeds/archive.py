@@ -1,4 +1,4 @@
-"""The bytes of a feed file: plain, gzip or a member of a zip, streamed, and cut into whole lines.
+"""The bytes of a feed file: plain, gzip, zstandard or a member of a zip, streamed, and cut into whole lines.
 
 A truncated or damaged archive gives all it holds before the fault, and only then the error.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import zstandard
 
 from connectors.feeds.source import BrokenFileError, FeedError, Probe
 
@@ -20,6 +21,9 @@ _INFLATE_BYTES = 1 << 21
 _ZIP_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _ZIP_MAGIC = b"PK\x03\x04"
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# A zstandard block of a few bytes may unpack to 128 KiB, and all that is given at once is unpacked.
+_ZSTD_READ_BYTES = 1 << 12
 _PARQUET_MAGIC = b"PAR1"
 _STORED, _DEFLATED, _ENCRYPTED = 0, 8, 1
 _PROBE_BYTES = 4096
@@ -88,7 +92,7 @@ class ByteStream:
             self.container = "zip"
             self._at, self.member = _zip_member(path, member)
         else:
-            self.container = "gzip" if magic[:2] == _GZIP_MAGIC else "plain"
+            self.container = _container(magic)
             self.member = ""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -98,6 +102,8 @@ class ByteStream:
                 yield from self._unzip(file)
             elif self.container == "gzip":
                 yield from self._gunzip(file)
+            elif self.container == "zstd":
+                yield from self._unzstd(file)
             else:
                 yield from iter(lambda: self._read(file), b"")
 
@@ -133,6 +139,28 @@ class ByteStream:
             yield from self._inflate(file, zlib.MAX_WBITS | 16, packed)
             # A gzip file may be several members; zero bytes may pad it (RFC 1952, gzip(1)).
             packed = (self._rest or self._read(file)).lstrip(b"\0")
+
+    def _unzstd(self, file: BinaryIO) -> Iterator[bytes]:
+        packed = file.read(_ZSTD_READ_BYTES)
+        while packed:
+            # One frame; a file may be several.
+            inflater = zstandard.ZstdDecompressor().decompressobj()
+            while not inflater.eof:
+                if not packed:
+                    packed = file.read(_ZSTD_READ_BYTES)
+                    self.bytes_done = file.tell()
+                if not packed:
+                    raise BrokenFileError(f"{self.path}: the zstd file is truncated")
+                try:
+                    data = inflater.decompress(packed)
+                except zstandard.ZstdError as error:
+                    raise BrokenFileError(
+                        f"{self.path}: the zstd file is damaged: {error}"
+                    ) from error
+                packed = b""
+                if data:
+                    yield data
+            packed = inflater.unused_data or file.read(_ZSTD_READ_BYTES)
 
     def _unzip(self, file: BinaryIO) -> Iterator[bytes]:
         file.seek(self._at)
@@ -208,6 +236,12 @@ def line_blocks(stream: ByteStream, block_bytes: int) -> Iterator[tuple[bytes, i
             break
     if broken is not None:
         raise BrokenFileError(f"{broken} behind line {line - 1}") from broken
+
+
+def _container(magic: bytes) -> str:
+    if magic == _ZSTD_MAGIC:
+        return "zstd"
+    return "gzip" if magic[:2] == _GZIP_MAGIC else "plain"
 
 
 def _salvaged(inflater: "zlib._Decompress", packed: bytes) -> bytes:

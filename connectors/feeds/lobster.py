@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from connectors.feeds.categories import coded, constant
 from connectors.feeds.source import FeedError, Format, Probe, Rows, Source
-from connectors.feeds.taq import constant
 from connectors.feeds.text import Layout, TextSource
 from connectors.feeds.times import (
     DAY_NS,
@@ -24,7 +24,7 @@ from connectors.feeds.times import (
     decimal_to_int64,
     new_york_midnight,
 )
-from schemas.arrays import Bools, Int64s
+from schemas.arrays import Bools
 from schemas.field import TIMESTAMP
 from schemas.market import BOOK_EVENTS
 
@@ -115,19 +115,13 @@ def _book_events(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) -> R
             "venue": constant(VENUE, columns.num_rows),
             "ts_event": ts_event,
             "ts_recv": ts_event,
-            "action": _coded(_ACTION_OF_TYPE[np.clip(kind, 0, _HALT)], _ACTIONS),
+            "action": coded(_ACTION_OF_TYPE[np.clip(kind, 0, _HALT)], _ACTIONS),
             "order_id": pa.array(order_id, mask=order_id == 0),
-            "side": _coded((direction < 0).astype(np.int64), _SIDES, mask=halt),
+            "side": coded((direction < 0).astype(np.int64), _SIDES, mask=halt),
             "price": pa.array(price / PRICE_SCALE, mask=halt),
             "size": pa.array(size.astype(np.float64), mask=halt),
-            "state": _coded(np.clip(price, -1, 1) + 1, _STATES, mask=~halt),
+            "state": coded(np.clip(price, -1, 1) + 1, _STATES, mask=~halt),
             "is_last": pa.repeat(pa.scalar(True), columns.num_rows),
         }
     )
     return Rows(batch=batch, refused=refused)
-
-
-def _coded(codes: Int64s, values: tuple[str, ...], mask: Bools | None = None) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes.astype(np.int32), mask=mask), pa.array(list(values))
-    )

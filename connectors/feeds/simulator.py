@@ -23,8 +23,8 @@ from connectors.feeds.book import (
     run,
     seed_books,
 )
+from connectors.feeds.categories import constant
 from connectors.feeds.source import FeedError
-from connectors.feeds.taq import constant
 from schemas.arrays import Floats, Int64s
 from schemas.field import TIMESTAMP
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES

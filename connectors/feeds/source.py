@@ -90,7 +90,7 @@ class Probe:
     path : pathlib.Path
         Where it lies.
     container : str
-        ``plain``, ``gzip``, ``zip`` or ``parquet``.
+        ``plain``, ``gzip``, ``zstd``, ``zip`` or ``parquet``.
     member : str
         Of a zip the first member's name; empty otherwise.
     first_line : bytes

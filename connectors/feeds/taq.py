@@ -4,7 +4,12 @@ A file is one symbol, one day, one kind: ``aig/20131007_quote.zip`` with member
 ``20131007_aig_Quote_Tick.csv``. Symbol and date are taken from the member's name, else from the
 folder's and the zip's. Prices are USD times 10,000, times are milliseconds since midnight in New York.
 
-A quote row speaks of one side of one exchange; the other side, zero in the file, is null. A trade's
+A quote row speaks of one side of one exchange; the other side, zero in the file, is null. The files hold the
+tape's own national best bid and offer, not every exchange's quotes: row by row in pairs of equal time, the
+best bid with its exchange and the best ask with its (in six of the nine files of AIG, BAC and IBM, without one
+exception; in the other three but for rows before both sides are there). If the rows were quotes that stand
+until their exchange gives another, the market would be crossed from the first minute to the last. So a
+quote row's condition has the flag ``best``. A trade's
 sale conditions are kept as the file's hexadecimal bit field, and decide by `connectors.feeds.conditions`
 whether the trade sets high and low, last, and volume: by default by the table that the vendor's own
 minute bars show, with which 99.0 to 99.6 % of the minutes of AIG, BAC, IBM and SPY agree in all of
@@ -20,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.feeds.categories import constant
 from connectors.feeds.conditions import SaleConditions
 from connectors.feeds.source import FeedError, Format, Probe, Rows, Source
 from connectors.feeds.text import Layout, TextSource
@@ -114,7 +120,7 @@ def _quotes(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) -> Rows:
     suspicious = _suspicious(columns, refused)
     bid, bid_size = _side(columns, "bid")
     ask, ask_size = _side(columns, "ask")
-    condition, _ = _conditions(columns, suspicious)
+    condition, _ = _conditions(columns, suspicious, flag=";best")
     batch = QUOTES.batch(
         {
             "symbol": constant(symbol, columns.num_rows),
@@ -157,11 +163,6 @@ def _trades(
     return Rows(batch=batch, refused=refused)
 
 
-def constant(value: str, rows: int) -> pa.DictionaryArray:
-    """A dictionary column of one value."""
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value]))
-
-
 def _ints(columns: pa.RecordBatch, name: str) -> Int64s:
     values: Int64s = columns.column(name).to_numpy(zero_copy_only=False)
     return values
@@ -191,12 +192,16 @@ def _side(columns: pa.RecordBatch, name: str) -> tuple[pa.Array, pa.Array]:
     )
 
 
-def _conditions(columns: pa.RecordBatch, suspicious: Bools) -> tuple[pa.Array, Int64s]:
-    """Conditions as text with the suspicious mark, and as bits (-1 where they are no hexadecimal)."""
+def _conditions(
+    columns: pa.RecordBatch, suspicious: Bools, flag: str = ""
+) -> tuple[pa.Array, Int64s]:
+    """Conditions as text with a flag and the suspicious mark, and as bits (-1 where they are no hexadecimal)."""
     column = pc.fill_null(columns.column("condition"), "0")
     texts = column.dictionary.to_pylist()
     at = column.indices.to_numpy(zero_copy_only=False)
     codes = np.array([_bits(text) for text in texts], dtype=np.int64)[at]
+    texts = [text + flag for text in texts]
+    column = pa.DictionaryArray.from_arrays(pa.array(at), pa.array(texts, pa.string()))
     if suspicious.any():
         marked = pa.array(texts + [f"{text};suspicious" for text in texts], pa.string())
         at = (at + len(texts) * suspicious).astype(np.int32)
