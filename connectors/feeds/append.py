@@ -22,7 +22,7 @@ from connectors.records import (
     watermarks_record,
 )
 from schemas.arrays import Int64s
-from schemas.codec import HEADER_LIVE
+from schemas.codec import HEADER_LIVE, HEADER_SOURCE
 from schemas.faults import DEAD_LETTER
 from schemas.field import TIMESTAMP
 from schemas.registry import market_topics, raw_topics
@@ -56,6 +56,8 @@ class Appender:
         ``wall`` (when the rows are appended) or ``event`` (their event time).
     live : bool
         Whether the source is live: its records say so.
+    source : str
+        Name of the live source, which its records say too; empty where there is one only.
     batch_rows : int
         Most rows of a record.
     clock : Clock
@@ -73,6 +75,7 @@ class Appender:
         calendar: str,
         ts_recv: str,
         live: bool,
+        source: str = "",
         batch_rows: int,
         clock: Clock,
         open_keys: dict[str, int] | None = None,
@@ -89,6 +92,8 @@ class Appender:
         self._ts_recv = ts_recv
         self._live = live
         self._headers: Headers = ((HEADER_LIVE, b"1"),) if live else ()
+        if live and source:
+            self._headers += ((HEADER_SOURCE, source.encode()),)
         self._batch_rows = batch_rows
         self._clock = clock
         self._end_ns = end_ns
@@ -135,6 +140,11 @@ class Appender:
             }
         )
         self._records(DEAD_LETTER, batch, ())
+
+    def beside(self, topic: Topic, batch: pa.RecordBatch) -> None:
+        """Rows that are no market events, such as feed events: no session is opened or closed by them."""
+        if batch.num_rows:
+            self._records(topic, batch, ())
 
     def finish(self, broken_keys: set[str]) -> None:
         """Watermark rows for the keys whose last session is over; a live source's is not.

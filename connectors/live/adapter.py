@@ -33,14 +33,11 @@ class Message:
         When it was received, ns since 1970 UTC.
     payload : bytes
         As it came.
-    answers : str
-        The key of the `Request` that it answers; empty for a message of the stream.
     """
 
     number: int
     recv_ns: int
     payload: bytes
-    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +99,8 @@ class Parsed:
         What to say on the connection.
     reconnect : str
         Why the connection is of no use any more; empty where it is.
+    refusal : str
+        Why the venue will not serve us, where trying again does not mend it; else empty.
     """
 
     groups: list[tuple[Topic, pa.RecordBatch, Int64s]] = field(default_factory=list)
@@ -110,6 +109,7 @@ class Parsed:
     requests: list[Request] = field(default_factory=list)
     sends: list[str] = field(default_factory=list)
     reconnect: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,19 +151,24 @@ class Adapter(ABC):
 
     @abstractmethod
     def opened(self) -> list[str]:
-        """What to say first on a new connection; state that belonged to the last one is forgotten."""
-
-    @abstractmethod
-    def parse(self, messages: Sequence[Message]) -> Parsed:
-        """What messages mean, in their order.
+        """What to say first on a new connection; state that belonged to the last one is forgotten.
 
         Raises
         ------
-        VenueRefusalError
-            Where the venue says that it will not serve us.
+        FeedError
+            Where a credential or the symbols are not there.
         """
 
-    def failed(self, request: Request, ts_ns: int) -> Parsed:
+    @abstractmethod
+    def parse(self, messages: Sequence[Message]) -> Parsed:
+        """What messages mean, in their order."""
+
+    def answered(self, request: Request, body: bytes) -> bytes:
+        """The message that an answer is taken as, and recorded as (by default its body)."""
+        del request
+        return body
+
+    def failed(self, request: Request, ts_ns: int, why: str) -> Parsed:
         """A request that got no answer: what to do now (by default nothing)."""
-        del request, ts_ns
+        del request, ts_ns, why
         return Parsed()

@@ -7,15 +7,7 @@ from typing import Any
 import orjson
 
 from connectors.feeds.source import FeedError
-from connectors.live.adapter import (
-    Adapter,
-    Bad,
-    Limits,
-    Message,
-    Noticed,
-    Parsed,
-    VenueRefusalError,
-)
+from connectors.live.adapter import Adapter, Bad, Limits, Message, Noticed, Parsed
 from connectors.live.mapping import ControlMapping, FieldSource, LiveMapping, MessageMapping
 from connectors.live.paths import MISSING, JsonPath, When
 from connectors.live.rates import Rate
@@ -42,11 +34,6 @@ class GenericAdapter(Adapter):
         For ``${name}``.
     url : str
         In place of the mapping's own, where it is not empty.
-
-    Raises
-    ------
-    FeedError
-        Where a credential is not there.
     """
 
     def __init__(
@@ -67,24 +54,22 @@ class GenericAdapter(Adapter):
             silence_s=mapping.silence_s,
         )
         self._credentials = credentials
-        self._greeting = self._said(mapping.subscribe, symbols or mapping.symbols)
-        self._headers = {name: self._filled(value) for name, value in mapping.headers.items()}
+        self._mapping = mapping
+        self._symbols = tuple(symbols) or mapping.symbols
         self._readers = [_Reader(entry) for entry in mapping.messages]
         self._control = [(When(entry.when), entry) for entry in mapping.control]
-        self._reconnect_on_gap = mapping.on_gap == "reconnect"
-        self._restarts = mapping.sequence_restarts
         self._numbers: dict[tuple[int, str], Numbers] = {}
 
     @property
     def headers(self) -> dict[str, str]:
         """HTTP headers of the connection's opening."""
-        return self._headers
+        return {name: self._filled(value) for name, value in self._mapping.headers.items()}
 
     def opened(self) -> list[str]:
         """The subscriptions."""
-        if self._restarts:
+        if self._mapping.sequence_restarts:
             self._numbers.clear()
-        return self._greeting
+        return self._said(self._mapping.subscribe, self._symbols)
 
     def parse(self, messages: Sequence[Message]) -> Parsed:
         """Rows of the messages that fit an entry; the others are bad."""
@@ -152,7 +137,7 @@ class GenericAdapter(Adapter):
                 found=number,
             )
         )
-        if found is Found.AHEAD and self._reconnect_on_gap:
+        if found is Found.AHEAD and self._mapping.on_gap == "reconnect":
             parsed.reconnect = f"gap of {symbol}: {expected} was to come, {number} came"
         return found is not Found.TWICE
 
@@ -170,7 +155,7 @@ class GenericAdapter(Adapter):
                 Noticed(kind=entry.kind, ts_ns=message.recv_ns, detail=detail or None)
             )
         if entry.fatal:
-            raise VenueRefusalError(f"{self.source} refuses: {detail or message.payload!r}")
+            parsed.refusal = detail or message.payload.decode(errors="replace")
 
     def _said(self, texts: Sequence[str], symbols: Sequence[str]) -> list[str]:
         said: list[str] = []
