@@ -20,11 +20,14 @@ class KeySlots:
         Keys known already, in order of slot.
     maximum : int
         Bound of the state; one key more is an error.
+    bound : str
+        The flow's parameter that sets it, for the error.
     """
 
-    def __init__(self, keys: list[str], maximum: int) -> None:
+    def __init__(self, keys: list[str], maximum: int, bound: str = "max_keys") -> None:
         self.keys = list(keys)
         self.maximum = maximum
+        self._bound = bound
         self._slots = {key: slot for slot, key in enumerate(self.keys)}
         self._names: pa.Array = pa.array([], pa.string())
         self._dictionary: pa.Array | None = None
@@ -40,7 +43,8 @@ class KeySlots:
         if found is None:
             if len(self.keys) >= self.maximum:
                 raise FlowError(
-                    f"key {key!r} is one more than max_keys = {self.maximum}; raise the flow's max_keys"
+                    f"key {key!r} is one more than {self._bound} = {self.maximum}; "
+                    f"raise the flow's {self._bound}"
                 )
             found = self._slots[key] = len(self.keys)
             self.keys.append(key)

@@ -87,7 +87,10 @@ QUOTES = Topic(
             type=CATEGORY,
             unit="none",
             nullable=True,
-            meaning="Quote condition as the source codes it; ends in ;suspicious if flagged so.",
+            meaning=(
+                "Quote condition as the source codes it; then ;best if the tape names the row the national "
+                "best of its side, and ;suspicious if flagged so."
+            ),
         ),
     ),
     key="symbol",

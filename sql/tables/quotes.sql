@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS quotes
     `bid_size` Nullable(Float64) COMMENT '[shares, contracts or coins] Size at the best bid; zero where the venue has no bid any more.',
     `ask` Nullable(Float64) COMMENT '[quote currency] Best ask price; null where the row does not speak of the ask side.',
     `ask_size` Nullable(Float64) COMMENT '[shares, contracts or coins] Size at the best ask; zero where the venue has no ask any more.',
-    `condition` LowCardinality(Nullable(String)) COMMENT 'Quote condition as the source codes it; ends in ;suspicious if flagged so.',
+    `condition` LowCardinality(Nullable(String)) COMMENT 'Quote condition as the source codes it; then ;best if the tape names the row the national best of its side, and ;suspicious if flagged so.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
     `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',

@@ -55,7 +55,7 @@ def test_every_value_of_a_real_quote_file_is_read(shared: Path) -> None:
         prices = [price / 10_000 for price in want[side].to_list()]
         assert got[side].fill_null(0.0).to_list() == prices
         assert got[f"{side}_size"].fill_null(0.0).equals(want[f"{side}_size"].cast(pl.Float64))
-    marks = ["", ";suspicious"]
+    marks = [";best", ";best;suspicious"]
     assert got["condition"].to_list() == [
         condition + marks[flag] for condition, flag in want.select("condition", "suspicious").rows()
     ]
@@ -141,7 +141,7 @@ def test_a_suspicious_row_is_marked_and_a_suspicious_trade_sets_nothing(
         "aig", "20131007", "quote", ["1,491800,300,0,0,P,1,1", "2,0,0,491900,0,P,8,0"]
     )
     got = read(quotes)
-    assert got["condition"].to_list() == ["1;suspicious", "8"]
+    assert got["condition"].to_list() == ["1;best;suspicious", "8;best"]
     assert got["ask"].to_list() == [None, 49.19]
     assert got["ask_size"].to_list() == [None, 0.0]
 
