@@ -1,0 +1,147 @@
+"""The contract of a message parser: bytes of a wire into rows, the same for live streams and recordings.
+
+A parser keeps what the venue's protocol needs between messages (sequence numbers, clocks) and nothing else; it
+knows no socket and no file. What it gives depends on the messages in their order, never on how they are
+cut into calls.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.feeds.source import Rows
+from schemas.arrays import Int64s
+from schemas.feed_events import FEED_EVENTS
+from schemas.field import TIMESTAMP
+from schemas.topic import Topic
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# What reading a value of a decoded message raises where the message is not as it should be.
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicRows:
+    """Rows of one topic.
+
+    Parameters
+    ----------
+    topic : Topic
+        Theirs.
+    rows : Rows
+        Before validation; ``ts_recv`` is ``ts_event``.
+    at : numpy.ndarray of int64, shape (rows,)
+        Index of the message that each row comes from, ascending; one message may give several rows.
+    """
+
+    topic: Topic
+    rows: Rows
+    at: Int64s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that the parser noticed; all but ``at`` are fields of `feed_events`."""
+
+    at: int
+    kind: str
+    symbol: str | None = None
+    stream: str | None = None
+    expected: int | None = None
+    found: int | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What messages came to.
+
+    Parameters
+    ----------
+    groups : tuple of TopicRows
+        Those topics that have rows.
+    faults : tuple of (int, str)
+        Messages that could not be read, ascending, each with the reason.
+    skipped : mapping of str to numpy.ndarray of int64
+        Reason to the messages, ascending, that are left out for it by rule.
+    notices : tuple of Notice
+        Gaps and the like, in order.
+    """
+
+    groups: tuple[TopicRows, ...] = ()
+    faults: tuple[tuple[int, str], ...] = ()
+    skipped: Mapping[str, Int64s] = field(default_factory=dict)
+    notices: tuple[Notice, ...] = ()
+
+
+class MessageParser(ABC):
+    """The protocol of one venue.
+
+    ``topics`` are all that it may give rows of.
+    """
+
+    topics: tuple[Topic, ...]
+
+    @abstractmethod
+    def take(self, messages: Sequence[bytes], recv_ns: Int64s) -> Taken:
+        """Rows of messages.
+
+        Parameters
+        ----------
+        messages : sequence of bytes
+            As they came over the wire.
+        recv_ns : numpy.ndarray of int64, shape (messages,)
+            When each was received, ns since 1970 UTC.
+        """
+
+
+def sound(
+    group: list[tuple[int, T]], build: Callable[[list[tuple[int, T]]], R]
+) -> tuple[R, list[tuple[int, str]]]:
+    """What is built from the messages of a group that are well, and the others with the reason.
+
+    Messages are tried one by one only where not all of them are well.
+    """
+    try:
+        return build(group), []
+    except MALFORMED:
+        good: list[tuple[int, T]] = []
+        faults: list[tuple[int, str]] = []
+        for one in group:
+            try:
+                build([one])
+            except MALFORMED as error:
+                faults.append((one[0], malformed(error)))
+            else:
+                good.append(one)
+        return build(good), faults
+
+
+def malformed(error: Exception) -> str:
+    """What was wrong with a message, in words."""
+    if isinstance(error, KeyError):
+        return f"field {error} is missing"
+    return f"a value is not as it should be: {error}"
+
+
+def notice_rows(source: str, notices: Sequence[Notice], recv_ns: Int64s) -> TopicRows:
+    """Notices as rows of `feed_events`, at the receive times of their messages."""
+    at = np.array([notice.at for notice in notices], np.int64)
+    ts = pa.array(recv_ns[at]).view(TIMESTAMP)
+    columns = {
+        name: pa.array([getattr(notice, name) for notice in notices], FEED_EVENTS.field(name).type)
+        if name in {"expected", "found", "detail"}
+        else pa.array(
+            [getattr(notice, name) for notice in notices], pa.string()
+        ).dictionary_encode()
+        for name in ("kind", "symbol", "stream", "expected", "found", "detail")
+    }
+    named = pa.array([source] * len(notices), pa.string()).dictionary_encode()
+    batch = FEED_EVENTS.batch({"source": named, "ts_event": ts, "ts_recv": ts, **columns})
+    return TopicRows(topic=FEED_EVENTS, rows=Rows(batch=batch), at=at)
