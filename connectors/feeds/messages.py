@@ -6,9 +6,9 @@ cut into calls.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,6 @@ from schemas.feed_events import FEED_EVENTS
 from schemas.field import TIMESTAMP
 from schemas.topic import Topic
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 # What reading a value of a decoded message raises where the message is not as it should be.
@@ -101,9 +100,25 @@ class MessageParser(ABC):
         """
 
 
-def sound(
-    group: list[tuple[int, T]], build: Callable[[list[tuple[int, T]]], R]
-) -> tuple[R, list[tuple[int, str]]]:
+@dataclass(slots=True)
+class Group:
+    """Decoded messages of one kind, and their indices; two lists, since a tuple each costs the collector."""
+
+    at: list[int] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, at: int, message: dict[str, Any]) -> None:
+        """Add a message."""
+        self.at.append(at)
+        self.messages.append(message)
+
+    def ones(self) -> Iterator["Group"]:
+        """Each message alone."""
+        for at, message in zip(self.at, self.messages, strict=True):
+            yield Group([at], [message])
+
+
+def sound(group: Group, build: Callable[[Group], R]) -> tuple[R, list[tuple[int, str]]]:
     """What is built from the messages of a group that are well, and the others with the reason.
 
     Messages are tried one by one only where not all of them are well.
@@ -111,15 +126,15 @@ def sound(
     try:
         return build(group), []
     except MALFORMED:
-        good: list[tuple[int, T]] = []
+        good = Group()
         faults: list[tuple[int, str]] = []
-        for one in group:
+        for one in group.ones():
             try:
-                build([one])
+                build(one)
             except MALFORMED as error:
-                faults.append((one[0], malformed(error)))
+                faults.append((one.at[0], malformed(error)))
             else:
-                good.append(one)
+                good.add(one.at[0], one.messages[0])
         return build(good), faults
 
 
