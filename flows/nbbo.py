@@ -20,14 +20,14 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from flows.columns import chosen, columns, float_columns, floats_or_nan, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, Late, Order, Params, Rows, Watermarks
 from flows.kernels import nbbo as kernel
 from flows.kernels.venue_quotes import VENUES_MAX, VenueQuotes
 from flows.keys import KeySlots
-from flows.quote_conditions import NOT_COUNTED, QuoteKinds
+from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
 from flows.snapshot import pack, unpack
 from flows.venue_sets import VenueSets
 from schemas.field import INT32, INT64, TIMESTAMP
@@ -85,6 +85,8 @@ class NbboParams(Params):
     calendars: dict[str, str] = Field(default_factory=dict)
     max_keys: int = Field(default=20_000, ge=1)
     max_venues: int = Field(default=VENUES_MAX, ge=1, le=VENUES_MAX)
+
+    _not_counted = field_validator("not_counted")(checked)
 
 
 class Nbbo(Flow):

@@ -28,6 +28,14 @@ Competitive Markets", Journal of Finance 69, 1747-1785, leave the same quotes ou
 """
 
 
+def checked(not_counted: tuple[str, ...]) -> tuple[str, ...]:
+    """The same; ValueError where one that begins with ``0x`` is no hexadecimal number."""
+    for code in not_counted:
+        if code.startswith("0x") and not _as_bits(code[2:] + "0"):
+            raise ValueError(f"{code!r} was to be bits as a hexadecimal number, such as 0x8")
+    return not_counted
+
+
 class QuoteKinds:
     """Says of each row of a condition column whether its quote counts.
 
