@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connectors.feeds.binance import BinanceCapture
 from connectors.feeds.columns import Columns
 from connectors.feeds.conditions import TABLES
 from connectors.feeds.dbn import Dbn
@@ -49,6 +50,7 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
         Taq(TABLES[options.conditions]),
         Lobster(),
         Dbn(),
+        BinanceCapture(),
         Instruments(),
         Columns(options.mapping),
     ]

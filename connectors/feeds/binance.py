@@ -19,6 +19,7 @@ References: https://developers.binance.com/docs/binance-spot-api-docs/web-socket
 https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams
 """
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -34,12 +35,20 @@ from connectors.feeds.binance_rows import (
     renamed,
     trade_rows,
 )
+from connectors.feeds.capture import CaptureFile
 from connectors.feeds.messages import MessageParser, Taken, sound
+from connectors.feeds.parts import parts
+from connectors.feeds.source import Format, Probe, Source
 from schemas.arrays import Int64s
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 
 VENUES = (SPOT, USD_MARGINED, COIN_MARGINED)
 
+_LINE = re.compile(rb"\d{19} \{")
+# Behind the answers to subscriptions, which a recording may begin with.
+_TELLS = re.compile(
+    rb'"lastUpdateId":\d|"e":"(?:trade|aggTrade|bookTicker|depthUpdate)"|@(?:trade|aggTrade|bookTicker|depth)'
+)
 _NONE = np.iinfo(np.int64).min
 
 
@@ -99,6 +108,10 @@ class BinanceParser(MessageParser):
             notices=tuple(booked.notices),
         )
 
+    def again(self) -> "BinanceParser":
+        """A parser that knows the market, and of which symbols there are trades."""
+        return BinanceParser(self.venue, frozenset(self._traded))
+
     def _clock(self, sent_ns: Int64s, recv_ns: Int64s) -> Int64s:
         """What to add to each receive time for the venue's clock (see the module)."""
         ahead = np.where(sent_ns > 0, sent_ns - recv_ns, _NONE)
@@ -111,3 +124,19 @@ class BinanceParser(MessageParser):
 def snapshot_message(symbol: str, body: bytes) -> bytes:
     """A REST depth snapshot as a message that says whose it is: the answer itself does not."""
     return b'{"stream":"%s@snapshot","data":%s}' % (symbol.lower().encode(), body.strip())
+
+
+class BinanceCapture(Format):
+    """Recorded Binance websocket messages."""
+
+    name = "binance"
+    summary = "Binance websocket capture, lines of a receive time in ns, a blank and a message"
+
+    def matches(self, probe: Probe) -> bool:
+        """Whether the first lines are Binance messages with receive times."""
+        return _LINE.match(probe.first_line) is not None and _TELLS.search(probe.head) is not None
+
+    def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
+        """Open a capture: its trades, quotes, book events, and what was noticed."""
+        file = CaptureFile(probe.path, BinanceParser(), self.name, block_bytes)
+        return parts(file)

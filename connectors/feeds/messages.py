@@ -99,6 +99,10 @@ class MessageParser(ABC):
             When each was received, ns since 1970 UTC.
         """
 
+    @abstractmethod
+    def again(self) -> "MessageParser":
+        """A parser for the same messages from their start, with what is better known beforehand."""
+
 
 @dataclass(slots=True)
 class Group:

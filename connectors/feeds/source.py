@@ -188,20 +188,24 @@ def first_times(source: Source, *, whole: bool) -> dict[str, int]:
     first: dict[str, int] = {}
     try:
         for block in source.blocks():
-            batch = block.rows.batch
-            times = pa.table(
-                {
-                    "key": batch.column(source.topic.key).cast(pa.string()),
-                    "ts": pc.cast(batch.column(source.topic.event_time), pa.int64()),
-                }
-            )
-            found = times.group_by("key").aggregate([("ts", "min")]).to_pydict()
-            for key, ts in zip(found["key"], found["ts_min"], strict=True):
-                if key is not None and ts is not None:
-                    first[key] = min(ts, first.get(key, ts))
+            note_first_times(first, source.topic, block.rows.batch)
             if first and not whole:
                 break
     except BrokenFileError:
         # What comes before the fault is fed, and the same error is met again, and told, on that way.
         return first
     return first
+
+
+def note_first_times(first: dict[str, int], topic: Topic, batch: pa.RecordBatch) -> None:
+    """Note the event time (ns) of each key's first row, where it is earlier than what is known."""
+    times = pa.table(
+        {
+            "key": batch.column(topic.key).cast(pa.string()),
+            "ts": pc.cast(batch.column(topic.event_time), pa.int64()),
+        }
+    )
+    found = times.group_by("key").aggregate([("ts", "min")]).to_pydict()
+    for key, ts in zip(found["key"], found["ts_min"], strict=True):
+        if key is not None and ts is not None:
+            first[key] = min(ts, first.get(key, ts))
