@@ -1,6 +1,7 @@
 """The registry of topics: the only list of what the platform's records are."""
 
 from schemas.bars import BARS, BARS_REVISED
+from schemas.book import BOOK_FAULTS, BOOK_TOP
 from schemas.breadth import BREADTH, BREADTH_PARTS, INDEX_LEVELS
 from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
 from schemas.feed_events import FEED_EVENTS
@@ -33,6 +34,8 @@ TOPICS: dict[str, Topic] = _registry(
     BARS_REVISED,
     INDICATORS,
     NBBO,
+    BOOK_TOP,
+    BOOK_FAULTS,
     LATE,
     DEAD_LETTER,
     CORRECTIONS_UNAPPLIED,
