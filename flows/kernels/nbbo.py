@@ -12,14 +12,12 @@ import numpy as np
 from flows.kernels.columns import defined
 from flows.kernels.jit import jit
 from flows.kernels.venue_quotes import (
-    ASK,
     BID,
     ENDLESS,
     NEVER,
     UNTOLD,
     clear_side,
-    find_best,
-    place_of,
+    put_quote,
     session_end,
     time_takes_out,
 )
@@ -90,16 +88,22 @@ def add_quotes(
         The row to go on with: n, or less where a part of `out` is full. Nothing of that row was used.
     """
     stale, total, by_session, starts, bounds = spec
-    keys, tops, quotes, orders, newest = state
+    keys, tops, quotes, order, newest = state
     rows, late, counts = out
+    bids, bid_sizes, asks, ask_sizes = columns
+    room = len(newest) // len(keys)
     for i in range(first, len(slots)):
         if counts[LATE_AT] == len(late):
             return i
         slot = slots[i]
         key = keys[slot]
+        bid = tops[2 * slot]
+        ask = tops[2 * slot + 1]
+        at = slot * room
         time = max(times[i], key.now)
-        order = orders[slot, : key.venues]
-        if not _pass(slot, key, time, tops[slot], quotes[slot], order, spec, rows, counts):
+        if key.now < time and not _pass(
+            slot, key, time, bid, ask, quotes, order, at, stale, total, starts, bounds, rows, counts
+        ):
             return i
         # The row itself may write one row more.
         if counts[ROWS_AT] == len(rows):
@@ -111,36 +115,40 @@ def add_quotes(
             continue
         venue = venues[i]
         is_best = kind & IS_BEST != 0
-        newer = max(newest[slot, venue], key.newest_best if is_best else NEVER)
+        newer = newest[at + venue]
+        if is_best:
+            newer = max(newer, key.newest_best)
         if times[i] < newer:
             late[counts[LATE_AT], 0] = i
             late[counts[LATE_AT], 1] = newer
             late[counts[LATE_AT], 2] = key.now
             counts[LATE_AT] += 1
             continue
-        place_of(key, orders[slot], newest[slot], venue)
-        order = orders[slot, : key.venues]
-        newest[slot, venue] = times[i]
+        if newest[at + venue] == NEVER:
+            order[at + key.venues] = venue
+            key.venues += 1
+        newest[at + venue] = times[i]
         if is_best:
             key.newest_best = times[i]
+        counted = kind & 3 == COUNTS
         for side in range(2):
-            price = columns[2 * side][i]
-            size = columns[2 * side + 1][i]
+            price = bids[i] if side == BID else -asks[i]
+            size = bid_sizes[i] if side == BID else ask_sizes[i]
             if np.isnan(price) and np.isnan(size):
                 continue
-            if is_best:
-                clear_side(quotes[slot], order, side)
-            quote = quotes[slot, venue, side]
-            stands = not np.isnan(price) and size != 0.0 and kind & 3 == COUNTS
-            quote.level = (price if side == BID else -price) if stands else np.nan
-            quote.size = UNTOLD if np.isnan(size) else size
-            quote.time = time
-            if stands and stale > 0:
+            top = bid if side == BID else ask
+            if is_best and top.standing & ~(1 << venue):
+                clear_side(key, top, quotes, order, at, side)
+            level = price if counted and size != 0.0 else np.nan
+            if np.isnan(size):
+                size = UNTOLD
+            put_quote(key, top, quotes, order, at, side, venue, (level, size, time, total))
+            if stale > 0:
                 key.next_stale = min(key.next_stale, time + stale)
-            find_best(tops[slot, side], quotes[slot], order, side, total)
-        key.held = 1 if _state(tops[slot]) in (LOCKED, CROSSED) else 0
+        state_now = _state(bid, ask)
+        key.held = 1 if state_now in (LOCKED, CROSSED) else 0
         if not key.held:
-            _tell(slot, key, tops[slot], rows, counts)
+            _tell(slot, key, bid, ask, state_now, rows, counts)
     return len(slots)
 
 
@@ -150,14 +158,20 @@ def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, o
 
     Parameters and the value returned are those of `add_quotes`.
     """
-    keys, tops, quotes, orders, _ = state
+    stale, total, _, starts, bounds = spec
+    keys, tops, quotes, order, newest = state
     rows, _, counts = out
+    room = len(newest) // len(keys)
     for i in range(first, len(slots)):
         slot = slots[i]
         key = keys[slot]
+        bid = tops[2 * slot]
+        ask = tops[2 * slot + 1]
         time = max(times[i], key.now)
-        order = orders[slot, : key.venues]
-        if not _pass(slot, key, time, tops[slot], quotes[slot], order, spec, rows, counts):
+        at = slot * room
+        if not _pass(
+            slot, key, time, bid, ask, quotes, order, at, stale, total, starts, bounds, rows, counts
+        ):
             return i
     return len(slots)
 
@@ -167,77 +181,82 @@ def _pass(
     slot: int,
     key: Any,
     time: int,
-    tops: Any,
+    bid: Any,
+    ask: Any,
     quotes: Any,
     order: Int64s,
-    spec: Any,
+    at: int,
+    stale: int,
+    total: bool,  # noqa: FBT001 - a kernel
+    starts: Int64s,
+    bounds: Int64s,
     rows: Any,
     counts: Int64s,
 ) -> bool:
     # Bring a key to a time; false where there is no room left, to be gone on with.
-    stale, total, _, starts, bounds = spec
     while key.now < time:
         if counts[ROWS_AT] == len(rows):
             return False
         if key.held:
             key.held = 0
-            _tell(slot, key, tops, rows, counts)
+            _tell(slot, key, bid, ask, _state(bid, ask), rows, counts)
             continue
         until = min(key.next_stale, key.session_end)
         if until > time:
             key.now = time
             break
-        if tops[BID].venues | tops[ASK].venues == 0:
-            # Nothing stands that could go: no need to walk through every session of a long silence.
-            key.now = time
-        else:
-            key.now = max(until, key.now)
-        time_takes_out(key, tops, quotes, order, stale, total, starts, bounds)
-        key.held = 1 if _state(tops) in (LOCKED, CROSSED) else 0
+        # Where nothing stands nothing can go: no need to walk through every session of a long silence.
+        key.now = time if bid.standing | ask.standing == 0 else max(until, key.now)
+        time_takes_out(key, bid, ask, quotes, order, at, stale, total, starts, bounds)
+        state = _state(bid, ask)
+        key.held = 1 if state in (LOCKED, CROSSED) else 0
         if not key.held:
-            _tell(slot, key, tops, rows, counts)
+            _tell(slot, key, bid, ask, state, rows, counts)
     return True
 
 
 @jit
-def _state(tops: Any) -> int:
-    bids = tops[BID].venues != 0
-    asks = tops[ASK].venues != 0
-    if not (bids and asks):
-        return ONE_SIDED if bids or asks else EMPTY
-    if tops[BID].level < -tops[ASK].level:
+def _state(bid: Any, ask: Any) -> int:
+    if bid.venues == 0 or ask.venues == 0:
+        return EMPTY if bid.venues | ask.venues == 0 else ONE_SIDED
+    if bid.level < -ask.level:
         return NORMAL
-    return LOCKED if tops[BID].level == -tops[ASK].level else CROSSED
+    return LOCKED if bid.level == -ask.level else CROSSED
 
 
 @jit
-def _tell(slot: int, key: Any, tops: Any, rows: Any, counts: Int64s) -> None:
+def _tell(slot: int, key: Any, bid: Any, ask: Any, state: int, rows: Any, counts: Int64s) -> None:
     # Write the key's state out where it is not what was told last.
-    changed = False
-    for side in range(2):
-        top = tops[side]
-        if top.venues != top.told_venues or (
-            top.venues != 0 and (top.level != top.told_level or top.size != top.told_size)
-        ):
-            changed = True
-            top.told_level = top.level
-            top.told_size = top.size
-            top.told_venues = top.venues
-    if not changed:
+    bid_changed = _changed(bid)
+    ask_changed = _changed(ask)
+    if not (bid_changed or ask_changed):
         return
     key.number += 1
     row = rows[counts[ROWS_AT]]
     row.key = slot
     row.time = key.now
     row.number = key.number
-    row.state = _state(tops)
-    row.bid = tops[BID].level
-    row.bid_size = _size(tops[BID])
-    row.bid_venues = tops[BID].venues
-    row.ask = -tops[ASK].level
-    row.ask_size = _size(tops[ASK])
-    row.ask_venues = tops[ASK].venues
+    row.state = state
+    row.bid = bid.level
+    row.bid_size = _size(bid)
+    row.bid_venues = bid.venues
+    row.ask = -ask.level
+    row.ask_size = _size(ask)
+    row.ask_venues = ask.venues
     counts[ROWS_AT] += 1
+
+
+@jit
+def _changed(top: Any) -> bool:
+    # Whether a side is not what was told last; it is from now on.
+    if top.venues == top.told_venues and (
+        top.venues == 0 or (top.level == top.told_level and top.size == top.told_size)
+    ):
+        return False
+    top.told_level = top.level
+    top.told_size = top.size
+    top.told_venues = top.venues
+    return True
 
 
 @jit

@@ -27,9 +27,11 @@ VENUES_MAX = 62
 # does not tell it.
 QUOTE = np.dtype([("level", "f8"), ("size", "f8"), ("time", "i8")])
 
-# The best of a side: the level, the size there and the venues that make it as bits; and what was told last.
+# A side of a key: the venues that have a standing quote, as bits; the best level, the size there and the venues
+# that make it; and what of these was told last.
 TOP = np.dtype(
     [
+        ("standing", "i8"),
         ("level", "f8"),
         ("size", "f8"),
         ("venues", "i8"),
@@ -97,8 +99,14 @@ class VenueQuotes:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """The arrays in the order in which the kernels take them."""
-        return (self.keys, self.tops, self.quotes, self.order, self.newest)
+        """The arrays as the kernels take them, in one dimension: a view for each key costs more than its sum."""
+        return (
+            self.keys,
+            self.tops.reshape(-1),
+            self.quotes.reshape(-1),
+            self.order.reshape(-1),
+            self.newest.reshape(-1),
+        )
 
     def grown(self, keys: int, venues: int) -> "VenueQuotes":
         """The same state with room for so many keys and venues."""
@@ -136,27 +144,69 @@ class VenueQuotes:
 
 
 @jit
-def find_best(top: Any, quotes: Any, order: Int64s, side: int, total: bool) -> None:  # noqa: FBT001 - a kernel
-    """Find the best of a side of a key.
+def put_quote(
+    key: Any, top: Any, quotes: Any, order: Int64s, at: int, side: int, venue: int, put: Any
+) -> None:
+    """Replace a venue's quote of a side, and keep the side's best right.
 
     Parameters
     ----------
-    top : record of TOP
-        Filled.
-    quotes : numpy.ndarray of QUOTE, shape (venues, 2)
-        The key's.
+    key, top : records of KEY and TOP
+        The key, and its side; both are changed.
+    quotes : numpy.ndarray of QUOTE
+        Of all keys: venue *v* of the key has its bid at ``2 * (at + v)``, and its ask behind it.
     order : numpy.ndarray of int64
-        The key's venues in order of their first row.
-    side : int
-        `BID` or `ASK`.
-    total : bool
-        Whether the size is the sum over the venues at the best; else it is the largest of theirs.
+        Of all keys: the key's venues in order of their first row begin at ``at``.
+    at, side, venue : int
+        Where the key's venues begin, `BID` or `ASK`, number of the venue.
+    put : tuple
+        Level (NaN for none), size, time and whether sizes are summed.
     """
+    level, size, time, total = put
+    bit = 1 << venue
+    quote = quotes[2 * (at + venue) + side]
+    quote.level = level
+    quote.size = size
+    quote.time = time
+    stands = not np.isnan(level)
+    if stands:
+        top.standing |= bit
+    else:
+        top.standing &= ~bit
+    # What is not at the best and does not come there changes nothing.
+    if top.venues & ~bit == 0:
+        if top.standing & ~bit:
+            find_best(key, top, quotes, order, at, side, total)
+            return
+    elif not stands or level < top.level:
+        if top.venues & bit:
+            find_best(key, top, quotes, order, at, side, total)
+        return
+    elif level == top.level:
+        find_best(key, top, quotes, order, at, side, total)
+        return
+    top.level = level
+    top.size = size
+    top.venues = bit if stands else 0
+
+
+@jit
+def find_best(
+    key: Any,
+    top: Any,
+    quotes: Any,
+    order: Int64s,
+    at: int,
+    side: int,
+    total: bool,  # noqa: FBT001 - a kernel
+) -> None:
+    """Find the best of a side among all standing quotes of a key; parameters are those of `put_quote`."""
     level = np.nan
     size = UNTOLD
     venues = 0
-    for venue in order:
-        quote = quotes[venue, side]
+    for place in range(at, at + key.venues):
+        venue = order[place]
+        quote = quotes[2 * (at + venue) + side]
         if np.isnan(quote.level) or quote.level < level:
             continue
         # NaN is not equal to anything: the first level is taken as it is.
@@ -178,26 +228,24 @@ def find_best(top: Any, quotes: Any, order: Int64s, side: int, total: bool) -> N
 
 
 @jit
-def clear_side(quotes: Any, order: Int64s, side: int) -> None:
-    """Take all quotes of a side of a key out."""
-    for venue in order:
-        quotes[venue, side].level = np.nan
-
-
-@jit
-def place_of(key: Any, order: Int64s, newest: Int64s, venue: int) -> None:
-    """Give a venue a place among the key's, where it has none yet."""
-    if newest[venue] == NEVER:
-        order[key.venues] = venue
-        key.venues += 1
+def clear_side(key: Any, top: Any, quotes: Any, order: Int64s, at: int, side: int) -> None:
+    """Take all quotes of a side of a key out; parameters are those of `put_quote`."""
+    if top.standing:
+        for place in range(at, at + key.venues):
+            quotes[2 * (at + order[place]) + side].level = np.nan
+    top.level = np.nan
+    top.standing = 0
+    top.venues = 0
 
 
 @jit
 def time_takes_out(
     key: Any,
-    tops: Any,
+    bids: Any,
+    asks: Any,
     quotes: Any,
     order: Int64s,
+    at: int,
     stale: int,
     total: bool,  # noqa: FBT001 - a kernel
     starts: Int64s,
@@ -209,34 +257,34 @@ def time_takes_out(
     ----------
     key : record of KEY
         Its ``now`` has come to its ``next_stale`` or ``session_end``; both are set anew.
-    tops : numpy.ndarray of TOP, shape (2,)
+    bids, asks : records of TOP
         The key's.
-    quotes : numpy.ndarray of QUOTE, shape (venues, 2)
-        The key's.
-    order : numpy.ndarray of int64
-        The key's venues.
+    quotes, order, at
+        As in `put_quote`.
     stale : int
         How long a quote stands that is not renewed, ns; 0 for as long as the session.
     total : bool
-        See `find_best`.
+        Whether sizes are summed.
     starts, bounds : numpy.ndarray of int64
         Calendar *c* has the sessions that begin at ``starts[bounds[c]:bounds[c + 1]]``.
     """
     over = key.now >= key.session_end
     key.next_stale = ENDLESS
     for side in range(2):
+        top = bids if side == BID else asks
         if over:
-            clear_side(quotes, order, side)
+            clear_side(key, top, quotes, order, at, side)
         elif stale > 0:
-            for venue in order:
-                quote = quotes[venue, side]
+            for place in range(at, at + key.venues):
+                quote = quotes[2 * (at + order[place]) + side]
                 if np.isnan(quote.level):
                     continue
                 if quote.time + stale <= key.now:
                     quote.level = np.nan
+                    top.standing &= ~(1 << order[place])
                 else:
                     key.next_stale = min(key.next_stale, quote.time + stale)
-        find_best(tops[side], quotes, order, side, total)
+            find_best(key, top, quotes, order, at, side, total)
     if over:
         key.session_end = session_end(key, starts, bounds)
 
