@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.feeds.binance import BinanceCapture
+from connectors.feeds.bitstamp import BitstampLog
+from connectors.feeds.bitstamp_csv import BitstampOrders
 from connectors.feeds.columns import Columns
 from connectors.feeds.conditions import TABLES
 from connectors.feeds.dbn import Dbn
@@ -51,6 +53,8 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
         Lobster(),
         Dbn(),
         BinanceCapture(),
+        BitstampLog(),
+        BitstampOrders(),
         Instruments(),
         Columns(options.mapping),
     ]

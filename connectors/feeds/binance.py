@@ -25,7 +25,7 @@ from functools import partial
 
 import numpy as np
 
-from connectors.feeds.binance_depth import DepthBooks, book_rows
+from connectors.feeds.binance_depth import DepthBooks
 from connectors.feeds.binance_kinds import Kinds
 from connectors.feeds.binance_rows import (
     COIN_MARGINED,
@@ -36,6 +36,7 @@ from connectors.feeds.binance_rows import (
     trade_rows,
 )
 from connectors.feeds.capture import CaptureFile
+from connectors.feeds.depth import book_rows
 from connectors.feeds.messages import MessageParser, Taken, sound
 from connectors.feeds.parts import parts
 from connectors.feeds.source import Format, Probe, Source

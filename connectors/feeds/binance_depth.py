@@ -8,17 +8,11 @@ Reference: "How to manage a local order book correctly" in the pages that `conne
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-import pyarrow as pa
-
-from connectors.feeds.categories import constant
-from connectors.feeds.messages import Notice, TopicRows
-from connectors.feeds.source import Rows
-from schemas.field import TIMESTAMP
-from schemas.market import BOOK_EVENTS
+from connectors.feeds.depth import NO_LEVELS, DepthUpdate
+from connectors.feeds.messages import Notice
 
 # Updates held for a snapshot: half a minute of the busiest stream. A snapshot that takes longer
 # finds a gap, and another one is needed.
@@ -27,42 +21,6 @@ _HELD = 1024
 _WAITS = "depth update held until a snapshot"
 _STALE = "depth update older than the book"
 _OLD_SNAPSHOT = "depth snapshot older than the book"
-
-_Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-_NOTHING: _Floats = np.empty(0, np.float64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthUpdate:
-    """New sizes of price levels, or a whole book.
-
-    Parameters
-    ----------
-    at : int
-        Index of the message.
-    symbol : str
-        As Binance writes it.
-    ts_ns : int
-        Event time, ns since 1970 UTC.
-    follows, last : int
-        The update number that this one follows on, and the last one that it holds.
-    price, size : numpy.ndarray of float64, shape (levels,)
-        Bids, then asks.
-    bids : int
-        How many of the levels are bids.
-    snapshot : bool
-        Whether the levels are the whole book, which is cleared first.
-    """
-
-    at: int
-    symbol: str
-    ts_ns: int
-    follows: int
-    last: int
-    price: _Floats
-    size: _Floats
-    bids: int
-    snapshot: bool
 
 
 @dataclass(kw_only=True)
@@ -145,60 +103,6 @@ class DepthBooks:
         return booked
 
 
-def book_rows(updates: Sequence[DepthUpdate], venue: str, names: Mapping[str, str]) -> TopicRows:
-    """Updates as rows of `book_events`: ``clear`` for a whole book, then a ``level`` each.
-
-    Parameters
-    ----------
-    updates : sequence of DepthUpdate
-        In order.
-    venue : str
-        Theirs.
-    names : mapping of str to str
-        Binance's symbol to ours.
-    """
-    counts = np.array(
-        [(update.snapshot, update.bids, len(update.price) - update.bids) for update in updates],
-        np.int64,
-    ).reshape(-1, 3)
-    lengths = counts.sum(axis=1)
-    # Of each update a clear, its bids and its asks: -1 has no side.
-    side = np.repeat(np.tile(np.array([-1, 0, 1], np.int32), len(updates)), counts.ravel())
-    clear = side < 0
-    values = np.zeros((2, len(side)), np.float64)
-    for row, name in enumerate(("price", "size")):
-        values[row, ~clear] = np.concatenate([_NOTHING, *(getattr(u, name) for u in updates)])
-    is_last = np.zeros(len(side), np.bool_)
-    is_last[np.cumsum(lengths)[lengths > 0] - 1] = True
-    ts = _repeated([update.ts_ns for update in updates], lengths)
-    symbols = list(names)
-    codes = _repeated([symbols.index(update.symbol) for update in updates], lengths)
-    batch = BOOK_EVENTS.batch(
-        {
-            "symbol": pa.DictionaryArray.from_arrays(
-                pa.array(codes.astype(np.int32)), pa.array(list(names.values()), pa.string())
-            ),
-            "venue": constant(venue, len(side)),
-            "ts_event": pa.array(ts).view(TIMESTAMP),
-            "ts_recv": pa.array(ts).view(TIMESTAMP),
-            "action": pa.DictionaryArray.from_arrays(
-                pa.array(clear.astype(np.int32)), pa.array(["level", "clear"])
-            ),
-            "side": pa.DictionaryArray.from_arrays(
-                pa.array(side, mask=clear), pa.array(["buy", "sell"])
-            ),
-            "price": pa.array(values[0], mask=clear),
-            "size": pa.array(values[1], mask=clear),
-            "sequence": pa.array(
-                _repeated([update.last for update in updates], lengths).astype(np.uint64)
-            ),
-            "is_last": is_last,
-        }
-    )
-    at = _repeated([update.at for update in updates], lengths)
-    return TopicRows(topic=BOOK_EVENTS, rows=Rows(batch=batch), at=at)
-
-
 def _begin(book: _Book, snapshot: DepthUpdate, booked: Booked) -> None:
     """Begin a book with a snapshot, and give the held updates that go beyond it."""
     beyond = [update for update in book.held if update.last > snapshot.last]
@@ -234,10 +138,4 @@ def _hold(book: _Book, update: DepthUpdate, booked: Booked) -> None:
 
 def _clear(update: DepthUpdate) -> DepthUpdate:
     """A book without levels, from the time of an update on."""
-    return replace(update, price=_NOTHING, size=_NOTHING, bids=0, snapshot=True)
-
-
-def _repeated(
-    values: list[int], counts: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.repeat(np.array(values, np.int64), counts)
+    return replace(update, price=NO_LEVELS, size=NO_LEVELS, bids=0, snapshot=True)

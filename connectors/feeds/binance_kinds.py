@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from connectors.feeds.binance_depth import DepthUpdate
 from connectors.feeds.binance_rows import COIN_MARGINED, SPOT, USD_MARGINED, numbers, unix_ns
+from connectors.feeds.depth import DepthUpdate
 from connectors.feeds.messages import MALFORMED, Group, malformed
 from schemas.arrays import Int64s
 
