@@ -1,7 +1,8 @@
 """The verb `tapeflow sql`: one statement to the store, its result as a table, CSV, JSON lines or Parquet."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TextIO
+from typing import Any, TextIO
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -43,6 +44,7 @@ def run_sql(
     statement: str,
     format: SqlFormat | str,  # noqa: A002 - the name of the option
     out: TextIO,
+    parameters: Mapping[str, Any] | None = None,
 ) -> int:
     """Run one statement and write its result.
 
@@ -56,6 +58,8 @@ def run_sql(
         table, csv, json (one object a line) or parquet.
     out : text file
         Where the result goes; its ``buffer`` takes the bytes.
+    parameters : mapping of str to value, optional
+        Values of the statement's ``{name:Type}``.
 
     Returns
     -------
@@ -78,12 +82,14 @@ def run_sql(
             if not _gives_rows(statement):
                 client.command(statement)
             elif chosen is SqlFormat.TABLE:
-                out.buffer.write(_table(client, statement))
+                out.buffer.write(_table(client, statement, parameters))
             else:
-                with client.raw_stream(statement, fmt=_CLICKHOUSE_FORMATS[chosen]) as stream:
+                with client.raw_stream(
+                    statement, dict(parameters or {}) or None, fmt=_CLICKHOUSE_FORMATS[chosen]
+                ) as stream:
                     out.buffer.writelines(iter(lambda: stream.read(1 << 20), b""))
         except DatabaseError as error:
-            raise SqlError(_reason(error)) from error
+            raise SqlError(reason_of(error)) from error
     out.buffer.flush()
     return 0
 
@@ -94,9 +100,11 @@ def _gives_rows(statement: str) -> bool:
     return is_select(text) or first in {"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK"}
 
 
-def _table(client: Client, statement: str) -> bytes:
+def _table(client: Client, statement: str, parameters: Mapping[str, Any] | None) -> bytes:
     found: pa.Table = client.query_arrow(
-        statement, settings={"max_result_rows": TABLE_ROWS_MAX + 1, "result_overflow_mode": "break"}
+        statement,
+        parameters=dict(parameters or {}) or None,
+        settings={"max_result_rows": TABLE_ROWS_MAX + 1, "result_overflow_mode": "break"},
     )
     shown = found.slice(0, TABLE_ROWS_MAX)
     table = Table(show_edge=False, header_style="bold")
@@ -134,7 +142,8 @@ def _width(columns: list[list[str]], names: list[str]) -> int:
     return max(sum(cells) + 3 * len(cells) + 2, 60)
 
 
-def _reason(error: DatabaseError) -> str:
+def reason_of(error: DatabaseError) -> str:
+    """ClickHouse's own message in an error of the protocol."""
     text = str(error)
     start = text.find("Code: ")
     return text[start:].split(" (for url", maxsplit=1)[0] if start >= 0 else text

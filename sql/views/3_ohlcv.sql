@@ -2,9 +2,9 @@
 CREATE OR REPLACE VIEW ohlcv AS
 SELECT
     symbol,
-    -- Written out because the length is a parameter; bars lie on the grid of UTC from 1970-01-01.
-    toDateTime64(bucket * {seconds:UInt32}, 9, 'UTC') AS ts_start,
-    toDateTime64((bucket + 1) * {seconds:UInt32}, 9, 'UTC') AS ts_event,
+    -- Bars lie on the grid of UTC from 1970-01-01. A filter on ts_start leaves other days unread.
+    toStartOfInterval(ts_trade, toIntervalSecond({seconds:UInt32}))::DateTime64(9, 'UTC') AS ts_start,
+    addSeconds(ts_start, {seconds:UInt32}) AS ts_event,
     if(countIf(updates_last) = 0, NULL, argMinIf(price, at, updates_last)) AS open,
     if(countIf(updates_high_low) = 0, NULL, maxIf(price, updates_high_low)) AS high,
     if(countIf(updates_high_low) = 0, NULL, minIf(price, updates_high_low)) AS low,
@@ -16,12 +16,9 @@ SELECT
     sumIf(size, updates_volume AND side = 'sell') AS sell_volume
 FROM
 (
-    SELECT
-        *,
-        intDiv(toUnixTimestamp64Nano(ts_event), toInt64({seconds:UInt32}) * 1000000000) AS bucket,
-        (ts_event, _offset, _row) AS at
+    SELECT *, ts_event AS ts_trade, (ts_event, _offset, _row) AS at
     FROM trades
     WHERE action = 'new'
 )
-GROUP BY symbol, bucket
-ORDER BY symbol, bucket
+GROUP BY symbol, ts_start
+ORDER BY symbol, ts_start

@@ -1,6 +1,7 @@
--- Each trade with the bid and ask that its own venue had told last before it (or at the same nanosecond).
--- A TAQ quote row speaks of one side: bid and ask are joined apart, so each is the last that was told,
--- however old; ts_bid and ts_ask say when. Size 0 means that the venue had none, and the price is then null.
+-- Each trade of a symbol with the bid and ask that its own venue had told last before it (or at the same nanosecond):
+-- SELECT * FROM trades_quotes(symbol = 'IBM', start = '2013-10-07 00:00:00', end = '2013-10-08 00:00:00')
+-- A TAQ quote row speaks of one side: bid and ask are joined apart, so each is the last that was told from a day
+-- before the start on; ts_bid and ts_ask say when. Size 0 means that the venue had none, and the price is then null.
 CREATE OR REPLACE VIEW trades_quotes AS
 SELECT
     t.symbol AS symbol,
@@ -24,6 +25,9 @@ FROM
     SELECT *
     FROM trades
     WHERE action = 'new'
+        AND symbol = {symbol:String}
+        AND ts_event >= {start:DateTime64(9, 'UTC')}
+        AND ts_event < {end:DateTime64(9, 'UTC')}
 ) AS t
 ASOF LEFT JOIN
 (
@@ -34,7 +38,10 @@ ASOF LEFT JOIN
         toNullable(ts_event) AS ts_bid,
         argMax((bid, bid_size), (_offset, _row)) AS told
     FROM quotes
-    WHERE isNotNull(bid) OR isNotNull(bid_size)
+    WHERE (isNotNull(bid) OR isNotNull(bid_size))
+        AND symbol = {symbol:String}
+        AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
+        AND ts_event < {end:DateTime64(9, 'UTC')}
     GROUP BY symbol, venue, ts_bid
 ) AS b ON t.symbol = b.symbol AND t.venue = b.venue AND t.ts_event >= b.ts_bid
 ASOF LEFT JOIN
@@ -45,6 +52,9 @@ ASOF LEFT JOIN
         toNullable(ts_event) AS ts_ask,
         argMax((ask, ask_size), (_offset, _row)) AS told
     FROM quotes
-    WHERE isNotNull(ask) OR isNotNull(ask_size)
+    WHERE (isNotNull(ask) OR isNotNull(ask_size))
+        AND symbol = {symbol:String}
+        AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
+        AND ts_event < {end:DateTime64(9, 'UTC')}
     GROUP BY symbol, venue, ts_ask
 ) AS a ON t.symbol = a.symbol AND t.venue = a.venue AND t.ts_event >= a.ts_ask

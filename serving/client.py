@@ -1,0 +1,271 @@
+"""The platform from Python, for notebooks and scripts: SQL, the lake, the log and replays as Polars frames."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import DatabaseError
+from pydantic import ValidationError
+
+from connectors.clickhouse import StoreLink
+from connectors.landed import Decoded, landed_table
+from connectors.log import Log, LogError, open_log
+from connectors.parquet import LakeError
+from connectors.records import decode_rows, is_rows
+from connectors.scan import scan_records
+from flows.catalog import catalog
+from flows.engines.progress import shard_count
+from flows.engines.recompute import recompute_with
+from flows.flow import Emit, FlowError
+from schemas.landed import landed_schema
+from schemas.registry import topic as topic_named
+from schemas.topic import Topic
+from serving.queries import named_query
+from serving.settings import Settings, flow_params, load_settings
+from serving.sql import SqlError, reason_of
+from serving.tail import tail as tail_rows
+
+
+def open(home: str | Path | None = None) -> "Desk":  # noqa: A001 - read as tapeflow.open()
+    """Open a platform's data for reading, whether or not its programs run.
+
+    Parameters
+    ----------
+    home : str, Path or None
+        Its folder; None for the settings' (``TAPEFLOW_HOME``, ``tapeflow.toml``, or ``.tapeflow``).
+
+    Returns
+    -------
+    Desk
+        To be closed, or used in a ``with``.
+
+    Raises
+    ------
+    serving.settings.SettingsError
+        For a setting that is unknown or unusable.
+    """
+    settings = load_settings()
+    return Desk(settings if home is None else settings.moved(Path(home).expanduser().absolute()))
+
+
+class Desk:
+    """An open platform. What it gives are Polars frames; it writes nothing to the log, the lake or the store.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where log, store and lake are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._link: StoreLink | None = None
+        self._log: Log | None = None
+
+    def sql(self, statement: str, **parameters: Any) -> pl.DataFrame:
+        """Ask ClickHouse.
+
+        Parameters
+        ----------
+        statement : str
+            One statement, without FORMAT; ``{name:Type}`` stands for a parameter.
+        **parameters
+            Their values.
+
+        Returns
+        -------
+        polars.DataFrame
+            The result; low-cardinality strings as categoricals.
+
+        Raises
+        ------
+        serving.sql.SqlError
+            With ClickHouse's message.
+        connectors.chdb_engine.StoreError
+            Where the store cannot be reached.
+        """
+        if self._link is None:
+            self._link = StoreLink(self.settings.store, patience_s=5.0)
+        try:
+            found = self._link.run(
+                lambda client: client.query_arrow(
+                    statement.strip().rstrip(";"), parameters=parameters or None
+                )
+            )
+        except DatabaseError as error:
+            raise SqlError(reason_of(error)) from error
+        return _frame(found)
+
+    def query(self, name: str, **parameters: Any) -> pl.DataFrame:
+        """Run a named query of sql/queries; `serving.queries.queries` lists them.
+
+        Raises
+        ------
+        serving.queries.QueryError
+            For an unknown name or parameter, or one that is missing.
+        serving.sql.SqlError
+            With ClickHouse's message.
+        """
+        query = named_query(name)
+        return self.sql(query.text, **query.values(parameters))
+
+    def scan(self, topic: str) -> pl.LazyFrame:
+        """A topic's rows in the lake, lazily: only what a query needs is read.
+
+        Returns
+        -------
+        polars.LazyFrame
+            The topic's columns, the row's place in the log (``_partition``, ``_offset``, ``_row``,
+            ``_appended``), and ``date`` (the folder's, UTC), by which a filter leaves files unread.
+
+        Raises
+        ------
+        connectors.parquet.LakeError
+            Where nothing of the topic has landed yet.
+        """
+        declared = _declared(topic)
+        folder = self.settings.lake_path / declared.name
+        if not any(folder.glob("date=*/*.parquet")):
+            raise LakeError(
+                f"lake {folder}: nothing of {declared.name!r} is there yet; `tapeflow up` or `tapeflow land "
+                "--until-end` lands what is in the log"
+            )
+        return pl.scan_parquet(
+            folder / "date=*" / "*.parquet", hive_partitioning=True, hive_schema={"date": pl.Date}
+        )
+
+    def rows(self, topic: str) -> pl.DataFrame:
+        """All of a topic's rows as the log has them now, landed or not, in log order.
+
+        Returns
+        -------
+        polars.DataFrame
+            The topic's columns, then ``_partition``, ``_offset``, ``_row`` and ``_appended``.
+        """
+        declared = _declared(topic)
+        log = self._open_log()
+        if declared.name not in log.topics():
+            raise LogError(f"log {self.settings.log}: it has no topic {declared.name!r} yet")
+        decoded = [
+            Decoded(record, decode_rows(declared, record))
+            for partition in range(log.topics()[declared.name].partitions)
+            for record in scan_records(log, declared.name, partition)
+            if is_rows(record)
+        ]
+        return _frame(
+            landed_table(declared, decoded) if decoded else landed_schema(declared).empty_table()
+        )
+
+    def tail(
+        self,
+        topic: str,
+        *,
+        beginning: bool = False,
+        limit: int | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of a topic, inbox or control topic as they are appended.
+
+        Parameters
+        ----------
+        topic : str
+            Which.
+        beginning : bool
+            Begin at the first row kept and end at the present end; else wait for new ones, for ever.
+        limit : int or None
+            End after so many rows.
+        stop : threading.Event or None
+            Ends it from another thread.
+
+        Yields
+        ------
+        dict
+            A row, with ``_partition``, ``_offset`` and ``_row`` in front.
+        """
+        return tail_rows(
+            self._open_log(), topic, stop or threading.Event(), beginning=beginning, limit=limit
+        )
+
+    def replay(self, flow: str, **params: Any) -> dict[str, pl.DataFrame]:
+        """What a flow gives for everything in the log, with other parameters if asked; nothing is written.
+
+        Parameters
+        ----------
+        flow : str
+            Name of the flow.
+        **params
+            Parameters, such as ``intervals=["30s"]``; the others are the settings'.
+
+        Returns
+        -------
+        dict of str to polars.DataFrame
+            Output topic to its rows, shard by shard.
+
+        Raises
+        ------
+        flows.flow.FlowError
+            For an unknown flow, or parameters that it does not take.
+        """
+        known = catalog()
+        if flow not in known:
+            raise FlowError(f"no flow {flow!r}; there are {', '.join(known)}")
+        kind = known[flow]
+        usual = flow_params(self.settings, [flow])[flow]
+        try:
+            chosen = kind.params_type(**{**usual.model_dump(), **params})
+        except ValidationError as error:
+            raise FlowError(f"flow {flow!r}: {error}") from error
+        log = self._open_log()
+        batches: dict[str, list[pa.RecordBatch]] = {one.name: [] for one in kind.outputs}
+        for shard in range(shard_count(log, kind)):
+            for _, outputs in recompute_with(log, kind, shard, chosen):
+                for output in outputs:
+                    if isinstance(output, Emit) and output.topic.name in batches:
+                        batches[output.topic.name].append(output.batch)
+        return {
+            one.name: _frame(pa.Table.from_batches(batches[one.name], schema=one.schema))
+            for one in kind.outputs
+        }
+
+    def close(self) -> None:
+        """Let go of store and log."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open_log(self) -> Log:
+        if self._log is None:
+            self._log = open_log(self.settings.log)
+        return self._log
+
+
+def _declared(name: str) -> Topic:
+    try:
+        return topic_named(name)
+    except KeyError as error:
+        raise LogError(error.args[0]) from None
+
+
+def _frame(table: pa.Table) -> pl.DataFrame:
+    found = pl.from_arrow(table)
+    if not isinstance(found, pl.DataFrame):
+        raise TypeError(f"a table was expected of Polars, {type(found).__name__} came")
+    return found

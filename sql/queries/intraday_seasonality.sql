@@ -1,0 +1,38 @@
+-- How volume, trade count and volatility go through the day: means over all days, by time of day.
+-- symbol: Instrument.
+-- interval = 1m: Interval of the bars that it is computed from.
+-- minutes = 30: Length of a step of the day.
+-- time_zone = America/New_York: Whose time of day.
+SELECT
+    time_of_day,
+    count() AS days,
+    avg(step_volume) AS volume,
+    avg(step_trades) AS trade_count,
+    avg(step_volume) / sum(avg(step_volume)) OVER () AS volume_share,
+    sqrt(avg(step_variance)) AS volatility
+FROM
+(
+    SELECT
+        day,
+        intDiv(minute_of_day, {minutes:UInt32}) * {minutes:UInt32} AS minute,
+        leftPad(toString(intDiv(minute, 60)), 2, '0') || ':' || leftPad(toString(minute % 60), 2, '0') AS time_of_day,
+        sum(volume) AS step_volume,
+        sum(trade_count) AS step_trades,
+        sum(log_return * log_return) AS step_variance
+    FROM
+    (
+        SELECT
+            toTimeZone(ts_start, {time_zone:String}) AS local,
+            toDate(local) AS day,
+            toHour(local) * 60 + toMinute(local) AS minute_of_day,
+            volume,
+            trade_count,
+            log(close / lagInFrame(close) OVER (PARTITION BY day ORDER BY ts_start ROWS BETWEEN 1 PRECEDING AND CURRENT ROW))
+                AS log_return
+        FROM bars
+        WHERE symbol = {symbol:String} AND interval = {interval:String} AND isNotNull(close)
+    )
+    GROUP BY day, minute
+)
+GROUP BY time_of_day
+ORDER BY time_of_day

@@ -1,0 +1,23 @@
+-- Realised volatility of each day from intraday bars, annualised over 252 days: close to close, and Parkinson.
+-- symbol: Instrument.
+-- interval = 5m: Interval of the bars.
+-- time_zone = America/New_York: Where a day begins.
+SELECT
+    day,
+    count() AS bars,
+    sqrt(252 * sum(log_return * log_return)) AS close_to_close,
+    sqrt(252 * sum(log(high / low) * log(high / low)) / (4 * log(2))) AS parkinson
+FROM
+(
+    SELECT
+        toDate(toTimeZone(ts_start, {time_zone:String})) AS day,
+        high,
+        low,
+        -- The day's first bar has no bar before it: its return is from its own open.
+        log(close / if(row_number() OVER days = 1, open, lagInFrame(close) OVER days)) AS log_return
+    FROM bars
+    WHERE symbol = {symbol:String} AND interval = {interval:String} AND isNotNull(close) AND isNotNull(high)
+    WINDOW days AS (PARTITION BY day ORDER BY ts_start ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
+)
+GROUP BY day
+ORDER BY day

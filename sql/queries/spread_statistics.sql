@@ -1,0 +1,33 @@
+-- Quoted spread of the national best bid and offer by interval: time-weighted, in price and in basis points.
+-- symbol: Instrument.
+-- seconds = 1800: Length of the intervals.
+-- max_gap_s = 60: Longest time that a row is held to stand for: a night weighs nothing.
+-- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
+-- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
+SELECT
+    toDateTime64(intDiv(toUnixTimestamp64Nano(ts_event), 1000000000 * {seconds:Int64}) * {seconds:Int64}, 9, 'UTC')
+        AS ts_start,
+    count() AS updates,
+    sumIf((ask - bid) * stood, state = 'normal') / sumIf(stood, state = 'normal') AS spread,
+    sumIf(10000 * (ask - bid) / ((ask + bid) / 2) * stood, state = 'normal') / sumIf(stood, state = 'normal') AS spread_bps,
+    sumIf((bid_size + ask_size) / 2 * stood, state = 'normal') / sumIf(stood, state = 'normal') AS size,
+    sumIf(stood, state = 'locked') / sum(stood) AS locked_share,
+    sumIf(stood, state = 'crossed') / sum(stood) AS crossed_share
+FROM
+(
+    SELECT
+        *,
+        -- Seconds until the next row, whole in the interval in which the row begins.
+        least(
+            (toUnixTimestamp64Nano(leadInFrame(ts_event, 1, ts_event) OVER (ORDER BY number ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING))
+                - toUnixTimestamp64Nano(ts_event)) / 1e9,
+            {max_gap_s:Float64}
+        ) AS stood
+    FROM nbbo
+    WHERE symbol = {symbol:String}
+        AND ts_event >= {start:DateTime64(9, 'UTC')}
+        AND ts_event < {end:DateTime64(9, 'UTC')}
+)
+GROUP BY ts_start
+HAVING sum(stood) > 0
+ORDER BY ts_start

@@ -1,0 +1,111 @@
+"""`tapeflow.open()`: SQL, the lake, the log and replays, as a notebook has them."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import tapeflow
+from connectors.feeds.simulate import SimulateOptions, simulate
+from connectors.feeds.simulator import SimulatorOptions
+from connectors.lander import Lander
+from connectors.log import LogError, open_log
+from connectors.parquet import LakeError
+from connectors.topics import create_topics
+from flows.bars import Bars
+from flows.engines.local import run_until_end
+from flows.flow import FlowError
+from serving.settings import Settings
+from serving.sql import SqlError
+from tests.stores import store_process
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A platform with 5,000 simulated rows, bars, all of it landed, and its store running."""
+    settings = Settings(home=tmp_path_factory.mktemp("desk"))
+    with open_log(settings.log) as log:
+        create_topics(log, 2)
+        simulate(log, SimulatorOptions(seed=3, symbols=5), SimulateOptions(rows=5_000))
+        run_until_end(log, [Bars])
+        with store_process(settings.home / "store"):
+            with Lander(log, settings.store, settings.lake_path) as lander:
+                lander.run_until_end()
+            yield settings.home
+
+
+@pytest.fixture
+def desk(home: Path) -> Iterator[tapeflow.Desk]:
+    with tapeflow.open(home) as opened:
+        yield opened
+
+
+def test_store_lake_and_log_tell_the_same_rows(desk: tapeflow.Desk) -> None:
+    order = ["_partition", "_offset", "_row"]
+    log = desk.rows("trades").sort(order)
+    lake = desk.scan("trades").drop("date").collect().sort(order)
+    store = desk.sql("SELECT * FROM trades ORDER BY _partition, _offset, _row")
+    assert log.height > 500
+    for name in log.columns:
+        told = [
+            (frame[name].cast(pl.String) if frame[name].dtype == pl.Categorical else frame[name])
+            for frame in (log, lake, store)
+        ]
+        assert told[0].to_list() == told[1].to_list() == told[2].to_list(), name
+
+
+def test_a_filter_on_the_date_leaves_other_folders_unread(desk: tapeflow.Desk) -> None:
+    dates = desk.scan("trades").select(pl.col("date").unique()).collect()["date"].to_list()
+    plan = desk.scan("trades").filter(pl.col("date") < min(dates)).select(pl.len())
+    assert plan.collect().item() == 0
+
+
+def test_sql_takes_parameters_and_tells_clickhouse_s_refusal(desk: tapeflow.Desk) -> None:
+    symbol = desk.sql("SELECT min(symbol) AS symbol FROM trades").item()
+    found = desk.sql(
+        "SELECT count() AS n FROM trades WHERE symbol = {symbol:String}", symbol=symbol
+    )
+    assert found["n"].item() == desk.rows("trades").filter(pl.col("symbol") == symbol).height
+    with pytest.raises(SqlError, match="UNKNOWN_TABLE"):
+        desk.sql("SELECT * FROM no_such_table")
+
+
+def test_a_replay_gives_the_live_rows_and_other_parameters_give_others(desk: tapeflow.Desk) -> None:
+    live = desk.rows("bars").drop(["_partition", "_offset", "_row", "_appended"])
+    order = ["symbol", "interval", "ts_event"]
+    again = desk.replay("bars")["bars"]
+    assert live.height > 0
+    assert again.sort(order).equals(live.sort(order))
+    other = desk.replay("bars", intervals=["2s"])["bars"]
+    assert other["interval"].cast(pl.String).unique().to_list() == ["2s"]
+
+
+def test_the_tail_ends_at_the_present_end_or_at_the_limit(desk: tapeflow.Desk) -> None:
+    told = desk.tail("trades", beginning=True)
+    rows = [row for row in told if "_watermark" not in row]
+    assert len(rows) == desk.rows("trades").height
+    assert [row["symbol"] for row in desk.tail("trades", beginning=True, limit=3)] == [
+        row["symbol"] for row in rows[:3]
+    ]
+    stop = threading.Event()
+    stop.set()
+    assert list(desk.tail("trades", stop=stop)) == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "told"),
+    [
+        (lambda desk: desk.scan("indicators"), LakeError, "nothing of 'indicators' is there yet"),
+        (lambda desk: desk.scan("nothing"), LogError, "no topic 'nothing'; there are"),
+        (lambda desk: desk.rows("nothing"), LogError, "no topic 'nothing'; there are"),
+        (lambda desk: desk.replay("nothing"), FlowError, "no flow 'nothing'; there are"),
+        (lambda desk: desk.replay("bars", interval="1m"), FlowError, "interval"),
+    ],
+)
+def test_what_is_not_there_is_told(
+    desk: tapeflow.Desk, ask: object, error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        ask(desk)  # type: ignore[operator]

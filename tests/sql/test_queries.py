@@ -1,0 +1,381 @@
+"""Named queries on real ticks, against the same questions asked of DuckDB over the same rows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from connectors.clickhouse import connect, insert, sql_folder
+from connectors.feeds.options import FeedOptions
+from connectors.feeds.program import feed
+from connectors.landed import Decoded, landed_table
+from connectors.lander import Lander
+from connectors.log import Record, open_log
+from connectors.topics import create_topics
+from flows.bars import Bars
+from flows.engines.local import run_until_end
+from flows.indicators import Indicators
+from schemas.registry import TOPICS
+from schemas.topic import Topic
+from serving.client import Desk
+from serving.queries import QueryError, named_query, queries
+from serving.settings import Settings
+from tests.stores import store_process
+
+_OPEN_NS = 1_381_152_600_000_000_000  # 2013-10-07T13:30Z
+_SYMBOL = {"symbol": "IBM"}
+
+
+@pytest.fixture(scope="module")
+def desk(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A day of IBM's trades with its bars and indicators, and made-up best prices and books of it."""
+    settings = Settings(home=tmp_path_factory.mktemp("queries"))
+    folder = shared / "ticks" / "us_equity_taq" / "ibm"
+    with open_log(settings.log) as log:
+        create_topics(log, partitions=1)
+        feed(log, [folder / "20131007_trade.zip"], FeedOptions())
+        run_until_end(log, [Bars, Indicators])
+        with store_process(settings.home / "store"), Desk(settings) as opened:
+            with Lander(log, settings.store, settings.lake_path) as lander:
+                lander.run_until_end()
+            with connect(settings.store) as client:
+                for name, columns in (("nbbo", _nbbo()), ("book_top", _books())):
+                    insert(client, TOPICS[name], _landed(TOPICS[name], columns), name)
+            yield opened
+
+
+@pytest.fixture(scope="module")
+def duck(desk: Desk) -> duckdb.DuckDBPyConnection:
+    """The same rows in DuckDB, as the log and the lake have them."""
+    found = duckdb.connect()
+    for name in ("trades", "bars", "indicators"):
+        found.register(name, _plain(desk.rows(name)).to_arrow())
+    for name, columns in (("nbbo", _nbbo()), ("book_top", _books())):
+        found.register(name, _plain(pl.from_arrow(_landed(TOPICS[name], columns))).to_arrow())
+    found.execute("SET TimeZone = 'UTC'")
+    return found
+
+
+def _landed(topic: Topic, columns: dict[str, object]) -> pa.Table:
+    record = Record(topic.name, 0, 0, _OPEN_NS, None, (), None)
+    return landed_table(topic, [Decoded(record, topic.batch(columns))])
+
+
+def _plain(rows: pl.DataFrame) -> pl.DataFrame:
+    """With plain strings, and times as whole nanoseconds, which DuckDB's times with a zone do not have."""
+    return rows.with_columns(
+        pl.col(pl.Categorical).cast(pl.String), pl.selectors.datetime().dt.epoch("ns")
+    )
+
+
+def _nbbo() -> dict[str, object]:
+    """A random walk of the best prices through the day; a few are locked, crossed, or of one side."""
+    rng = np.random.default_rng(11)
+    rows = 5_000
+    times = np.sort(_OPEN_NS + rng.integers(0, 23_400, rows) * 1_000_000_000)
+    bid = np.round(182 + np.cumsum(rng.normal(0, 0.01, rows)), 2)
+    gap = rng.choice([-0.01, 0.0, 0.01, 0.02, 0.05], rows, p=[0.02, 0.03, 0.5, 0.3, 0.15])
+    one_sided = rng.random(rows) < 0.02
+    ask = np.round(bid + gap, 2)
+    state = np.where(gap < 0, "crossed", np.where(gap == 0, "locked", "normal"))
+    return {
+        "symbol": pa.array(["IBM"] * rows),
+        "ts_event": times,
+        "number": np.arange(1, rows + 1),
+        "bid": bid,
+        "bid_size": rng.integers(1, 20, rows) * 100.0,
+        "bid_venues": pa.array(["N"] * rows),
+        "ask": pa.array(ask, mask=one_sided),
+        "ask_size": pa.array(rng.integers(1, 20, rows) * 100.0, mask=one_sided),
+        "ask_venues": pa.array(["N"] * rows),
+        "state": pa.array(np.where(one_sided, "one_sided", state)),
+    }
+
+
+def _books() -> dict[str, object]:
+    """Books of two venues with as many levels as are there at random; all other columns are null or 0."""
+    rng = np.random.default_rng(12)
+    rows = 2_000
+    topic = TOPICS["book_top"]
+    columns: dict[str, object] = {}
+    for field in topic.fields:
+        if not field.nullable and pa.types.is_integer(field.type):
+            columns[field.name] = pa.array(np.zeros(rows), field.type)
+        elif not field.nullable and pa.types.is_boolean(field.type):
+            columns[field.name] = pa.array(np.ones(rows, np.bool_))
+        elif not field.nullable and not pa.types.is_timestamp(field.type):
+            columns[field.name] = pa.array([(*field.allowed, "N")[0]] * rows)
+    mid = np.round(182 + np.cumsum(rng.normal(0, 0.01, rows)), 3)
+    levels = rng.integers(1, 11, rows)
+    for level in range(1, 11):
+        absent = levels < level
+        for side, sign in (("bid", -1), ("ask", 1)):
+            price = np.round(mid + sign * 0.01 * level, 3)
+            columns[f"{side}_{level}"] = pa.array(price, mask=absent)
+            columns[f"{side}_size_{level}"] = pa.array(
+                rng.integers(1, 9, rows) * 100.0, mask=absent
+            )
+    return columns | {
+        "symbol": pa.array(["IBM"] * rows),
+        "venue": pa.array(rng.choice(["N", "Q"], rows)),
+        "ts_event": np.sort(_OPEN_NS + rng.integers(0, 23_400, rows) * 1_000_000_000),
+        "number": np.arange(1, rows + 1),
+        "mid": mid,
+    }
+
+
+def same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
+    """Equal in rows, column names and values; floats to 1e-9."""
+    assert found.height > 0
+    assert expected.columns == found.columns
+    found = _plain(found)
+    assert found.height == expected.height
+    for name in found.columns:
+        left, right = found[name].to_list(), expected[name].to_list()
+        assert [one is None for one in left] == [one is None for one in right], name
+        if found[name].dtype.is_float():
+            left = [one for one in left if one is not None]
+            right = pytest.approx([one for one in right if one is not None], rel=1e-9, abs=1e-12)
+        assert left == right, name
+
+
+def test_every_query_says_what_it_is_for_and_what_it_takes() -> None:
+    found = queries()
+    assert set(found) == {path.stem for path in sql_folder("queries").glob("*.sql")}
+    for query in found.values():
+        assert query.purpose.endswith(".")
+        assert all(parameter.meaning.endswith(".") for parameter in query.parameters)
+
+
+def test_an_unknown_query_names_the_nearest() -> None:
+    with pytest.raises(QueryError, match="did you mean volume_profile"):
+        named_query("volume_profil")
+
+
+def test_a_missing_and_an_unknown_parameter_are_told_with_those_there_are() -> None:
+    query = named_query("volume_profile")
+    with pytest.raises(QueryError, match=r"needs symbol; it takes symbol: .*tick \(0.01\)"):
+        query.values({})
+    with pytest.raises(QueryError, match="has no parameter 'tik'"):
+        query.values({"symbol": "IBM", "tik": 1})
+
+
+def test_bars_of_any_length_come_from_ticks(desk: Desk, duck: duckdb.DuckDBPyConnection) -> None:
+    expected = duck.sql(
+        """
+        SELECT symbol, ts_event // 900000000000 * 900000000000 AS ts_start,
+            arg_min(price, (ts_event, _offset, _row)) FILTER (updates_last) AS open,
+            max(price) FILTER (updates_high_low) AS high,
+            min(price) FILTER (updates_high_low) AS low,
+            arg_max(price, (ts_event, _offset, _row)) FILTER (updates_last) AS close,
+            coalesce(sum(size) FILTER (updates_volume), 0) AS volume,
+            count(*) AS trade_count,
+            sum(price * size) FILTER (updates_volume) / nullif(volume, 0) AS vwap
+        FROM trades GROUP BY ALL ORDER BY ts_start
+        """
+    ).pl()
+    same(desk.query("ohlcv_from_ticks", **_SYMBOL), expected)
+
+
+def test_bars_rolled_up_from_minutes_equal_those_from_ticks(desk: Desk) -> None:
+    whole = desk.query("ohlcv_from_ticks", **_SYMBOL, seconds=3600)
+    rolled = desk.query("ohlcv_from_bars", **_SYMBOL, seconds=3600)
+    same(rolled, _plain(whole))
+
+
+def test_times_bound_what_is_asked(desk: Desk) -> None:
+    between = {"start": "2013-10-07 14:00:00", "end": "2013-10-07 15:00:00"}
+    for name in ("ohlcv_from_ticks", "ohlcv_from_bars"):
+        found = desk.query(name, **_SYMBOL, **between)
+        assert found["ts_start"].dt.strftime("%H:%M").to_list() == [
+            "14:00",
+            "14:15",
+            "14:30",
+            "14:45",
+        ]
+
+
+def test_the_volume_profile_holds_all_volume_by_price(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    expected = duck.sql(
+        """
+        SELECT step * 0.05::DOUBLE AS price, volume, trade_count, NULL::DOUBLE AS buy_share,
+            volume / sum(volume) OVER () AS share,
+            sum(volume) OVER (ORDER BY volume DESC, step) / sum(volume) OVER () AS value_area
+        FROM (
+            SELECT CAST(round_even(price / 0.05::DOUBLE, 0) AS BIGINT) AS step, sum(size) AS volume, count(*) AS trade_count
+            FROM trades WHERE updates_volume GROUP BY step
+        ) ORDER BY price
+        """
+    ).pl()
+    same(desk.query("volume_profile", **_SYMBOL, tick=0.05), expected)
+
+
+def test_the_day_is_cut_into_steps_of_its_own_time_zone(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    expected = duck.sql(
+        """
+        WITH minutes AS (
+            SELECT (ts_start // 60000000000 - 240) % 1440 AS minute, volume, trade_count,
+                ln(close / lag(close) OVER (ORDER BY ts_start)) AS log_return
+            FROM bars WHERE interval = '1m' AND close IS NOT NULL
+        ), steps AS (
+            SELECT minute // 30 * 30 AS step, sum(volume) AS volume, sum(trade_count) AS trade_count,
+                sqrt(coalesce(sum(log_return * log_return), 0)) AS volatility
+            FROM minutes GROUP BY step
+        )
+        SELECT lpad((step // 60)::VARCHAR, 2, '0') || ':' || lpad((step % 60)::VARCHAR, 2, '0') AS time_of_day,
+            1 AS days, volume::DOUBLE AS volume, trade_count::DOUBLE AS trade_count,
+            volume / sum(volume) OVER () AS volume_share, volatility
+        FROM steps ORDER BY step
+        """
+    ).pl()
+    same(desk.query("intraday_seasonality", **_SYMBOL), expected)
+
+
+def test_realised_volatility_is_of_the_day_s_returns_and_ranges(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    bars = duck.sql(
+        """SELECT open, high, low, close FROM bars
+        WHERE interval = '5m' AND close IS NOT NULL AND high IS NOT NULL ORDER BY ts_start"""
+    ).pl()
+    closes = np.concatenate([[bars["open"][0]], bars["close"].to_numpy()])
+    returns = np.diff(np.log(closes))
+    ranges = np.log(bars["high"].to_numpy() / bars["low"].to_numpy())
+    (found,) = desk.query("realised_volatility", **_SYMBOL).rows(named=True)
+    assert found["bars"] == bars.height
+    assert found["close_to_close"] == pytest.approx(np.sqrt(252 * np.sum(returns**2)))
+    assert found["parkinson"] == pytest.approx(np.sqrt(252 * np.sum(ranges**2) / (4 * np.log(2))))
+
+
+def test_slippage_is_against_the_vwap_of_its_interval(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    expected = duck.sql(
+        """
+        WITH t AS (
+            SELECT *, ts_event // 300000000000 AS bucket FROM trades WHERE updates_volume AND size > 0
+        ), v AS (SELECT bucket, sum(price * size) / sum(size) AS vwap FROM t GROUP BY bucket)
+        SELECT venue, 'unknown' AS aggressor, count(*) AS trade_count, sum(size) AS volume,
+            10000 * sum(size * (price / vwap - 1)) / sum(size) AS slippage_bps
+        FROM t JOIN v USING (bucket) GROUP BY venue ORDER BY venue
+        """
+    ).pl()
+    found = desk.query("vwap_slippage", **_SYMBOL)
+    assert found["slippage_bps"].to_list() == pytest.approx(
+        expected["slippage_bps"].to_list(), rel=1e-6
+    )
+    same(found.drop("slippage_bps"), expected.drop("slippage_bps"))
+
+
+def test_indicators_stand_beside_their_bars(desk: Desk, duck: duckdb.DuckDBPyConnection) -> None:
+    found = desk.query("indicators_on_bars", **_SYMBOL, names=["rsi_14", "ema_20"])
+    told = {
+        (row["ts_event"], name): value
+        for row in _plain(found).rows(named=True)
+        for name, value in _pairs(row["indicators"])
+    }
+    expected = duck.sql(
+        """SELECT ts_event, name, value FROM indicators
+        WHERE interval = '1m' AND name IN ('rsi_14', 'ema_20') AND value IS NOT NULL"""
+    ).fetchall()
+    assert told == {(at, name): value for at, name, value in expected}
+    assert (
+        found.height == duck.sql("SELECT count(*) FROM bars WHERE interval = '1m'").fetchall()[0][0]
+    )
+
+
+def _pairs(told: object) -> list[tuple[str, float]]:
+    pairs = told.items() if isinstance(told, dict) else [one.values() for one in told]  # type: ignore[attr-defined]
+    return [(name, value) for name, value in pairs]
+
+
+def test_the_screener_bounds_the_newest_bar_and_indicator(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    last, before = duck.sql(
+        """SELECT close, volume, ts_event FROM bars WHERE interval = '1m' AND close IS NOT NULL
+        ORDER BY ts_event DESC LIMIT 2"""
+    ).fetchall()
+    (rsi,) = duck.sql(
+        """SELECT value FROM indicators WHERE interval = '1m' AND name = 'rsi_14' AND value IS NOT NULL
+        ORDER BY ts_event DESC LIMIT 1"""
+    ).fetchall()[0]
+    expected = [("IBM", last[2], last[0], last[1], last[0] / before[0] - 1, rsi)]
+    assert _plain(desk.query("screener")).rows() == expected
+    assert desk.query("screener", min_rsi=rsi + 0.01).is_empty()
+    assert desk.query("screener", max_price=last[0] - 0.01).is_empty()
+
+
+def test_a_trade_has_the_best_prices_that_stood_when_it_printed(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    expected = duck.sql(
+        """
+        WITH n AS (
+            SELECT ts_event, arg_max(bid, number) AS bid, last(ask ORDER BY number) AS ask,
+                arg_max(state, number) AS state
+            FROM nbbo GROUP BY ts_event
+        )
+        SELECT t.ts_event, t.venue, t.price, t.size, n.ts_event AS ts_nbbo, n.bid, n.ask, n.state,
+            (n.bid + n.ask) / 2 AS mid, 2 * abs(t.price - (n.bid + n.ask) / 2) AS effective_spread
+        FROM trades t ASOF LEFT JOIN n ON t.ts_event >= n.ts_event
+        ORDER BY t.ts_event, t._offset, t._row
+        """
+    ).pl()
+    found = desk.query("trades_nbbo", **_SYMBOL)
+    assert found["ts_nbbo"].null_count() > 0
+    assert found["ask"].null_count() > found["bid"].null_count()
+    same(found, expected)
+
+
+_STOOD = """
+    SELECT *, least((coalesce(lead(ts_event) OVER (PARTITION BY {by} ORDER BY number), ts_event) - ts_event) / 1e9, 60)
+        AS stood
+    FROM {table}
+"""
+
+
+def test_spreads_weigh_by_the_time_that_they_stood(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    expected = duck.sql(
+        f"""
+        SELECT ts_event // 1800000000000 * 1800000000000 AS ts_start, count(*) AS updates,
+            sum((ask - bid) * stood) FILTER (state = 'normal') / sum(stood) FILTER (state = 'normal') AS spread,
+            sum(10000 * (ask - bid) / ((ask + bid) / 2) * stood) FILTER (state = 'normal')
+                / sum(stood) FILTER (state = 'normal') AS spread_bps,
+            sum((bid_size + ask_size) / 2 * stood) FILTER (state = 'normal')
+                / sum(stood) FILTER (state = 'normal') AS size,
+            sum(stood) FILTER (state = 'locked') / sum(stood) AS locked_share,
+            coalesce(sum(stood) FILTER (state = 'crossed'), 0) / sum(stood) AS crossed_share
+        FROM ({_STOOD.format(by="symbol", table="nbbo")}) GROUP BY ts_start ORDER BY ts_start
+        """
+    ).pl()
+    same(desk.query("spread_statistics", **_SYMBOL), expected)
+
+
+def test_depth_weighs_each_level_by_the_time_that_it_stood(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    levels = " UNION ALL ".join(
+        f"""SELECT venue, {level} AS level, bid_size_{level} AS bid_size, ask_size_{level} AS ask_size,
+            mid - bid_{level} AS bid_distance, ask_{level} - mid AS ask_distance, stood FROM stood"""
+        for level in range(1, 11)
+    )
+    means = ", ".join(
+        f"sum({name} * stood) / sum(stood) FILTER ({name} IS NOT NULL) AS {name}"
+        for name in ("bid_size", "ask_size", "bid_distance", "ask_distance")
+    )
+    expected = duck.sql(
+        f"""WITH stood AS ({_STOOD.format(by="venue", table="book_top")})
+        SELECT venue, level, {means} FROM ({levels}) GROUP BY ALL ORDER BY venue, level"""
+    ).pl()
+    same(desk.query("depth_statistics", **_SYMBOL), expected)
