@@ -3,6 +3,7 @@
 from schemas.bars import BARS, BARS_REVISED
 from schemas.book import BOOK_FAULTS, BOOK_TOP
 from schemas.breadth import BREADTH, BREADTH_PARTS, INDEX_LEVELS
+from schemas.composite import COMPOSITE_QUOTES, SOURCE_LAGS
 from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
 from schemas.feed_events import FEED_EVENTS
 from schemas.field import DeclarationError
@@ -12,6 +13,7 @@ from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
 from schemas.scans import SCANS
 from schemas.topic import Kind, Topic
+from schemas.trade_signs import TRADE_IMPACTS, TRADE_SIGNS
 from schemas.vendor_bars import VENDOR_BARS
 
 
@@ -34,6 +36,10 @@ TOPICS: dict[str, Topic] = _registry(
     BARS_REVISED,
     INDICATORS,
     NBBO,
+    TRADE_SIGNS,
+    TRADE_IMPACTS,
+    COMPOSITE_QUOTES,
+    SOURCE_LAGS,
     BOOK_TOP,
     BOOK_FAULTS,
     LATE,
