@@ -16,8 +16,8 @@ from flows.columns import Codes, chosen, columns, float_columns, floats_or_nan, 
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.intervals import known_intervals
 from flows.kernels.columns import bars_with_sessions, repeated, wanted
-from flows.kernels.indicators.declaration import BAR_COLUMNS, Chosen
-from flows.kernels.indicators.registry import DEFAULT_INDICATORS, choose
+from flows.kernels.indicators.declaration import BAR_COLUMNS
+from flows.kernels.indicators.registry import DEFAULT_INDICATORS, choose, chosen_names
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
 from schemas.arrays import Bytes, Floats, Int32s, Int64s
@@ -43,7 +43,8 @@ class IndicatorsParams(Params):
     Parameters
     ----------
     indicators : tuple of str
-        Names with parameters, such as rsi_14; see `flows.kernels.indicators.registry.choose`.
+        Names with parameters, such as rsi_14 (`flows.kernels.indicators.registry.choose`); ``all`` is every
+        indicator with its default parameters. docs/indicators.md lists them.
     intervals : tuple of str
         Intervals of the bars to compute on.
     calendar : str
@@ -61,6 +62,11 @@ class IndicatorsParams(Params):
     max_keys: int = Field(default=20_000, ge=1)
 
     _intervals = field_validator("intervals")(known_intervals)
+
+    @field_validator("indicators", mode="before")
+    @classmethod
+    def _named(cls, names: str | Sequence[str]) -> tuple[str, ...]:
+        return chosen_names(names)
 
     @field_validator("indicators")
     @classmethod
@@ -96,16 +102,17 @@ class Indicators(Flow):
         self._intervals = Codes(params.intervals)
         self._interval_names = pa.array(params.intervals, pa.string())
         self._calendars = _Calendars(params)
-        self._chosen = _placed([choose(name) for name in params.indicators])
-        names = [name for placed in self._chosen for name in placed.chosen.outputs]
-        self._names = pa.array(names, pa.string())
-        self._width = sum(placed.chosen.width for placed in self._chosen)
+        self._chosen = [choose(name) for name in params.indicators]
+        self._parameters = [np.array(one.parameters, dtype=np.float64) for one in self._chosen]
+        self._names = pa.array([name for one in self._chosen for name in one.outputs], pa.string())
         head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
         self._keys = KeySlots(head.get("keys", []), params.max_keys)
-        self._state: Floats = np.zeros((_KEYS * len(params.intervals), self._width))
+        self._state: list[Floats] = [
+            np.zeros((_KEYS * len(params.intervals), one.width)) for one in self._chosen
+        ]
         if arrays:
             self._make_room()
-            self._state[: len(arrays["state"])] = arrays["state"]
+            self._resume(arrays["state"])
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take bars in; give the values after each bar of the chosen intervals, in order of the bars."""
@@ -125,7 +132,7 @@ class Indicators(Flow):
         )
         values = self._values(bars, keys * len(self._params.intervals) + intervals)
         repeats = repeated(used, keys, intervals, times_ns(ts_event), values)
-        return [Emit(topic=INDICATORS, batch=self._batch(values, *repeats))]
+        return [Emit(topic=INDICATORS, batch=self._batch(*repeats))]
 
     def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
         """Nothing is open that time could close."""
@@ -133,26 +140,36 @@ class Indicators(Flow):
 
     def snapshot(self) -> bytes:
         """Keys in order of slot, and the indicators' state of each key and interval."""
-        used = self._state[: len(self._keys) * len(self._params.intervals)]
-        return pack(self.name, self.version, {"keys": self._keys.keys}, {"state": used})
+        used = len(self._keys) * len(self._params.intervals)
+        state = np.hstack([own[:used] for own in self._state])
+        return pack(self.name, self.version, {"keys": self._keys.keys}, {"state": state})
+
+    def _resume(self, state: Floats) -> None:
+        at = 0
+        for own in self._state:
+            own[: len(state)] = state[:, at : at + own.shape[1]]
+            at += own.shape[1]
 
     def _make_room(self) -> None:
         needed = len(self._keys) * len(self._params.intervals)
-        if needed > len(self._state):
-            grown = np.zeros((2 * needed, self._width))
-            grown[: len(self._state)] = self._state
-            self._state = grown
+        room = len(self._state[0])
+        if needed > room:
+            for place, own in enumerate(self._state):
+                grown = np.zeros((2 * needed, own.shape[1]))
+                grown[:room] = own
+                self._state[place] = grown
 
     def _values(self, bars: Floats, slots: Int64s) -> Floats:
-        values: Floats = np.empty((len(bars), len(self._names)))
-        for placed in self._chosen:
-            placed.chosen.indicator.kernel(
-                bars, slots, self._state, placed.at, placed.parameters, values, placed.column
-            )
+        values: Floats = np.empty((len(self._names), len(slots)))
+        at = 0
+        for one, parameters, state in zip(self._chosen, self._parameters, self._state, strict=True):
+            count = len(one.indicator.outputs)
+            one.indicator.kernel(bars, slots, state, parameters, values[at : at + count])
+            at += count
         return values
 
     def _batch(
-        self, values: Floats, codes: Int32s, ends: Int64s, undefined: Int64s, bitmap: Bytes
+        self, codes: Int32s, ends: Int64s, values: Floats, undefined: Int64s, bitmap: Bytes
     ) -> pa.RecordBatch:
         key, interval, name = columns((INT32, INT32, INT32), codes)
         return pa.RecordBatch.from_arrays(
@@ -161,30 +178,10 @@ class Indicators(Flow):
                 chosen(self._interval_names, interval),
                 *columns((TIMESTAMP,), ends),
                 chosen(self._names, name),
-                *float_columns(values.reshape(1, -1), undefined, bitmap),
+                *float_columns(values, undefined, bitmap),
             ],
             schema=INDICATORS.schema,
         )
-
-
-class _Placed:
-    """An indicator with its place in the state and among the values."""
-
-    def __init__(self, chosen_one: Chosen, at: int, column: int) -> None:
-        self.chosen = chosen_one
-        self.at = at
-        self.column = column
-        self.parameters = np.array(chosen_one.parameters, dtype=np.float64)
-
-
-def _placed(indicators: Sequence[Chosen]) -> list[_Placed]:
-    found = []
-    at = column = 0
-    for indicator in indicators:
-        found.append(_Placed(indicator, at, column))
-        at += indicator.width
-        column += len(indicator.outputs)
-    return found
 
 
 class _Calendars:

@@ -93,7 +93,7 @@ def bars_with_sessions(
     starts: Int64s,
     bounds: Int64s,
 ) -> Floats:
-    """Chosen bars row by row, as the kernels of indicators take them.
+    """Columns of chosen bars, as the kernels of indicators take them.
 
     Parameters
     ----------
@@ -110,25 +110,25 @@ def bars_with_sessions(
 
     Returns
     -------
-    numpy.ndarray of float64, shape (m, columns + 1)
-        The columns, then the number of the session in which the bar starts.
+    numpy.ndarray of float64, shape (columns + 1, m)
+        The columns, then the number of the session in which each bar starts.
     """
     width = len(columns)
-    bars = np.empty((len(used), width + 1))
+    bars = np.empty((width + 1, len(used)))
     for column in range(width):
         values = columns[column]
         for i in range(len(used)):
-            bars[i, column] = values[used[i]]
+            bars[column, i] = values[used[i]]
     for i in range(len(used)):
         at = calendars[keys[i]]
-        bars[i, width] = session_window(starts, bounds[at], bounds[at + 1], ts_start[used[i]])[0]
+        bars[width, i] = session_window(starts, bounds[at], bounds[at + 1], ts_start[used[i]])[0]
     return bars
 
 
 @jit
 def repeated(
     used: Int64s, keys: Int64s, intervals: Int64s, times: Int64s, values: Floats
-) -> tuple[Int32s, Int64s, Int64s, Bytes]:
+) -> tuple[Int32s, Int64s, Floats, Int64s, Bytes]:
     """Columns of rows that are the values of each bar in turn.
 
     Parameters
@@ -137,18 +137,19 @@ def repeated(
         Which bars, and the key and interval of each.
     times : numpy.ndarray of int64, shape (n,)
         Ends of all bars.
-    values : numpy.ndarray of float64, shape (m, k)
+    values : numpy.ndarray of float64, shape (k, m)
 
     Returns
     -------
     tuple of numpy.ndarray
-        Key, interval and number of the value, shape (3, m * k); time, shape (1, m * k). What `defined` says
-        of the values as one column.
+        Key, interval and number of the value, shape (3, m * k); time, shape (1, m * k); the values, shape
+        (1, m * k), and what `defined` says of them.
     """
-    outputs = values.shape[1]
+    outputs = len(values)
     rows = len(keys) * outputs
     codes = np.empty((3, rows), dtype=np.int32)
     ends = np.empty((1, rows), dtype=np.int64)
+    turned = np.empty((1, rows), dtype=np.float64)
     at = 0
     for i in range(len(keys)):
         for output in range(outputs):
@@ -156,6 +157,7 @@ def repeated(
             codes[1, at] = intervals[i]
             codes[2, at] = output
             ends[0, at] = times[used[i]]
+            turned[0, at] = values[output, i]
             at += 1
-    undefined, bitmap = defined(values.reshape(1, -1))
-    return codes, ends, undefined, bitmap
+    undefined, bitmap = defined(turned)
+    return codes, ends, turned, undefined, bitmap

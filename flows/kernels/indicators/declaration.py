@@ -1,19 +1,21 @@
 """What an indicator is: its name, parameters, inputs, outputs, warm-up, definition, source and kernel.
 
-A kernel takes all bars of a batch in order and keeps its state in a part of one array that all
-indicators of a flow share::
+A kernel takes all bars of a batch in order and keeps its state in an array of its own::
 
-    kernel(bars, slots, state, at, parameters, values, column)
+    kernel(bars, slots, state, parameters, values)
 
-    bars        float64, shape (n, 7): the columns of `BAR_COLUMNS`, NaN for null
+    bars        float64, shape (7, n): the columns of `BAR_COLUMNS`, NaN for null
     slots       int64, shape (n,): which symbol and interval each bar is of
-    state       float64, shape (slots, width of all); changed; the indicator's part of a slot begins at
-                `at`, is as wide as it declares, and is all 0 before the slot's first bar
+    state       float64, shape (slots, width); changed; as wide as the indicator declares, and all 0
+                before the slot's first bar
     parameters  float64, shape (parameters,)
-    values      float64, shape (n, outputs of all); the kernel writes its outputs from `column` on; NaN
-                where the indicator is still warming up, or undefined
+    values      float64, shape (outputs, n); NaN where the indicator is still warming up, or undefined
 
 A bar that lacks one of the indicator's inputs changes nothing, and its values are NaN.
+
+Kernels go run by run, a run being bars of one slot that follow one another: what is carried from bar to
+bar is in local variables between the begin and the end of a run. A whole series of one symbol (a replay, a
+benchmark) is one run; in live trading a run is a bar, and costs no more than without.
 """
 
 from collections.abc import Callable
@@ -38,8 +40,8 @@ class Parameter:
         What it is.
     default : float
         Value in the default set.
-    minimum : float
-        Inclusive bound.
+    minimum, maximum : float
+        Inclusive bounds. A longer window than 100,000 is a slip of the pen, and would be a state to match.
     whole : bool
         Whether it is an integer.
     """
@@ -47,6 +49,7 @@ class Parameter:
     name: str
     default: float
     minimum: float
+    maximum: float = 100_000
     whole: bool = True
 
 
@@ -65,7 +68,7 @@ class Indicator:
     outputs : tuple of str
         Suffix of each output's name; empty for one that has the name itself.
     warm_up : callable
-        Parameters to the number of bars before the first value.
+        Parameters to the number of bars before the first value; a tuple where the outputs differ.
     width : callable
         Parameters to the number of floats of state.
     kernel : callable
@@ -82,7 +85,7 @@ class Indicator:
     parameters: tuple[Parameter, ...] = ()
     inputs: tuple[str, ...]
     outputs: tuple[str, ...] = ("",)
-    warm_up: Callable[..., int]
+    warm_up: Callable[..., int | tuple[int, ...]]
     width: Callable[..., int]
     kernel: Callable[..., Any]
     definition: str
@@ -124,6 +127,7 @@ class Chosen:
         return self.indicator.width(*map(int, self.parameters))
 
     @property
-    def warm_up(self) -> int:
-        """Bars before the first value."""
-        return self.indicator.warm_up(*map(int, self.parameters))
+    def warm_ups(self) -> tuple[int, ...]:
+        """Bars before the first value of each output."""
+        bars = self.indicator.warm_up(*map(int, self.parameters))
+        return bars if isinstance(bars, tuple) else (bars,) * len(self.indicator.outputs)

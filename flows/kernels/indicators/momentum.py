@@ -1,227 +1,246 @@
-"""Momentum: relative strength, convergence of averages, stochastic, commodity channel."""
+"""Momentum: relative strength, convergence of averages, commodity channel."""
 
 import numpy as np
 
-from flows.kernels.fused import fma
-from flows.kernels.indicators.averages import simple_step
+from flows.kernels.indicators.averages import QUOTE, period_of
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, Indicator, Parameter
+from flows.kernels.indicators.smoothing import exponential_step, strength_step
+from flows.kernels.indicators.windows import RELATIVE_ZERO, ZERO, following, mean_of, run_end
 from flows.kernels.jit import jit
 from schemas.arrays import Floats, Int64s
 
-# TA-Lib's bound below which a difference counts as zero beside the numbers it is the difference of.
-_RELATIVE_ZERO = 1e-14
-
-# Places in the state.
-_COUNT, _PREVIOUS, _GAIN, _LOSS = 0, 1, 2, 3
-_FAST, _SLOW, _SIGNAL = 1, 2, 3
-_POSITION, _WINDOW = 1, 2
+_WILDER = "Wilder, New Concepts in Technical Trading Systems (1978); TA-Lib 0.8, function RSI"
 
 
 @jit
-def _rsi(
-    bars: Floats,
-    slots: Int64s,
-    state: Floats,
-    at: int,
-    parameters: Floats,
-    values: Floats,
-    column: int,
-) -> None:
+def _rsi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
-    share = 1.0 / period
-    for i in range(len(slots)):
-        slot = slots[i]
-        close = bars[i, CLOSE]
-        values[i, column] = np.nan
-        if np.isnan(close):
-            continue
-        # Bars before this one, as far as the warm-up needs them counted.
-        count = state[slot, at + _COUNT]
-        change = close - state[slot, at + _PREVIOUS]
-        state[slot, at + _PREVIOUS] = close
-        if count <= period:
-            state[slot, at + _COUNT] = count + 1
-        if count == 0:
-            continue
-        gain = state[slot, at + _GAIN]
-        loss = state[slot, at + _LOSS]
-        if count > period:
-            gain *= period - 1
-            loss *= period - 1
-        rise = max(change, 0.0)
-        gain += rise
-        loss += rise - change
-        if count >= period:
-            gain *= share
-            loss *= share
-            total = gain + loss
-            values[i, column] = 100.0 * (gain / total) if total > 0.0 else 0.0
-        state[slot, at + _GAIN] = gain
-        state[slot, at + _LOSS] = loss
+    closes = bars[CLOSE]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        started = own[0]
+        count = int(own[1])
+        previous, gain, loss = own[2], own[3], own[4]
+        for i in range(start, end):
+            out[i] = np.nan
+            if np.isnan(closes[i]):
+                continue
+            if started > 0:
+                count, gain, loss = strength_step(count, gain, loss, closes[i] - previous, period)
+            started = 1.0
+            previous = closes[i]
+            if count >= period:
+                total = gain + loss
+                out[i] = 100.0 * (gain / total) if total > 0.0 else 0.0
+        own[0], own[1], own[2], own[3], own[4] = started, count, previous, gain, loss
+        start = end
 
 
 @jit
-def _macd(
-    bars: Floats,
-    slots: Int64s,
-    state: Floats,
-    at: int,
-    parameters: Floats,
-    values: Floats,
-    column: int,
-) -> None:
+def _cmo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period = int(parameters[0])
+    closes = bars[CLOSE]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        started = own[0]
+        count = int(own[1])
+        previous, gain, loss = own[2], own[3], own[4]
+        for i in range(start, end):
+            out[i] = np.nan
+            if np.isnan(closes[i]):
+                continue
+            if started > 0:
+                count, gain, loss = strength_step(count, gain, loss, closes[i] - previous, period)
+            started = 1.0
+            previous = closes[i]
+            if count >= period:
+                total = gain + loss
+                out[i] = 100.0 * ((gain - loss) / total) if total > 0.0 else 0.0
+        own[0], own[1], own[2], own[3], own[4] = started, count, previous, gain, loss
+        start = end
+
+
+@jit
+def _macd(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     fast_period = int(min(parameters[0], parameters[1]))
     slow_period = int(max(parameters[0], parameters[1]))
     signal_period = int(parameters[2])
     fast_weight = 2.0 / (fast_period + 1)
     slow_weight = 2.0 / (slow_period + 1)
     signal_weight = 2.0 / (signal_period + 1)
-    for i in range(len(slots)):
-        slot = slots[i]
-        close = bars[i, CLOSE]
-        for output in range(3):
-            values[i, column + output] = np.nan
-        if np.isnan(close):
-            continue
-        count = state[slot, at + _COUNT] + 1
-        fast = state[slot, at + _FAST]
-        slow = state[slot, at + _SLOW]
-        signal = state[slot, at + _SIGNAL]
-        if count < slow_period + signal_period:
-            state[slot, at + _COUNT] = count
-        if count > slow_period:
-            fast = fma(close - fast, fast_weight, fast)
-            slow = fma(close - slow, slow_weight, slow)
-        else:
+    closes = bars[CLOSE]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        fast_count, slow_count, signal_count = int(own[0]), int(own[1]), int(own[2])
+        fast, slow, signal = own[3], own[4], own[5]
+        for i in range(start, end):
+            values[0, i] = values[1, i] = values[2, i] = np.nan
+            close = closes[i]
+            if np.isnan(close):
+                continue
+            slow_count, slow = exponential_step(slow_count, slow, close, slow_period, slow_weight)
             # Both seeds end on the same bar: the fast one is the tail of the slow one.
-            slow += close
-            if count > slow_period - fast_period:
-                fast += close
-            if count == slow_period:
-                slow /= slow_period
-                fast /= fast_period
-        state[slot, at + _FAST] = fast
-        state[slot, at + _SLOW] = slow
-        if count < slow_period:
-            continue
-        line = fast - slow
-        if signal_period == 1:
-            signal = line
-        elif count < slow_period + signal_period:
-            signal += line
-            if count == slow_period + signal_period - 1:
-                signal /= signal_period
-        else:
-            signal = fma(line - signal, signal_weight, signal)
-        state[slot, at + _SIGNAL] = signal
-        if count >= slow_period + signal_period - 1:
-            values[i, column] = line
-            values[i, column + 1] = signal
-            values[i, column + 2] = line - signal
+            if slow_count > slow_period - fast_period:
+                fast_count, fast = exponential_step(
+                    fast_count, fast, close, fast_period, fast_weight
+                )
+            if slow_count < slow_period:
+                continue
+            line = fast - slow
+            signal_count, signal = exponential_step(
+                signal_count, signal, line, signal_period, signal_weight
+            )
+            if signal_period == 1:
+                signal = line
+            if signal_count >= signal_period:
+                values[0, i] = line
+                values[1, i] = signal
+                values[2, i] = line - signal
+        own[0], own[1], own[2] = fast_count, slow_count, signal_count
+        own[3], own[4], own[5] = fast, slow, signal
+        start = end
 
 
 @jit
-def _stoch(
-    bars: Floats,
-    slots: Int64s,
-    state: Floats,
-    at: int,
-    parameters: Floats,
-    values: Floats,
-    column: int,
-) -> None:
+def _cci(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
-    k_period = int(parameters[1])
-    d_period = int(parameters[2])
-    lows = at + _WINDOW
-    highs = lows + period
-    k_at = highs + period
-    d_at = k_at + k_period + 3
-    for i in range(len(slots)):
-        slot = slots[i]
-        close = bars[i, CLOSE]
-        values[i, column] = np.nan
-        values[i, column + 1] = np.nan
-        if np.isnan(bars[i, HIGH]) or np.isnan(bars[i, LOW]) or np.isnan(close):
-            continue
-        position = int(state[slot, at + _POSITION])
-        state[slot, lows + position] = bars[i, LOW]
-        state[slot, highs + position] = bars[i, HIGH]
-        state[slot, at + _POSITION] = position + 1 if position + 1 < period else 0
-        if state[slot, at + _COUNT] < period - 1:
-            state[slot, at + _COUNT] += 1
-            continue
-        lowest = bars[i, LOW]
-        highest = bars[i, HIGH]
-        for j in range(period):
-            lowest = min(lowest, state[slot, lows + j])
-            highest = max(highest, state[slot, highs + j])
-        spread = highest - lowest
-        raw = 0.0
-        if abs(spread) > _RELATIVE_ZERO * (abs(highest) + abs(lowest)):
-            raw = (close - lowest) / spread * 100.0
-        slow_k = simple_step(state, slot, k_at, k_period, raw)
-        if np.isnan(slow_k):
-            continue
-        slow_d = simple_step(state, slot, d_at, d_period, slow_k)
-        if not np.isnan(slow_d):
-            values[i, column] = slow_k
-            values[i, column + 1] = slow_d
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        ring = own[2 : 2 + period]
+        count = int(own[0])
+        position = int(own[1])
+        for i in range(start, end):
+            typical = (bars[HIGH, i] + bars[LOW, i] + bars[CLOSE, i]) / 3
+            out[i] = np.nan
+            if np.isnan(typical):
+                continue
+            ring[position] = typical
+            position = following(position, period)
+            if count < period - 1:
+                count += 1
+                continue
+            # Sums run over the ring's places, not over time, as TA-Lib's do.
+            mean = mean_of(ring)
+            deviation = 0.0
+            for j in range(period):
+                deviation += abs(ring[j] - mean)
+            deviation /= period
+            distance = typical - mean
+            zero = RELATIVE_ZERO * abs(mean)
+            if abs(distance) <= zero or abs(deviation) <= zero:
+                out[i] = 0.0
+            else:
+                out[i] = distance / (0.015 * deviation)
+        own[0], own[1] = count, position
+        start = end
 
 
 @jit
-def _cci(
+def _mom(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period = int(parameters[0])
+    closes = bars[CLOSE]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        ring = own[2 : 2 + period]
+        count = int(own[0])
+        position = int(own[1])
+        for i in range(start, end):
+            out[i] = np.nan
+            if np.isnan(closes[i]):
+                continue
+            if count >= period:
+                out[i] = closes[i] - ring[position]
+            else:
+                count += 1
+            ring[position] = closes[i]
+            position = following(position, period)
+        own[0], own[1] = count, position
+        start = end
+
+
+@jit
+def _roc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period = int(parameters[0])
+    closes = bars[CLOSE]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        ring = own[2 : 2 + period]
+        count = int(own[0])
+        position = int(own[1])
+        for i in range(start, end):
+            out[i] = np.nan
+            if np.isnan(closes[i]):
+                continue
+            if count >= period:
+                before = ring[position]
+                out[i] = (closes[i] / before - 1.0) * 100.0 if before != 0.0 else 0.0
+            else:
+                count += 1
+            ring[position] = closes[i]
+            position = following(position, period)
+        own[0], own[1] = count, position
+        start = end
+
+
+@jit
+def _bop(
     bars: Floats,
     slots: Int64s,
-    state: Floats,
-    at: int,
-    parameters: Floats,
+    state: Floats,  # noqa: ARG001 - the form of every kernel
+    parameters: Floats,  # noqa: ARG001
     values: Floats,
-    column: int,
 ) -> None:
-    period = int(parameters[0])
     for i in range(len(slots)):
-        slot = slots[i]
-        typical = (bars[i, HIGH] + bars[i, LOW] + bars[i, CLOSE]) / 3
-        values[i, column] = np.nan
-        if np.isnan(typical):
-            continue
-        position = int(state[slot, at + _POSITION])
-        state[slot, at + _WINDOW + position] = typical
-        state[slot, at + _POSITION] = position + 1 if position + 1 < period else 0
-        if state[slot, at + _COUNT] < period - 1:
-            state[slot, at + _COUNT] += 1
-            continue
-        # Sums run over the ring's places, not over time, as TA-Lib's do.
-        mean = 0.0
-        for j in range(period):
-            mean += state[slot, at + _WINDOW + j]
-        mean /= period
-        deviation = 0.0
-        for j in range(period):
-            deviation += abs(state[slot, at + _WINDOW + j] - mean)
-        deviation /= period
-        distance = typical - mean
-        zero = _RELATIVE_ZERO * abs(mean)
-        if abs(distance) <= zero or abs(deviation) <= zero:
-            values[i, column] = 0.0
-        else:
-            values[i, column] = distance / (0.015 * deviation)
+        spread = bars[HIGH, i] - bars[LOW, i]
+        body = bars[CLOSE, i] - bars[0, i]
+        values[0, i] = body / spread if spread >= ZERO else body * spread * 0.0
 
 
 RSI = Indicator(
     name="rsi",
-    parameters=(Parameter(name="period", default=14, minimum=2),),
+    parameters=period_of(14, 2),
     inputs=("close",),
     warm_up=lambda period: period,
-    width=lambda period: 4,  # noqa: ARG005 - the state does not grow with the period
+    width=lambda _: 5,
     kernel=_rsi,
     definition=(
         "100 times the share of Wilder's average gain in the sum of average gain and average loss; "
         "0 without either."
     ),
-    source="Wilder, New Concepts in Technical Trading Systems (1978); TA-Lib 0.8, function RSI",
+    source=_WILDER,
     unit="0 to 100",
+)
+
+CMO = Indicator(
+    name="cmo",
+    parameters=period_of(14, 2),
+    inputs=("close",),
+    warm_up=lambda period: period,
+    width=lambda _: 5,
+    kernel=_cmo,
+    definition=(
+        "100 times the difference of Wilder's average gain and average loss over their sum; 0 without "
+        "either. TA-Lib smooths; Chande's own and Stock.Indicators sum without smoothing."
+    ),
+    source="Chande and Kroll, The New Technical Trader (1994); TA-Lib 0.8, function CMO",
+    unit="-100 to 100",
 )
 
 MACD = Indicator(
@@ -234,39 +253,19 @@ MACD = Indicator(
     inputs=("close",),
     outputs=("", "_signal", "_hist"),
     warm_up=lambda fast, slow, signal: max(fast, slow) + signal - 2,
-    width=lambda fast, slow, signal: 4,  # noqa: ARG005 - the state does not grow with the periods
+    width=lambda fast, slow, signal: 6,  # noqa: ARG005 - the state does not grow with the periods
     kernel=_macd,
     definition=(
         "Fast less slow exponential mean of closes, both seeded on the same bar; its own exponential "
         "mean (_signal); and the difference of the two (_hist)."
     ),
     source="Appel (1979); TA-Lib 0.8, function MACD",
-    unit="quote currency",
-)
-
-STOCH = Indicator(
-    name="stoch",
-    parameters=(
-        Parameter(name="period", default=14, minimum=1),
-        Parameter(name="smoothing of k", default=3, minimum=1),
-        Parameter(name="period of d", default=3, minimum=1),
-    ),
-    inputs=("high", "low", "close"),
-    outputs=("_k", "_d"),
-    warm_up=lambda period, k, d: period + k + d - 3,
-    width=lambda period, k, d: 2 * period + k + d + 8,
-    kernel=_stoch,
-    definition=(
-        "Slow stochastic: place of the close in the range of the last bars, 0 for a range of zero, "
-        "smoothed by a simple mean (_k), and the simple mean of that (_d)."
-    ),
-    source="Lane; TA-Lib 0.8, function STOCH with simple means",
-    unit="0 to 100",
+    unit=QUOTE,
 )
 
 CCI = Indicator(
     name="cci",
-    parameters=(Parameter(name="period", default=20, minimum=2),),
+    parameters=period_of(20, 2),
     inputs=("high", "low", "close"),
     warm_up=lambda period: period - 1,
     width=lambda period: period + 2,
@@ -277,4 +276,39 @@ CCI = Indicator(
     ),
     source="Lambert (1980); TA-Lib 0.8, function CCI",
     unit="none",
+)
+
+MOM = Indicator(
+    name="mom",
+    parameters=period_of(10),
+    inputs=("close",),
+    warm_up=lambda period: period,
+    width=lambda period: period + 2,
+    kernel=_mom,
+    definition="Close less the close so many bars ago.",
+    source="TA-Lib 0.8, function MOM",
+    unit=QUOTE,
+)
+
+ROC = Indicator(
+    name="roc",
+    parameters=period_of(10),
+    inputs=("close",),
+    warm_up=lambda period: period,
+    width=lambda period: period + 2,
+    kernel=_roc,
+    definition="Change of the close since so many bars ago, in percent of the older close; 0 if that is 0.",
+    source="TA-Lib 0.8, function ROC",
+    unit="percent",
+)
+
+BOP = Indicator(
+    name="bop",
+    inputs=("open", "high", "low", "close"),
+    warm_up=lambda: 0,
+    width=lambda: 0,
+    kernel=_bop,
+    definition="Balance of power: (close - open) / (high - low); 0 for a bar without range.",
+    source="Livshin (2001); TA-Lib 0.8, function BOP",
+    unit="-1 to 1",
 )

@@ -1,218 +1,307 @@
-"""Range and trend: Bollinger bands, average true range, average directional index."""
+"""Range and channels: Bollinger bands, average true range, Keltner, Donchian, chandelier exit, Ichimoku."""
 
 import numpy as np
 
-from flows.kernels.fused import fma
+from flows.kernels.indicators.averages import QUOTE, TALIB, period_of
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, Indicator, Parameter
+from flows.kernels.indicators.smoothing import exponential_step, wilder_step
+from flows.kernels.indicators.windows import (
+    following,
+    highest,
+    lowest,
+    run_end,
+    true_range,
+)
 from flows.kernels.jit import jit
 from schemas.arrays import Floats, Int64s
 
-# Places in the state of the bands.
-_COUNT, _POSITION, _TOTAL, _SHIFT, _FIRST, _SECOND, _BARS_LEFT, _WINDOW = 0, 1, 2, 3, 4, 5, 6, 7
-
-# Places in the state of the true range, and of the directional index.
-_PREVIOUS_CLOSE, _ATR = 1, 2
-_PREVIOUS_HIGH, _PREVIOUS_LOW, _MINUS, _PLUS, _TRUE_RANGE, _ADX = 2, 3, 4, 5, 6, 7
-
-# TA-Lib's absolute bound for a sum of two percentages that counts as zero.
-_ZERO = 1e-14
-
 
 @jit
-def _bbands(
-    bars: Floats,
-    slots: Int64s,
-    state: Floats,
-    at: int,
-    parameters: Floats,
-    values: Floats,
-    column: int,
-) -> None:
+def _bbands(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     deviations = parameters[1]
     share = 1.0 / period
-    window = at + _WINDOW
-    for i in range(len(slots)):
-        slot = slots[i]
-        close = bars[i, CLOSE]
-        for output in range(3):
-            values[i, column + output] = np.nan
-        if np.isnan(close):
-            continue
-        count = state[slot, at + _COUNT]
-        if count == 0:
-            # Squares are summed of distances from a price near by: what cancels is small.
-            state[slot, at + _SHIFT] = close
-            state[slot, at + _BARS_LEFT] = 32 * period
-        position = int(state[slot, at + _POSITION])
-        state[slot, window + position] = close
-        position = position + 1 if position + 1 < period else 0
-        state[slot, at + _POSITION] = position
-        total = state[slot, at + _TOTAL] + close
-        distance = close - state[slot, at + _SHIFT]
-        first = state[slot, at + _FIRST] + distance
-        second = state[slot, at + _SECOND] + distance * distance
-        if count < period - 1:
-            state[slot, at + _COUNT] = count + 1
-            state[slot, at + _TOTAL] = total
-            state[slot, at + _FIRST] = first
-            state[slot, at + _SECOND] = second
-            continue
-        mean = first * share
-        variance = second * share - mean * mean
-        middle = total / period
-        oldest = state[slot, window + position]
-        total -= oldest
-        distance = oldest - state[slot, at + _SHIFT]
-        square = distance * distance
-        first -= distance
-        second -= square
-        state[slot, at + _BARS_LEFT] -= 1
-        # As TA-Lib does: the sums are made anew around the window's mean where too much cancelled, where a
-        # jump left the window, and from time to time.
-        if (
-            variance < 0.000001 * (second * share)
-            or square > 1000000.0 * second
-            or state[slot, at + _BARS_LEFT] <= 0
-        ):
-            state[slot, at + _BARS_LEFT] = 32 * period
-            shift = 0.0
-            for j in range(period):
-                shift += state[slot, window + (position + j) % period]
-            shift *= share
-            state[slot, at + _SHIFT] = shift
-            first = 0.0
-            second = 0.0
-            for j in range(period):
-                distance = state[slot, window + (position + j) % period] - shift
-                first += distance
-                second += distance * distance
+    closes = bars[CLOSE]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        count, position, left = int(own[0]), int(own[1]), int(own[2])
+        total, shift, first, second = own[3], own[4], own[5], own[6]
+        ring = own[7 : 7 + period]
+        for i in range(start, end):
+            close = closes[i]
+            values[0, i] = values[1, i] = values[2, i] = np.nan
+            if np.isnan(close):
+                continue
+            if count == 0:
+                # Squares are summed of distances from a price near by: what cancels is small.
+                shift = close
+                left = 32 * period
+            ring[position] = close
+            position = following(position, period)
+            total += close
+            distance = close - shift
+            first += distance
+            second += distance * distance
+            if count < period - 1:
+                count += 1
+                continue
             mean = first * share
             variance = second * share - mean * mean
-            if variance < 0.000000000001 * (second * share):
-                variance = 0.0
+            middle = total / period
+            oldest = ring[position]
+            total -= oldest
             distance = oldest - shift
+            square = distance * distance
             first -= distance
-            second -= distance * distance
-        state[slot, at + _TOTAL] = total
-        state[slot, at + _FIRST] = first
-        state[slot, at + _SECOND] = second
-        reach = np.sqrt(variance) * deviations
-        values[i, column] = middle + reach
-        values[i, column + 1] = middle
-        values[i, column + 2] = middle - reach
+            second -= square
+            left -= 1
+            # As TA-Lib does: the sums are made anew around the window's mean where too much cancelled, where a
+            # jump left the window, and from time to time.
+            if variance < 0.000001 * (second * share) or square > 1000000.0 * second or left <= 0:
+                left = 32 * period
+                shift, first, second = _sums_anew(ring, position, share)
+                mean = first * share
+                variance = second * share - mean * mean
+                if variance < 0.000000000001 * (second * share):
+                    variance = 0.0
+                distance = oldest - shift
+                first -= distance
+                second -= distance * distance
+            reach = np.sqrt(variance) * deviations
+            values[0, i] = middle + reach
+            values[1, i] = middle
+            values[2, i] = middle - reach
+        own[0], own[1], own[2] = count, position, left
+        own[3], own[4], own[5], own[6] = total, shift, first, second
+        start = end
 
 
 @jit
-def _true_range(high: float, low: float, previous_close: float) -> float:
-    return max(high - low, abs(high - previous_close), abs(low - previous_close))
+def _sums_anew(ring: Floats, position: int, share: float) -> tuple[float, float, float]:
+    # Mean of a full ring, and the sums of distances from it and of their squares, from the oldest on.
+    shift = 0.0
+    place = position
+    for _ in range(len(ring)):
+        shift += ring[place]
+        place = following(place, len(ring))
+    shift *= share
+    first = 0.0
+    second = 0.0
+    for _ in range(len(ring)):
+        distance = ring[place] - shift
+        first += distance
+        second += distance * distance
+        place = following(place, len(ring))
+    return shift, first, second
 
 
 @jit
-def _atr(
-    bars: Floats,
-    slots: Int64s,
-    state: Floats,
-    at: int,
-    parameters: Floats,
-    values: Floats,
-    column: int,
+def _atr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    _average_range(bars, slots, state, parameters, values[0])
+
+
+@jit
+def _natr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    _average_range(bars, slots, state, parameters, values[0])
+    for i in range(len(slots)):
+        close = bars[CLOSE, i]
+        if not np.isnan(values[0, i]):
+            values[0, i] = values[0, i] / close * 100.0 if close != 0.0 else 0.0
+
+
+@jit
+def _average_range(
+    bars: Floats, slots: Int64s, state: Floats, parameters: Floats, out: Floats
 ) -> None:
     period = int(parameters[0])
     keep = (period - 1) / period
-    take = 1.0 - keep
-    for i in range(len(slots)):
-        slot = slots[i]
-        high = bars[i, HIGH]
-        low = bars[i, LOW]
-        close = bars[i, CLOSE]
-        values[i, column] = np.nan
-        if np.isnan(high) or np.isnan(low) or np.isnan(close):
-            continue
-        count = state[slot, at + _COUNT]
-        spread = _true_range(high, low, state[slot, at + _PREVIOUS_CLOSE])
-        state[slot, at + _PREVIOUS_CLOSE] = close
-        if count <= period:
-            state[slot, at + _COUNT] = count + 1
-        if count == 0:
-            continue
-        average = state[slot, at + _ATR]
-        if count > period:
-            average = fma(average, keep, spread * take)
-        else:
-            average += spread
-            if count == period:
-                average /= period
-        state[slot, at + _ATR] = average
-        if count >= period:
-            values[i, column] = average
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        started, previous, count, average = own[0], own[1], int(own[2]), own[3]
+        for i in range(start, end):
+            high, low, close = bars[HIGH, i], bars[LOW, i], bars[CLOSE, i]
+            out[i] = np.nan
+            if np.isnan(high) or np.isnan(low) or np.isnan(close):
+                continue
+            if started > 0:
+                spread = true_range(high, low, previous)
+                count, average = wilder_step(count, average, spread, period, keep)
+                if count >= period:
+                    out[i] = average
+            started = 1.0
+            previous = close
+        own[0], own[1], own[2], own[3] = started, previous, count, average
+        start = end
 
 
 @jit
-def _adx(
-    bars: Floats,
-    slots: Int64s,
-    state: Floats,
-    at: int,
-    parameters: Floats,
-    values: Floats,
-    column: int,
+def _kc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period, range_period, reach = int(parameters[0]), int(parameters[1]), parameters[2]
+    weight = 2.0 / (period + 1)
+    keep = (range_period - 1) / range_period
+    # As in TA-Lib, both are seeded so that their first values fall on the same bar.
+    late_mean = max(range_period - period + 1, 0)
+    late_range = max(period - 1 - range_period, 0)
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        seen, previous, count, average = int(own[0]), own[1], int(own[2]), own[3]
+        mean_count, mean = int(own[4]), own[5]
+        for i in range(start, end):
+            high, low, close = bars[HIGH, i], bars[LOW, i], bars[CLOSE, i]
+            values[0, i] = values[1, i] = values[2, i] = np.nan
+            if np.isnan(high) or np.isnan(low) or np.isnan(close):
+                continue
+            if seen >= late_mean:
+                typical = (high + low + close) / 3.0
+                mean_count, mean = exponential_step(mean_count, mean, typical, period, weight)
+            if seen > late_range:
+                spread = true_range(high, low, previous)
+                count, average = wilder_step(count, average, spread, range_period, keep)
+            seen = min(seen + 1, period + range_period)
+            previous = close
+            if count >= range_period and mean_count >= period:
+                values[0, i] = mean + average * reach
+                values[1, i] = mean
+                values[2, i] = mean - average * reach
+        own[0], own[1], own[2], own[3] = seen, previous, count, average
+        own[4], own[5] = mean_count, mean
+        start = end
+
+
+@jit
+def _donchian(
+    bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
     period = int(parameters[0])
-    for i in range(len(slots)):
-        slot = slots[i]
-        high = bars[i, HIGH]
-        low = bars[i, LOW]
-        close = bars[i, CLOSE]
-        values[i, column] = np.nan
-        if np.isnan(high) or np.isnan(low) or np.isnan(close):
-            continue
-        count = state[slot, at + _COUNT]
-        rise = high - state[slot, at + _PREVIOUS_HIGH]
-        fall = state[slot, at + _PREVIOUS_LOW] - low
-        spread = _true_range(high, low, state[slot, at + _PREVIOUS_CLOSE])
-        state[slot, at + _PREVIOUS_HIGH] = high
-        state[slot, at + _PREVIOUS_LOW] = low
-        state[slot, at + _PREVIOUS_CLOSE] = close
-        if count < 2 * period:
-            state[slot, at + _COUNT] = count + 1
-        if count == 0:
-            continue
-        minus = state[slot, at + _MINUS]
-        plus = state[slot, at + _PLUS]
-        true_range = state[slot, at + _TRUE_RANGE]
-        if count >= period:
-            minus -= minus / period
-            plus -= plus / period
-            true_range -= true_range / period
-        minus += fall if fall > 0.0 and fall > rise else 0.0
-        plus += rise if rise > 0.0 and rise > fall else 0.0
-        true_range += spread
-        state[slot, at + _MINUS] = minus
-        state[slot, at + _PLUS] = plus
-        state[slot, at + _TRUE_RANGE] = true_range
-        if count < period:
-            continue
-        index = state[slot, at + _ADX]
-        directional = np.nan
-        if true_range > 0.0:
-            minus_share = 100.0 * (minus / true_range)
-            plus_share = 100.0 * (plus / true_range)
-            total = minus_share + plus_share
-            if not -_ZERO < total < _ZERO:
-                directional = 100.0 * (abs(minus_share - plus_share) / total)
-        if count >= 2 * period:
-            if not np.isnan(directional):
-                index = (index * (period - 1) + directional) / period
-        else:
-            if not np.isnan(directional):
-                index += directional
-            if count == 2 * period - 1:
-                index /= period
-        state[slot, at + _ADX] = index
-        if count >= 2 * period - 1:
-            values[i, column] = index
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        count, position = int(own[0]), int(own[1])
+        low_at, high_at = int(own[2]) - 1, int(own[3]) - 1
+        lows = own[4 : 4 + period]
+        highs = own[4 + period : 4 + 2 * period]
+        for i in range(start, end):
+            high, low = bars[HIGH, i], bars[LOW, i]
+            values[0, i] = values[1, i] = values[2, i] = np.nan
+            if np.isnan(high) or np.isnan(low):
+                continue
+            lows[position] = low
+            highs[position] = high
+            low_at = lowest(lows, position, low_at)
+            high_at = highest(highs, position, high_at)
+            position = following(position, period)
+            if count < period - 1:
+                count += 1
+                continue
+            values[0, i] = highs[high_at]
+            values[1, i] = (highs[high_at] + lows[low_at]) / 2.0
+            values[2, i] = lows[low_at]
+        own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
+        start = end
 
+
+@jit
+def _chandelier(
+    bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
+) -> None:
+    period, reach = int(parameters[0]), parameters[1]
+    keep = (period - 1) / period
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        started, previous, count, average = own[0], own[1], int(own[2]), own[3]
+        position, low_at, high_at = int(own[4]), int(own[5]) - 1, int(own[6]) - 1
+        lows = own[7 : 7 + period]
+        highs = own[7 + period : 7 + 2 * period]
+        for i in range(start, end):
+            high, low, close = bars[HIGH, i], bars[LOW, i], bars[CLOSE, i]
+            values[0, i] = values[1, i] = np.nan
+            if np.isnan(high) or np.isnan(low) or np.isnan(close):
+                continue
+            lows[position] = low
+            highs[position] = high
+            low_at = lowest(lows, position, low_at)
+            high_at = highest(highs, position, high_at)
+            position = following(position, period)
+            if started > 0:
+                spread = true_range(high, low, previous)
+                count, average = wilder_step(count, average, spread, period, keep)
+                if count >= period:
+                    values[0, i] = highs[high_at] - reach * average
+                    values[1, i] = lows[low_at] + reach * average
+            started = 1.0
+            previous = close
+        own[0], own[1], own[2], own[3] = started, previous, count, average
+        own[4], own[5], own[6] = position, low_at + 1, high_at + 1
+        start = end
+
+
+@jit
+def _ichimoku(
+    bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
+) -> None:
+    ahead = int(parameters[1])
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        # Scalars are the bars counted and the place in the rings of the spans, then position and extremes of
+        # each of three windows.
+        count, span_at = int(own[0]), int(own[1])
+        spans = own[11 : 11 + 2 * ahead]
+        for i in range(start, end):
+            high, low = bars[HIGH, i], bars[LOW, i]
+            for output in range(4):
+                values[output, i] = np.nan
+            if np.isnan(high) or np.isnan(low):
+                continue
+            at = 11 + 2 * ahead
+            count += 1
+            turning = base = slow = np.nan
+            for k in range(3):
+                period = int(parameters[k])
+                head = 2 + 3 * k
+                position = int(own[head])
+                lows = own[at : at + period]
+                highs = own[at + period : at + 2 * period]
+                lows[position] = low
+                highs[position] = high
+                low_at = lowest(lows, position, int(own[head + 1]) - 1)
+                high_at = highest(highs, position, int(own[head + 2]) - 1)
+                own[head] = following(position, period)
+                own[head + 1] = low_at + 1
+                own[head + 2] = high_at + 1
+                at += 2 * period
+                if count >= period:
+                    middle = (highs[high_at] + lows[low_at]) / 2.0
+                    if k == 0:
+                        turning = middle
+                    elif k == 1:
+                        base = middle
+                    else:
+                        slow = middle
+            values[0, i] = turning
+            values[1, i] = base
+            if count > ahead:
+                values[2, i] = spans[2 * span_at]
+                values[3, i] = spans[2 * span_at + 1]
+            spans[2 * span_at] = (turning + base) / 2.0
+            spans[2 * span_at + 1] = slow
+            span_at = following(span_at, ahead)
+        own[0], own[1] = count, span_at
+        start = end
+
+
+_PRICES = ("high", "low", "close")
+_WILDER = "Wilder, New Concepts in Technical Trading Systems (1978); "
 
 BBANDS = Indicator(
     name="bbands",
@@ -230,29 +319,111 @@ BBANDS = Indicator(
         "above (_upper) and below (_lower)."
     ),
     source="Bollinger; TA-Lib 0.8, function BBANDS with a simple mean",
-    unit="quote currency",
+    unit=QUOTE,
 )
 
 ATR = Indicator(
     name="atr",
-    parameters=(Parameter(name="period", default=14, minimum=1),),
-    inputs=("high", "low", "close"),
+    parameters=period_of(14),
+    inputs=_PRICES,
     warm_up=lambda period: period,
-    width=lambda period: 3,  # noqa: ARG005 - the state does not grow with the period
+    width=lambda _: 4,
     kernel=_atr,
     definition="Wilder's mean of the true range, seeded by the simple mean of the first true ranges.",
-    source="Wilder, New Concepts in Technical Trading Systems (1978); TA-Lib 0.8, function ATR",
-    unit="quote currency",
+    source=_WILDER + TALIB.format("ATR"),
+    unit=QUOTE,
 )
 
-ADX = Indicator(
-    name="adx",
-    parameters=(Parameter(name="period", default=14, minimum=2),),
-    inputs=("high", "low", "close"),
-    warm_up=lambda period: 2 * period - 1,
-    width=lambda period: 8,  # noqa: ARG005 - the state does not grow with the period
-    kernel=_adx,
-    definition="Wilder's mean of the directional index, seeded by the mean of the first ones.",
-    source="Wilder, New Concepts in Technical Trading Systems (1978); TA-Lib 0.8, function ADX",
-    unit="0 to 100",
+NATR = Indicator(
+    name="natr",
+    parameters=period_of(14, 2),
+    inputs=_PRICES,
+    warm_up=lambda period: period,
+    width=lambda _: 4,
+    kernel=_natr,
+    definition="Average true range (as atr) in percent of the close; 0 if that is 0.",
+    source=TALIB.format("NATR"),
+    unit="percent",
+)
+
+KC = Indicator(
+    name="kc",
+    parameters=(
+        Parameter(name="period", default=20, minimum=2),
+        Parameter(name="period of the range", default=10, minimum=2),
+        Parameter(name="multiple", default=2, minimum=0, whole=False),
+    ),
+    inputs=_PRICES,
+    outputs=("_upper", "_middle", "_lower"),
+    warm_up=lambda period, spread, _: max(period - 1, spread),
+    width=lambda *_: 6,
+    kernel=_kc,
+    definition=(
+        "Keltner channel: exponential mean of the typical price, (high + low + close) / 3 (_middle), and so "
+        "many average true ranges above and below; both seeded so that their first values fall on the same bar. "
+        "Stock.Indicators takes the mean of closes."
+    ),
+    source="Keltner (1960), with Raschke's true range; " + TALIB.format("KC"),
+    unit=QUOTE,
+)
+
+DONCHIAN = Indicator(
+    name="donchian",
+    parameters=period_of(20, 2),
+    inputs=("high", "low"),
+    outputs=("_upper", "_middle", "_lower"),
+    warm_up=lambda period: period - 1,
+    width=lambda period: 2 * period + 4,
+    kernel=_donchian,
+    definition=(
+        "Highest high (_upper) and lowest low (_lower) of the last bars, this one included, and their middle. "
+        "Stock.Indicators leaves this bar out."
+    ),
+    source="Donchian; " + TALIB.format("DONCHIAN"),
+    unit=QUOTE,
+)
+
+CHANDELIER = Indicator(
+    name="chandelier",
+    parameters=(
+        Parameter(name="period", default=22, minimum=2),
+        Parameter(name="multiple", default=3, minimum=0, whole=False),
+    ),
+    inputs=_PRICES,
+    outputs=("_long", "_short"),
+    warm_up=lambda period, _: period,
+    width=lambda period, _: 2 * period + 7,
+    kernel=_chandelier,
+    definition=(
+        "Chandelier exit: highest high of the last bars less so many average true ranges (_long), lowest low "
+        "plus as many (_short)."
+    ),
+    source="LeBeau, in Elder, Come Into My Trading Room (2002); composed of TA-Lib's MAX, MIN and ATR",
+    unit=QUOTE,
+)
+
+ICHIMOKU = Indicator(
+    name="ichimoku",
+    parameters=(
+        Parameter(name="turning period", default=9, minimum=1),
+        Parameter(name="base period", default=26, minimum=1),
+        Parameter(name="slow period", default=52, minimum=1),
+    ),
+    inputs=("high", "low"),
+    outputs=("_turning", "_base", "_span_a", "_span_b"),
+    warm_up=lambda turning, base, slow: (
+        turning - 1,
+        base - 1,
+        max(turning, base) - 1 + base,
+        slow - 1 + base,
+    ),
+    width=lambda turning, base, slow: 11 + 2 * base + 2 * (turning + base + slow),
+    kernel=_ichimoku,
+    definition=(
+        "Middle of highest high and lowest low over the turning (tenkan-sen) and the base period (kijun-sen); "
+        "the leading spans that are drawn at this bar: the mean of both (_span_a) and the middle over the slow "
+        "period (_span_b), each as of base-period bars ago. The lagging span is the close itself, drawn back."
+    ),
+    source="Hosoda (1969); Stock.Indicators, ichimoku",
+    unit=QUOTE,
 )

@@ -1,35 +1,110 @@
 """The registry of indicators, and the way from a name such as ``rsi_21`` to one with parameters."""
 
-from flows.kernels.indicators.averages import EMA, SMA, WMA
-from flows.kernels.indicators.declaration import Chosen, Indicator, IndicatorError
-from flows.kernels.indicators.momentum import CCI, MACD, RSI, STOCH
-from flows.kernels.indicators.ranges import ADX, ATR, BBANDS
-from flows.kernels.indicators.volume import OBV, VWAP_SESSION
+from collections.abc import Sequence
 
-# A longer window than this is a slip of the pen, and would be a state to match.
-_LARGEST = 100_000
+from flows.kernels.indicators.adaptive import ALMA, HMA, KAMA, VWMA
+from flows.kernels.indicators.averages import EMA, SMA, WMA
+from flows.kernels.indicators.chains import DEMA, RMA, T3, TEMA, TRIX, TSI
+from flows.kernels.indicators.declaration import Chosen, Indicator, IndicatorError
+from flows.kernels.indicators.directional import ADX, AROON, DI, DX, VORTEX
+from flows.kernels.indicators.momentum import BOP, CCI, CMO, MACD, MOM, ROC, RSI
+from flows.kernels.indicators.oscillators import AO, APO, DPO, KST, PPO, PVO, STC
+from flows.kernels.indicators.pivots import PIVOTS
+from flows.kernels.indicators.ranges import ATR, BBANDS, CHANDELIER, DONCHIAN, ICHIMOKU, KC, NATR
+from flows.kernels.indicators.stochastics import FISHER, STOCH, STOCHF, STOCHRSI, WILLR
+from flows.kernels.indicators.trend import HA, LINREG_SLOPE, SAR, SUPERTREND
+from flows.kernels.indicators.ultimate import CHOP, ULTOSC
+from flows.kernels.indicators.volatility import (
+    HURST,
+    RV_CLOSE,
+    RV_GARMAN_KLASS,
+    RV_PARKINSON,
+    RV_YANG_ZHANG,
+    ULCER,
+    ZSCORE,
+)
+from flows.kernels.indicators.volume import AD, ADOSC, CMF, EFI, MFI, OBV, VWAP_SESSION
+
+# Those whose values are computed unless the settings choose others. All of them would write ten times the rows.
+_DEFAULT = (SMA, EMA, WMA, RSI, MACD, BBANDS, STOCH, ADX, ATR, CCI, OBV, VWAP_SESSION)
+
+# What chooses every indicator with its default parameters.
+ALL = "all"
 
 INDICATORS: dict[str, Indicator] = {
     indicator.name: indicator
     for indicator in (
-        SMA,
-        EMA,
-        WMA,
-        RSI,
-        MACD,
-        BBANDS,
-        STOCH,
-        ADX,
-        ATR,
-        CCI,
-        OBV,
-        VWAP_SESSION,
+        *_DEFAULT,
+        DEMA,
+        TEMA,
+        T3,
+        RMA,
+        KAMA,
+        HMA,
+        ALMA,
+        VWMA,
+        APO,
+        PPO,
+        PVO,
+        AO,
+        DPO,
+        TRIX,
+        TSI,
+        KST,
+        STC,
+        MOM,
+        ROC,
+        CMO,
+        BOP,
+        STOCHF,
+        STOCHRSI,
+        WILLR,
+        FISHER,
+        ULTOSC,
+        DI,
+        DX,
+        AROON,
+        VORTEX,
+        SAR,
+        SUPERTREND,
+        HA,
+        LINREG_SLOPE,
+        NATR,
+        KC,
+        DONCHIAN,
+        CHANDELIER,
+        ICHIMOKU,
+        CHOP,
+        PIVOTS,
+        AD,
+        ADOSC,
+        CMF,
+        MFI,
+        EFI,
+        RV_CLOSE,
+        RV_PARKINSON,
+        RV_GARMAN_KLASS,
+        RV_YANG_ZHANG,
+        ULCER,
+        ZSCORE,
+        HURST,
     )
 }
 
-DEFAULT_INDICATORS: tuple[str, ...] = tuple(
-    indicator.default_name for indicator in INDICATORS.values()
-)
+DEFAULT_INDICATORS: tuple[str, ...] = tuple(indicator.default_name for indicator in _DEFAULT)
+
+
+def chosen_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Names as the settings say them, ``all`` standing for every indicator with its default parameters."""
+    if isinstance(names, str):
+        names = [names]
+    found: list[str] = []
+    for name in names:
+        if name == ALL:
+            found += [indicator.default_name for indicator in INDICATORS.values()]
+        else:
+            found.append(name)
+    return tuple(found)
 
 
 def choose(name: str) -> Chosen:
@@ -49,14 +124,14 @@ def choose(name: str) -> Chosen:
     --------
     >>> choose("macd_12_26_9").outputs
     ['macd_12_26_9', 'macd_12_26_9_signal', 'macd_12_26_9_hist']
-    >>> choose("rsi_21").warm_up
-    21
+    >>> choose("rsi_21").warm_ups
+    (21,)
     """
     stems = [stem for stem in INDICATORS if name == stem or name.startswith(f"{stem}_")]
     if not stems:
+        known = ", ".join(indicator.default_name for indicator in INDICATORS.values())
         raise IndicatorError(
-            f"indicator {name!r} is not known; there are {', '.join(INDICATORS)} (with parameters: "
-            f"{', '.join(DEFAULT_INDICATORS)})"
+            f"indicator {name!r} is not known; there are (with default parameters, or {ALL!r}): {known}"
         )
     indicator = INDICATORS[max(stems, key=len)]
     texts = name[len(indicator.name) + 1 :].split("_") if name != indicator.name else []
@@ -73,11 +148,11 @@ def choose(name: str) -> Chosen:
         except ValueError:
             value = -1.0
         # One spelling a value, because the name is part of a row's identity.
-        if not parameter.minimum <= value <= _LARGEST or f"{value:g}" != text:
+        if not parameter.minimum <= value <= parameter.maximum or f"{value:g}" != text:
             kind = "a whole number" if parameter.whole else "a number"
             raise IndicatorError(
                 f"indicator {name!r}: {parameter.name} must be {kind} from {parameter.minimum:g} to "
-                f"{_LARGEST}, plainly written, as in {indicator.default_name}; {text!r} is not"
+                f"{parameter.maximum:.0f}, plainly written, as in {indicator.default_name}; {text!r} is not"
             )
         values.append(value)
     return Chosen(name=name, indicator=indicator, parameters=tuple(values))

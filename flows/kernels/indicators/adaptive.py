@@ -1,0 +1,231 @@
+"""Averages whose weights hang on more than age: Kaufman's, Hull's, Arnaud Legoux', volume-weighted."""
+
+import numpy as np
+
+from flows.kernels.indicators.averages import QUOTE, TALIB, period_of
+from flows.kernels.indicators.declaration import CLOSE, VOLUME, Indicator, Parameter
+from flows.kernels.indicators.smoothing import weighted_step
+from flows.kernels.indicators.windows import ZERO, following, run_end
+from flows.kernels.jit import jit
+from schemas.arrays import Floats, Int64s
+
+# Kaufman's fastest and slowest weight: exponential means over 2 and 30 bars.
+_FASTEST = 2.0 / 3.0
+_SLOWEST = 2.0 / 31.0
+
+
+@jit
+def _kama(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period = int(parameters[0])
+    closes = bars[CLOSE]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        count, position = int(own[0]), int(own[1])
+        previous, path, average, left = own[2], own[3], own[4], own[5]
+        ring = own[6 : 6 + period]
+        for i in range(start, end):
+            close = closes[i]
+            out[i] = np.nan
+            if np.isnan(close):
+                continue
+            # The ring holds the closes before this one, the oldest where this one goes.
+            oldest = ring[position]
+            ring[position] = close
+            position = following(position, period)
+            step = abs(close - previous)
+            if count < period:
+                if count > 0:
+                    path += step
+                count += 1
+                previous = close
+                average = close
+                continue
+            if count == period:
+                count += 1
+                path += step
+            else:
+                path -= abs(left - oldest)
+                path += step
+            left = oldest
+            way = close - oldest
+            efficiency = 1.0
+            if path > abs(way) and not -ZERO < path < ZERO:
+                efficiency = abs(way / path)
+            weight = efficiency * (_FASTEST - _SLOWEST) + _SLOWEST
+            average = (close - average) * (weight * weight) + average
+            previous = close
+            out[i] = average
+        own[0], own[1], own[2], own[3] = count, position, previous, path
+        own[4], own[5] = average, left
+        start = end
+
+
+@jit
+def _hma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period = int(parameters[0])
+    half = max(period // 2, 1)
+    root = int(np.sqrt(period))
+    closes = bars[CLOSE]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        at_full, at_half, at_root = int(own[0]), int(own[1]), int(own[2])
+        full = (int(own[3]), own[4], own[5], own[6], int(own[7]))
+        halved = (int(own[8]), own[9], own[10], own[11], int(own[12]))
+        rooted = (int(own[13]), own[14], own[15], own[16], int(own[17]))
+        ring_full = own[18 : 18 + period]
+        ring_half = own[18 + period : 18 + period + half]
+        ring_root = own[18 + period + half : 18 + period + half + root]
+        for i in range(start, end):
+            out[i] = np.nan
+            if np.isnan(closes[i]):
+                continue
+            at_full, full, mean = weighted_step(ring_full, at_full, full, closes[i])
+            at_half, halved, fast = weighted_step(ring_half, at_half, halved, closes[i])
+            if not np.isnan(mean):
+                at_root, rooted, out[i] = weighted_step(
+                    ring_root, at_root, rooted, 2.0 * fast - mean
+                )
+        own[0], own[1], own[2] = at_full, at_half, at_root
+        own[3], own[4], own[5], own[6], own[7] = full
+        own[8], own[9], own[10], own[11], own[12] = halved
+        own[13], own[14], own[15], own[16], own[17] = rooted
+        start = end
+
+
+@jit
+def _alma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period = int(parameters[0])
+    middle = parameters[1] * (period - 1)
+    width = period / parameters[2]
+    weights = np.empty(period)
+    total = 0.0
+    for j in range(period):
+        weights[j] = np.exp(-(j - middle) * (j - middle) / (2.0 * width * width))
+        total += weights[j]
+    closes = bars[CLOSE]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        count, position = int(own[0]), int(own[1])
+        ring = own[2 : 2 + period]
+        for i in range(start, end):
+            out[i] = np.nan
+            if np.isnan(closes[i]):
+                continue
+            ring[position] = closes[i]
+            position = following(position, period)
+            if count < period - 1:
+                count += 1
+                continue
+            mean = 0.0
+            place = position
+            for j in range(period):
+                mean += weights[j] * ring[place]
+                place = following(place, period)
+            out[i] = mean / total
+        own[0], own[1] = count, position
+        start = end
+
+
+@jit
+def _vwma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    period = int(parameters[0])
+    closes = bars[CLOSE]
+    volumes = bars[VOLUME]
+    out = values[0]
+    start = 0
+    while start < len(slots):
+        end = run_end(slots, start)
+        own = state[slots[start]]
+        count, position, turnover, total = int(own[0]), int(own[1]), own[2], own[3]
+        turnovers = own[4 : 4 + period]
+        sizes = own[4 + period : 4 + 2 * period]
+        for i in range(start, end):
+            close, volume = closes[i], volumes[i]
+            out[i] = np.nan
+            if np.isnan(close) or np.isnan(volume):
+                continue
+            turnovers[position] = close * volume
+            sizes[position] = volume
+            position = following(position, period)
+            turnover += close * volume
+            total += volume
+            if count < period - 1:
+                count += 1
+                continue
+            out[i] = turnover / total if total > 0.0 else np.nan
+            turnover -= turnovers[position]
+            total -= sizes[position]
+        own[0], own[1], own[2], own[3] = count, position, turnover, total
+        start = end
+
+
+KAMA = Indicator(
+    name="kama",
+    parameters=period_of(30, 2),
+    inputs=("close",),
+    warm_up=lambda period: period,
+    width=lambda period: period + 6,
+    kernel=_kama,
+    definition=(
+        "Kaufman's adaptive mean: each close moves it by the square of a weight between 2/31 and 2/3, "
+        "larger the straighter the way of the last closes was; it begins at the close before its first "
+        "value. Stock.Indicators begins one bar earlier."
+    ),
+    source="Kaufman, Smarter Trading (1995); " + TALIB.format("KAMA"),
+    unit=QUOTE,
+)
+
+HMA = Indicator(
+    name="hma",
+    parameters=period_of(20),
+    inputs=("close",),
+    warm_up=lambda period: period + int(period**0.5) - 2,
+    width=lambda period: period + max(period // 2, 1) + int(period**0.5) + 18,
+    kernel=_hma,
+    definition=(
+        "Weighted mean, over the square root of the period, of twice the weighted mean over half the "
+        "period less the one over all of it; both derived periods are cut to whole numbers."
+    ),
+    source="Hull (2005); " + TALIB.format("HMA"),
+    unit=QUOTE,
+)
+
+ALMA = Indicator(
+    name="alma",
+    parameters=(
+        Parameter(name="period", default=9, minimum=1),
+        Parameter(name="offset", default=0.85, minimum=0, maximum=1, whole=False),
+        Parameter(name="sigma", default=6, minimum=0.1, whole=False),
+    ),
+    inputs=("close",),
+    warm_up=lambda period, *_: period - 1,
+    width=lambda period, *_: period + 2,
+    kernel=_alma,
+    definition=(
+        "Mean of closes under a bell of weights: its top at offset * (period - 1) from the oldest, its "
+        "standard deviation period / sigma."
+    ),
+    source="Legoux and Kouzis-Loukas (2009); Tulip Indicators, function alma",
+    unit=QUOTE,
+)
+
+VWMA = Indicator(
+    name="vwma",
+    parameters=period_of(20, 2),
+    inputs=("close", "volume"),
+    warm_up=lambda period: period - 1,
+    width=lambda period: 2 * period + 4,
+    kernel=_vwma,
+    definition="Mean of the last closes weighted by volume; null without any volume.",
+    source=TALIB.format("VWMA"),
+    unit=QUOTE,
+)

@@ -1,0 +1,99 @@
+"""Runs of bars of one slot, and the highest and lowest of a window: what most kernels of indicators share."""
+
+import numpy as np
+
+from flows.kernels.jit import jit
+from schemas.arrays import Floats, Int64s
+
+# TA-Lib's bounds below which a number counts as zero: beside what it is the difference of, and alone.
+RELATIVE_ZERO = 1e-14
+ZERO = 1e-14
+
+
+@jit
+def run_end(slots: Int64s, start: int) -> int:
+    """Where the run of bars of one slot that begins at `start` ends, exclusive."""
+    end = start + 1
+    while end < len(slots) and slots[end] == slots[start]:
+        end += 1
+    return end
+
+
+@jit
+def following(position: int, size: int) -> int:
+    """The next place in a ring of `size` places."""
+    position += 1
+    return position if position < size else 0
+
+
+@jit
+def highest(ring: Floats, position: int, place: int) -> int:
+    """Place of the highest value of a ring, the newest of equals.
+
+    Parameters
+    ----------
+    ring : numpy.ndarray of float64
+        The window, with the newest value at `position`; it need not be full yet.
+    place : int
+        The place before that value came, -1 if it is the first.
+    """
+    if place < 0 or (place != position and ring[position] >= ring[place]):
+        return position
+    if place == position:
+        # The highest has left: look through the window from its oldest value on.
+        place = following(position, len(ring))
+        other = place
+        for _ in range(len(ring) - 1):
+            other = following(other, len(ring))
+            if ring[other] >= ring[place]:
+                place = other
+    return place
+
+
+@jit
+def lowest(ring: Floats, position: int, place: int) -> int:
+    """Place of the lowest value of a ring, the newest of equals; see `highest`."""
+    if place < 0 or (place != position and ring[position] <= ring[place]):
+        return position
+    if place == position:
+        place = following(position, len(ring))
+        other = place
+        for _ in range(len(ring) - 1):
+            other = following(other, len(ring))
+            if ring[other] <= ring[place]:
+                place = other
+    return place
+
+
+@jit
+def true_range(high: float, low: float, previous_close: float) -> float:
+    """The range of a bar and of the way from the close before it."""
+    return max(high - low, abs(high - previous_close), abs(low - previous_close))
+
+
+@jit
+def place_in_range(value: float, low: float, high: float) -> float:
+    """Place of a value in a range, from 0 to 100; 0 for a range of zero, as TA-Lib has it."""
+    spread = high - low
+    if abs(spread) > RELATIVE_ZERO * (abs(high) + abs(low)):
+        return (value - low) / spread * 100.0
+    return 0.0
+
+
+@jit
+def mean_of(ring: Floats) -> float:
+    """Mean of a full ring; the sum runs over the ring's places."""
+    total = 0.0
+    for j in range(len(ring)):
+        total += ring[j]
+    return total / len(ring)
+
+
+@jit
+def variance_of(ring: Floats, freedom: int) -> float:
+    """Variance of a full ring over its length less `freedom`, in two passes: nothing cancels or drifts."""
+    mean = mean_of(ring)
+    total = 0.0
+    for j in range(len(ring)):
+        total += (ring[j] - mean) * (ring[j] - mean)
+    return total / (len(ring) - freedom) if len(ring) > freedom else np.nan
