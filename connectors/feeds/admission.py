@@ -13,6 +13,8 @@ from connectors.feeds.columns import Columns
 from connectors.feeds.conditions import TABLES
 from connectors.feeds.dbn import Dbn
 from connectors.feeds.detect import Found, find
+from connectors.feeds.fix import Fix
+from connectors.feeds.iex import Iex
 from connectors.feeds.instruments import Instruments
 from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState, file_key
 from connectors.feeds.lobster import Lobster
@@ -55,6 +57,8 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
         BinanceCapture(),
         BitstampLog(),
         BitstampOrders(),
+        Iex(),
+        Fix(),
         Instruments(),
         Columns(options.mapping),
     ]

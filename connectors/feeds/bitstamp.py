@@ -29,6 +29,7 @@ from connectors.feeds.messages import (
     MessageParser,
     Taken,
     TopicRows,
+    in_order,
     malformed,
     sound,
 )
@@ -76,9 +77,7 @@ class BitstampParser(MessageParser):
         events, bad_events = sound(orders, _Events)
         levels, bad_levels = sound(books, lambda group: _levels(group, recv_ns))
         traded, bad_trades = sound(trades, lambda group: _trades(group, recv_ns))
-        book = _in_order(
-            events.rows(self._orders, recv_ns), book_rows(levels, VENUE_LEVELS, _NAMES)
-        )
+        book = in_order(events.rows(self._orders, recv_ns), book_rows(levels, VENUE_LEVELS, _NAMES))
         return Taken(
             groups=tuple(group for group in (traded, book) if len(group.at)),
             faults=tuple(sorted(faults + bad_events + bad_levels + bad_trades)),
@@ -147,7 +146,7 @@ def _levels(group: Group, recv_ns: Int64s) -> list[DepthUpdate]:
         # Whole pairs, or ValueError.
         pairs = zip(*levels, strict=True) if levels else ((), ())
         for column, values in zip((prices, sizes), pairs, strict=True):
-            column += values
+            column.extend(values)
     price, size = (_decimals(texts).to_numpy() for texts in (prices, sizes))
     updates = []
     end = 0
@@ -194,13 +193,3 @@ def _trades(group: Group, recv_ns: Int64s) -> TopicRows:
 
 def _decimals(texts: list[str]) -> pa.Array:
     return pa.array(texts, pa.string()).cast(pa.float64())
-
-
-def _in_order(one: TopicRows, other: TopicRows) -> TopicRows:
-    """Rows of both in the order of their messages."""
-    at = np.concatenate([one.at, other.at])
-    order = np.argsort(at, kind="stable")
-    table = pa.Table.from_batches([one.rows.batch, other.rows.batch]).unify_dictionaries()
-    rows = table.take(pa.array(order)).combine_chunks()
-    batch = rows.to_batches()[0] if len(at) else one.topic.empty()
-    return TopicRows(topic=one.topic, rows=Rows(batch=batch), at=at[order])

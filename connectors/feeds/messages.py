@@ -164,3 +164,21 @@ def notice_rows(source: str, notices: Sequence[Notice], recv_ns: Int64s) -> Topi
     named = pa.array([source] * len(notices), pa.string()).dictionary_encode()
     batch = FEED_EVENTS.batch({"source": named, "ts_event": ts, "ts_recv": ts, **columns})
     return TopicRows(topic=FEED_EVENTS, rows=Rows(batch=batch), at=at)
+
+
+def in_order(one: TopicRows, other: TopicRows) -> TopicRows:
+    """Rows of one topic in the order of their messages; of one message, those of ``one`` first."""
+    at = np.concatenate([one.at, other.at])
+    order = np.argsort(at, kind="stable")
+    batches = [one.rows.batch, other.rows.batch]
+    table = pa.Table.from_batches(batches).unify_dictionaries().take(pa.array(order))
+    batch = table.combine_chunks().to_batches()[0] if len(at) else one.topic.empty()
+    none = [np.zeros(len(rows), np.bool_) for rows in (one.at, other.at)]
+    whys = dict.fromkeys([*one.rows.refused, *other.rows.refused])
+    refused = {
+        why: np.concatenate(
+            [one.rows.refused.get(why, none[0]), other.rows.refused.get(why, none[1])]
+        )[order]
+        for why in whys
+    }
+    return TopicRows(topic=one.topic, rows=Rows(batch=batch, refused=refused), at=at[order])

@@ -1,0 +1,223 @@
+"""FIX drop-copy logs: the fills of execution reports into `trades`; a message a line, fields ended by SOH or ``|``.
+
+A fill (ExecType F; in FIX 4.2 and before 1 and 2) is a trade of venue LastMkt, else SecurityExchange, else the
+sender; its id is ExecID, its side that of our order. A trade cancel (ExecType H) or correction (G) refers to an
+earlier fill by ExecRefID. Session messages and other reports are left out and counted; what MsgSeqNum misses
+becomes a ``gap`` in `feed_events`. Body length and checksum are not checked: the session did so when the message
+came, and logs with other names put in, as published ones have, would all fail.
+
+Source: FIX 4.4 with Errata 20030618, volumes 2 (session) and 4 (execution reports), https://www.fixtrading.org.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.feeds.archive import ByteStream, line_blocks
+from connectors.feeds.messages import MALFORMED, Notice, TopicRows, malformed, notice_rows
+from connectors.feeds.parts import MessageFile, Stretch, parts
+from connectors.feeds.source import Fault, Format, Probe, Rows, Source
+from schemas.feed_events import FEED_EVENTS
+from schemas.field import TIMESTAMP
+from schemas.market import TRADES
+
+_LINE = re.compile(rb"8=FIX(?:T\.1\.1|\.4\.\d)[\x01|]9=\d+[\x01|]35=")
+_SOH = b"\x01"
+_TIME = re.compile(r"(\d{8}-\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
+_TRAILER = re.compile(rb"10=\d{3}\x01$")
+
+_SESSION = frozenset("012345A")
+_EXECUTION_REPORT = "8"
+_ACTIONS = {"F": "new", "1": "new", "2": "new", "H": "cancel", "G": "correct"}
+_SIDES = {"1": "buy", "3": "buy", "2": "sell", "4": "sell", "5": "sell", "6": "sell"}
+
+_Row = dict[str, object]
+
+
+class Fix(Format):
+    """FIX logs."""
+
+    name = "fix"
+    summary = "FIX 4.x log, a message a line, fields ended by SOH or |"
+
+    def matches(self, probe: Probe) -> bool:
+        """Whether the first line is a FIX message."""
+        return _LINE.match(probe.first_line) is not None
+
+    def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
+        """Open a log: its fills, and gaps in its numbers."""
+        return parts(_FixFile(probe.path, self.name, block_bytes))
+
+
+class _FixFile(MessageFile):
+    topics = (TRADES, FEED_EVENTS)
+
+    def __init__(self, path: Path, source: str, block_bytes: int) -> None:
+        self.path = path
+        self._source = source
+        self._block_bytes = block_bytes
+        self._stream = ByteStream(path)
+        self.bytes_total = self._stream.bytes_total
+
+    @property
+    def bytes_done(self) -> int:  # type: ignore[override]
+        """Bytes of the file read so far."""
+        return self._stream.bytes_done
+
+    def stretches(self) -> Iterator[Stretch]:
+        """All of the log."""
+        expected: dict[tuple[str, str], int] = {}
+        for data, first_line in line_blocks(self._stream, self._block_bytes):
+            messages = _Messages(first_line=first_line, expected=expected)
+            lines = [line.rstrip(b"\r") for line in data.split(b"\n")[:-1]]
+            for line in lines:
+                messages.add(line)
+            yield messages.stretch(self._source, lines)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Messages:
+    """The messages of a block of lines; ``expected`` are each session's next numbers, kept over the blocks."""
+
+    first_line: int
+    expected: dict[tuple[str, str], int]
+    count: int = 0
+    rows: list[_Row] = field(default_factory=list)
+    at: list[int] = field(default_factory=list)
+    sent_ns: list[int] = field(default_factory=list)
+    skipped: dict[str, list[int]] = field(default_factory=dict)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+    def add(self, line: bytes) -> None:
+        """Add a line."""
+        self.sent_ns.append(0)
+        try:
+            self._take(line)
+        except MALFORMED as error:
+            reason = f"field {error} is missing" if isinstance(error, KeyError) else None
+            self.faults.append((self.count, reason or malformed(error)))
+        self.count += 1
+
+    def _take(self, line: bytes) -> None:
+        if not line or line.startswith(b"#"):
+            self._skip("comment")
+            return
+        fields = _fields(line)
+        self.sent_ns[-1] = _time_ns(fields["52"])
+        if fields.get("43") == "Y":
+            self._skip("message sent again (PossDupFlag)")
+            return
+        self._number(fields)
+        kind = fields["35"]
+        if kind in _SESSION:
+            self._skip("session message")
+        elif kind != _EXECUTION_REPORT:
+            self._skip("application message of another kind")
+        elif fields["150"] not in _ACTIONS:
+            self._skip("execution report that is no fill")
+        else:
+            self.rows.append(_row(fields))
+            self.at.append(self.count)
+
+    def _skip(self, why: str) -> None:
+        self.skipped.setdefault(why, []).append(self.count)
+
+    def _number(self, fields: dict[str, str]) -> None:
+        session = (fields["49"], fields["56"])
+        number = int(fields["34"])
+        expected = self.expected.get(session, number)
+        reset = fields["35"] == "A" and fields.get("141") == "Y"
+        # A lower number without a duplicate flag: the counterparty began anew.
+        if number != expected and not reset:
+            self.notices.append(
+                Notice(
+                    at=self.count,
+                    kind="gap" if number > expected else "resynchronised",
+                    stream=" to ".join(session),
+                    expected=expected,
+                    found=number,
+                )
+            )
+        self.expected[session] = number + 1
+
+    def stretch(self, source: str, lines: list[bytes]) -> Stretch:
+        """What the messages came to."""
+        first = self.first_line
+        groups = []
+        if self.rows:
+            at = np.array(self.at, np.int64) + first
+            groups.append(TopicRows(topic=TRADES, rows=_trades(self.rows), at=at))
+        if self.notices:
+            noticed = notice_rows(source, self.notices, np.array(self.sent_ns, np.int64))
+            groups.append(TopicRows(topic=noticed.topic, rows=noticed.rows, at=noticed.at + first))
+        return Stretch(
+            groups=tuple(groups),
+            faults=tuple(Fault(at + first, why, lines[at]) for at, why in self.faults),
+            skipped={why: np.array(at, np.int64) + first for why, at in self.skipped.items()},
+            last_line=first + self.count - 1,
+            text=lambda line: lines[line - first],
+        )
+
+
+def _fields(line: bytes) -> dict[str, str]:
+    """A message's fields by tag; of a repeated tag the first."""
+    message = line if _SOH in line else line.replace(b"|", _SOH)
+    if not message.startswith(b"8=FIX") or _TRAILER.search(message) is None:
+        raise ValueError("no FIX message: 8=FIX… first and 10=nnn last were needed")
+    fields: dict[str, str] = {}
+    for part in message.decode("latin-1").split("\x01")[:-1]:
+        tag, _, value = part.partition("=")
+        fields.setdefault(tag, value)
+    return fields
+
+
+def _row(fields: dict[str, str]) -> _Row:
+    action = _ACTIONS[fields["150"]]
+    return {
+        "symbol": fields["55"].upper(),
+        "venue": fields.get("30") or fields.get("207") or fields["49"],
+        "ts_event": _time_ns(fields.get("60") or fields["52"]),
+        "price": float(fields["31"]),
+        "size": float(fields["32"]),
+        "side": _SIDES.get(fields["54"]),
+        "trade_id": fields["17"],
+        "action": action,
+        "ref_trade_id": None if action == "new" else fields["19"],
+    }
+
+
+def _time_ns(text: str) -> int:
+    """A UTCTimestamp, to whatever digit it has."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"time {text!r}; YYYYMMDD-HH:MM:SS with or without a fraction was needed")
+    second = datetime.strptime(found[1], "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
+    return int(second.timestamp()) * 1_000_000_000 + int((found[2] or "").ljust(9, "0"))
+
+
+def _trades(rows: list[_Row]) -> Rows:
+    ts = pa.array([row["ts_event"] for row in rows], pa.int64()).view(TIMESTAMP)
+    words = {
+        name: pa.array([row[name] for row in rows], pa.string())
+        for name in ("symbol", "venue", "side", "trade_id", "action", "ref_trade_id")
+    }
+    yes = np.ones(len(rows), np.bool_)
+    batch = TRADES.batch(
+        {
+            **words,
+            "ts_event": ts,
+            "ts_recv": ts,
+            "price": pa.array([row["price"] for row in rows], pa.float64()),
+            "size": pa.array([row["size"] for row in rows], pa.float64()),
+            "updates_high_low": yes,
+            "updates_last": yes,
+            "updates_volume": yes,
+        }
+    )
+    return Rows(batch=batch)
