@@ -20,11 +20,9 @@ FEED_EVENT_KINDS = (
     "gap",
     "gap_filled",
     "duplicate",
-    "stale",
-    "snapshot_asked",
+    "skipped",
     "snapshot_failed",
     "resynchronised",
-    "overflow",
     "behind",
 )
 
@@ -51,8 +49,8 @@ FEED_EVENTS = Topic(
             allowed=FEED_EVENT_KINDS,
             meaning=(
                 "What: refused is a connection that was not made; gap and gap_filled tell of sequence "
-                "numbers (expected, found); stale is an update older than the book; overflow gave "
-                "buffered updates up; behind is a row earlier than what the log has of its symbol."
+                "numbers (expected, found); skipped counts messages left out by rule; behind is a row "
+                "earlier than what the log has of its symbol."
             ),
         ),
         Field(

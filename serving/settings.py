@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 PREFIX = "TAPEFLOW_"
 CONFIG = "TAPEFLOW_CONFIG"
@@ -25,6 +25,12 @@ _URLS = {
     "log": ("sqlite:///", "kafka://"),
     "store": ("chdb:///", "clickhouse://", "clickhouses://"),
     "lake": ("file:///",),
+}
+
+
+_JSON_EXAMPLES = {
+    "flows": '{"bars": {"intervals": ["1m"]}}',
+    "credentials": '{"alpaca_key": "…", "alpaca_secret": "…"}',
 }
 
 
@@ -87,6 +93,10 @@ class Settings(BaseModel):
         min_length=1,
         description="Trading calendar of sessions (a name of `exchange_calendars`, or `24/7`)",
     )
+    credentials: dict[str, SecretStr] = Field(
+        default={},
+        description="Keys of live sources, a table: `[credentials]` (in the environment: JSON)",
+    )
     flows: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Parameters of flows, a table each: `[flows.bars]` (in the environment: JSON)",
@@ -140,6 +150,8 @@ def program_environment(settings: Settings) -> dict[str, str]:
     """
     values = settings.model_dump(mode="json")
     flows = values.pop("flows")
+    # A program that is started feeds from no live source: it needs none, so it gets none.
+    values["credentials"] = "{}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     texts = {PREFIX + name.upper(): str(value) for name, value in values.items()}
     return {**kept, **texts, PREFIX + "FLOWS": orjson.dumps(flows).decode(), CONFIG: ""}
@@ -252,14 +264,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
                 f"environment: unknown setting {variable}{_nearest(variable, (*known, CONFIG))}"
             )
         values[known[variable]] = value
-    if "flows" in values:
-        try:
-            values["flows"] = orjson.loads(values["flows"])
-        except orjson.JSONDecodeError as error:
-            raise SettingsError(
-                f"environment: {PREFIX}FLOWS must be a JSON object of objects, such as "
-                f'{{"bars": {{"intervals": ["1m"]}}}}: {error}'
-            ) from error
+    for name, example in _JSON_EXAMPLES.items():
+        if name in values:
+            try:
+                values[name] = orjson.loads(values[name])
+            except orjson.JSONDecodeError as error:
+                raise SettingsError(
+                    f"environment: {PREFIX}{name.upper()} must be a JSON object, such as {example}: {error}"
+                ) from None
     return values
 
 
@@ -294,6 +306,9 @@ def _sentence(one: Any, known: Mapping[str, Any]) -> str:
     if one["type"] == "extra_forbidden":
         return f"unknown parameter {where!r}{_nearest(where, known)}"
     text = str(one["msg"]).removeprefix("Value error, ")
+    if where.startswith("credentials"):
+        # What came may be a secret.
+        return f"{where}: {text}"
     return f"{where} = {one['input']!r}: {text}" if where else text
 
 

@@ -33,11 +33,14 @@ class Message:
         When it was received, ns since 1970 UTC.
     payload : bytes
         As it came.
+    answers : str
+        Key of the `Request` that it answers; empty for a message of the stream.
     """
 
     number: int
     recv_ns: int
     payload: bytes
+    answers: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
+from connectors.feeds.sequence import Found, Numbers
 from connectors.feeds.source import FeedError
 from connectors.live.adapter import Adapter, Bad, Limits, Message, Noticed, Parsed
 from connectors.live.mapping import ControlMapping, FieldSource, LiveMapping, MessageMapping
 from connectors.live.paths import MISSING, JsonPath, When
 from connectors.live.rates import Rate
 from connectors.live.rows import Rows
-from connectors.live.sequence import Found, Numbers
 from connectors.live.values import converter, time_ns
 from schemas.field import TIMESTAMP, Field
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serving.settings import load_settings
+from serving.verbs.live import LiveRequest, feed_live
 
 if TYPE_CHECKING:
     from connectors.feeds.mapping import ColumnMapping
@@ -19,7 +20,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def feed(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files or folders.")
+    ] = None,
     *,
     format_: Annotated[
         str | None, typer.Option("--format", help="Format of the files; found out by default.")
@@ -52,9 +55,37 @@ def feed(
     ts_recv: Annotated[
         str, typer.Option(metavar="wall|event", help="Time at which rows count as received.")
     ] = "wall",
+    live: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="In place of files: binance, binance-usdm, alpaca, alpaca-sip, alpaca-crypto, or a mapping "
+            "(.toml); until Ctrl-C. Credentials are settings.",
+        ),
+    ] = None,
+    recorded_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="The files are what --capture recorded of this source."
+        ),
+    ] = None,
+    symbols: Annotated[str, typer.Option(help="Of a live source: A,B,C.")] = "",
+    channels: Annotated[
+        str, typer.Option(help="Of a live source: which streams, such as trade,depth.")
+    ] = "",
+    url: Annotated[str, typer.Option(help="Another address of the live source (ws://…).")] = "",
+    rest_url: Annotated[
+        str, typer.Option(help="Another address of its book snapshots (http://…).")
+    ] = "",
+    capture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Record the raw wire (packed if .gz).")
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="End a live feed after so long.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
 ) -> None:
-    """Feed outside files into the raw topics."""
+    """Feed outside files, or a live source, into the raw topics."""
     from connectors.feeds.options import FeedOptions
     from connectors.feeds.program import feed as feed_paths
     from connectors.log import open_log
@@ -62,6 +93,23 @@ def feed(
     from serving.feed_display import FeedDisplay
 
     settings = load_settings()
+    if live is not None or recorded_from is not None:
+        asked = LiveRequest(
+            live=live,
+            recorded_from=recorded_from,
+            symbols=symbols,
+            channels=channels,
+            url=url,
+            rest_url=rest_url,
+            capture=capture,
+            seconds=seconds,
+            again=again,
+            json=json,
+        )
+        feed_live(settings, paths or [], asked)
+        return
+    if not paths:
+        raise typer.BadParameter("say which files or folders, or --live SOURCE")
     options = FeedOptions(
         format=format_,
         mapping=_mapping(mapping),

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS feed_events
     `source` LowCardinality(String) COMMENT 'Name of the live source, as in the header of its records.',
     `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the adapter noticed it, by the platform\'s clock.',
     `ts_recv` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] The same time: the platform is the source.',
-    `kind` LowCardinality(String) COMMENT 'What: refused is a connection that was not made; gap and gap_filled tell of sequence numbers (expected, found); stale is an update older than the book; overflow gave buffered updates up; behind is a row earlier than what the log has of its symbol.',
+    `kind` LowCardinality(String) COMMENT 'What: refused is a connection that was not made; gap and gap_filled tell of sequence numbers (expected, found); skipped counts messages left out by rule; behind is a row earlier than what the log has of its symbol.',
     `stream` LowCardinality(Nullable(String)) COMMENT 'Which of the source\'s streams it concerns, as the source names it; null for all.',
     `symbol` LowCardinality(Nullable(String)) COMMENT 'Instrument it concerns; null for the connection.',
     `expected` Nullable(UInt64) COMMENT 'Sequence number that was to come.',

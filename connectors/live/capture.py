@@ -1,0 +1,93 @@
+"""The raw wire in a file, line by line: receive time in ns, a blank, the message. And back again.
+
+It is the layout of the Binance captures that others publish, so that tools which read those read these.
+"""
+
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from connectors.feeds.archive import ByteStream, line_blocks
+from connectors.feeds.source import FeedError
+from connectors.live.adapter import Message
+
+_BLOCK_BYTES = 1 << 20
+# Fast: the wire must not wait for its recording.
+_GZIP_LEVEL = 1
+
+
+class CaptureWriter:
+    """Writes a capture; packed where the name ends in ``.gz``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A file that is not there yet.
+
+    Raises
+    ------
+    FeedError
+        Where it is there already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            file = path.open("xb")
+        except FileExistsError:
+            raise FeedError(f"{path} is there already; name another file to capture to") from None
+        self._file: BinaryIO = file
+        if path.suffix == ".gz":
+            # No name and no time inside: the same wire gives the same bytes.
+            packed = gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)
+            self._file = cast("BinaryIO", packed)
+        self._under = file
+
+    def write(self, messages: Sequence[Message]) -> None:
+        """Write messages, and hand them to the operating system: a killed process loses none of them."""
+        if not messages:
+            return
+        lines = io.BytesIO()
+        for message in messages:
+            lines.write(b"%d %s\n" % (message.recv_ns, _one_line(message.payload)))
+        self._file.write(lines.getvalue())
+        self._file.flush()
+        self._under.flush()
+
+    def close(self) -> None:
+        """End the file."""
+        self._file.close()
+        self._under.close()
+
+
+def read_capture(path: Path) -> Iterator[list[Message]]:
+    """The messages of a capture, in blocks.
+
+    Raises
+    ------
+    FeedError
+        Naming the line, where one is no line of a capture.
+    BrokenFileError
+        Behind the last good block, where the file breaks off.
+    """
+    number = 0
+    for block, _ in line_blocks(ByteStream(path), _BLOCK_BYTES):
+        messages = []
+        for line in block.splitlines():
+            number += 1
+            time, blank, payload = line.partition(b" ")
+            if not blank or not time.isdigit():
+                raise FeedError(
+                    f"{path}, line {number}: a receive time in ns, a blank and a message were needed, not "
+                    f"{line[:80]!r}"
+                )
+            messages.append(Message(number=number, recv_ns=int(time), payload=payload))
+        yield messages
+
+
+def _one_line(payload: bytes) -> bytes:
+    """The message without line ends: in JSON they stand between values only, where a blank means the same."""
+    if b"\n" in payload or b"\r" in payload:
+        return payload.replace(b"\r", b" ").replace(b"\n", b" ")
+    return payload

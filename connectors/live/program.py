@@ -1,0 +1,170 @@
+"""All of a live feed: wire, recording, adapter, log. And of a recording: the same without the wire."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from connectors.feeds.ledger import FileState, read_ledger
+from connectors.feeds.reading import Window
+from connectors.feeds.source import FeedError
+from connectors.live.adapter import Adapter, Message, Noticed, Parsed
+from connectors.live.capture import CaptureWriter, read_capture
+from connectors.live.client import Client
+from connectors.live.items import ClientOptions, Failed, Item, Opened
+from connectors.live.sink import LiveCounts, LiveSink, SinkOptions
+from connectors.log import Log
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """How a live source is fed.
+
+    Parameters
+    ----------
+    sink : SinkOptions
+        How rows are appended.
+    client : ClientOptions
+        How patient the connection is.
+    capture : pathlib.Path or None
+        Where the raw wire is recorded.
+    again : bool
+        Whether a recording that was fed before is fed once more.
+    """
+
+    sink: SinkOptions = field(default_factory=SinkOptions)
+    client: ClientOptions = field(default_factory=ClientOptions)
+    capture: Path | None = None
+    again: bool = False
+
+
+def run_live(
+    log: Log,
+    adapter: Adapter,
+    options: LiveOptions,
+    stop: Event,
+    on_events: Callable[[Sequence[Noticed]], None] = lambda _: None,
+) -> LiveCounts:
+    """Feed a live source until told to stop.
+
+    Parameters
+    ----------
+    log : Log
+        With its topics made.
+    adapter : Adapter
+        The source.
+    options : LiveOptions
+        How.
+    stop : threading.Event
+        Set it to end; what was received is appended before.
+    on_events : callable
+        Told of feed events as they are appended.
+
+    Returns
+    -------
+    LiveCounts
+        What came.
+
+    Raises
+    ------
+    FeedError
+        Where a credential is missing, the capture's file is there already, or the venue refuses.
+    """
+    # What it would say shows at once whether all that it needs is there.
+    adapter.opened()
+    capture = CaptureWriter(options.capture) if options.capture is not None else None
+    sink = LiveSink(log, adapter, options.sink)
+
+    def work(items: Sequence[Item]) -> Parsed:
+        messages = [item for item in items if isinstance(item, Message)]
+        # The wire first: whatever happens to the rest, it can be replayed.
+        if capture is not None:
+            capture.write(messages)
+        parsed = _parsed(adapter, items, messages)
+        sink.take(messages, parsed)
+        on_events(parsed.noticed)
+        return parsed
+
+    try:
+        asyncio.run(Client(adapter, work, options.client).run(stop))
+        sink.finish()
+    finally:
+        sink.close()
+        if capture is not None:
+            capture.close()
+    return sink.counts
+
+
+def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions) -> LiveCounts:
+    """Feed the recording of a live source: the same messages, parsed in the same way.
+
+    Parameters
+    ----------
+    log : Log
+        With its topics made.
+    adapter : Adapter
+        The source that was recorded.
+    path : pathlib.Path
+        The recording.
+    options : LiveOptions
+        How; the rows are not live.
+
+    Raises
+    ------
+    FeedError
+        Where it was fed before, or a line is no line of a capture.
+    BrokenFileError
+        At the end, where the file breaks off; what comes before that was fed.
+    """
+    digest = _digest(path)
+    known = read_ledger(log).fed(digest, "", Window())
+    if known is not None and not options.again:
+        raise FeedError(f"{path} was fed before, as {known[1].label}; --again feeds it once more")
+    state = FileState(name=f"{path.absolute().parent.name}/{path.name}", topic="")
+    sink = LiveSink(log, adapter, _recorded(options.sink, digest, state))
+    try:
+        for messages in read_capture(path):
+            for part in _parts(messages, options.client.batch_messages):
+                sink.take(part, adapter.parse(part))
+        sink.finish()
+    finally:
+        sink.close()
+    return sink.counts
+
+
+def _parsed(adapter: Adapter, items: Sequence[Item], messages: Sequence[Message]) -> Parsed:
+    """What a batch came to: a new connection stands before its messages, failures behind them."""
+    greeting = adapter.opened() if isinstance(items[0], Opened) else []
+    parsed = adapter.parse(messages)
+    parsed.sends[:0] = greeting
+    for item in items:
+        if isinstance(item, Noticed):
+            parsed.noticed.append(item)
+        elif isinstance(item, Failed):
+            told = adapter.failed(item.request, item.ts_ns, item.why)
+            parsed.noticed += told.noticed
+            parsed.requests += told.requests
+    return parsed
+
+
+def _recorded(sink: SinkOptions, digest: str, state: FileState) -> SinkOptions:
+    return SinkOptions(
+        live=False,
+        calendar=sink.calendar,
+        lateness_ns=sink.lateness_ns,
+        batch_rows=sink.batch_rows,
+        clock=sink.clock,
+        file=(digest, state),
+    )
+
+
+def _parts(messages: Sequence[Message], size: int) -> Iterator[Sequence[Message]]:
+    for at in range(0, len(messages), size):
+        yield messages[at : at + size]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

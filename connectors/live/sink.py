@@ -1,0 +1,232 @@
+"""What a live source said, into the log: rows, dead letters and feed events in one commit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.feeds.append import EVENT, Appender
+from connectors.feeds.ledger import BEGUN, DONE, FileState, LedgerWriter, read_ledger
+from connectors.feeds.pace import Clock
+from connectors.live.adapter import Adapter, Message, Noticed, Parsed
+from connectors.log import Log, NewRecord
+from connectors.records import event_times, key_column
+from schemas.arrays import Int64s
+from schemas.feed_events import FEED_EVENTS
+from schemas.sessions import DEFAULT_CALENDAR
+from schemas.topic import Topic
+from schemas.validation import validate
+
+# Commits of which one says how far the keys are: there is no file to go on with.
+_TOLD_EVERY = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinkOptions:
+    """How rows are appended.
+
+    Parameters
+    ----------
+    live : bool
+        Whether their time is now; a recording's is not.
+    calendar : str
+        Whose sessions end with watermark rows.
+    lateness_ns : int
+        How far behind the source's newest row another may come, before its session is ended.
+    batch_rows : int
+        Most rows of a record.
+    clock : Clock
+        Tells the wall time.
+    file : tuple of str and FileState, or None
+        Key and state of the recording, for the ledger.
+    """
+
+    live: bool = True
+    calendar: str = DEFAULT_CALENDAR
+    lateness_ns: int = 5_000_000_000
+    batch_rows: int = 8192
+    clock: Clock = field(default_factory=Clock)
+    file: tuple[str, FileState] | None = None
+
+
+@dataclass(kw_only=True)
+class LiveCounts:
+    """What came, so far: messages, rows by topic, dead letters, feed events by kind."""
+
+    messages: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    rejected: int = 0
+    events: dict[str, int] = field(default_factory=dict)
+
+
+class LiveSink:
+    """Commits of one live source (or of its recording).
+
+    Opening it fences an earlier copy of the same source, which would double its rows.
+
+    Parameters
+    ----------
+    log : Log
+        With its topics made.
+    adapter : Adapter
+        What the messages mean.
+    options : SinkOptions
+        How they are appended.
+    """
+
+    def __init__(self, log: Log, adapter: Adapter, options: SinkOptions) -> None:
+        self._adapter = adapter
+        self._options = options
+        self._writer = log.writer(f"live:{adapter.source}")
+        self._known = read_ledger(log)
+        run = f"live:{adapter.source}:{self._writer.number}"
+        self._ledger = LedgerWriter(log, self._known, run)
+        self._appender = Appender(
+            log,
+            calendar=options.calendar,
+            ts_recv=EVENT,
+            live=options.live,
+            source=adapter.source,
+            batch_rows=options.batch_rows,
+            clock=options.clock,
+        )
+        self._stream_ns = np.iinfo(np.int64).min
+        self._seen: set[tuple[str, str]] = set()
+        self._told: dict[str, dict[str, int]] = {}
+        self._closed: dict[str, int] = {}
+        self._commits = 0
+        self.counts = LiveCounts()
+
+    def take(self, messages: Sequence[Message], parsed: Parsed) -> None:
+        """Append what messages came to, in one commit.
+
+        Parameters
+        ----------
+        messages : sequence of Message
+            In order of their numbers, without gaps.
+        parsed : Parsed
+            What the adapter made of them, and what else was noticed.
+        """
+        groups = []
+        letters = [(bad.number, bad.reason, bad.payload) for bad in parsed.bad]
+        for topic, batch, numbers in parsed.groups:
+            checked = validate(topic, batch, self._options.clock.now_ns())
+            letters += [
+                (number := int(numbers[at]), reason, _payload(messages, number))
+                for at, reason in zip(checked.rejected.tolist(), checked.reasons, strict=True)
+            ]
+            good = checked.good
+            if good.num_rows:
+                self._look_behind(topic, good, parsed.noticed)
+                groups.append((topic, good, self._times(topic, good)))
+                self._count(topic, good.num_rows)
+        # A group's times are ascending; those of the next commit must not begin before these end.
+        self._stream_ns = max([self._stream_ns, *(int(times[-1]) for _, _, times in groups)])
+        self._appender.add(groups)
+        self._appender.beside(FEED_EVENTS, self._events(parsed.noticed))
+        letters.sort(key=lambda letter: letter[0])
+        self._appender.dead_letters(
+            [
+                (self._adapter.source, _received(messages, number), reason, payload)
+                for number, reason, payload in letters
+            ]
+        )
+        self.counts.messages += len(messages)
+        self.counts.rejected += len(letters)
+        self._commit(BEGUN)
+
+    def finish(self) -> None:
+        """The last commit: of a recording, the ends of its sessions too."""
+        self._appender.finish(set())
+        self._commit(DONE)
+
+    def close(self) -> None:
+        """Let the writer go."""
+        self._writer.close()
+
+    def _commit(self, status: str) -> None:
+        appended = self._appender.take()
+        for topic, times in appended.keys.items():
+            self._told.setdefault(topic, {}).update(times)
+        self._closed.update(appended.watermarks)
+        self._commits += 1
+        records: list[NewRecord] = appended.records
+        if status == DONE or self._commits % _TOLD_EVERY == 0 or self._options.file:
+            files = {}
+            if self._options.file is not None:
+                key, state = self._options.file
+                state.lines, state.status = self.counts.messages, status
+                state.rows, state.rejected = sum(self.counts.rows.values()), self.counts.rejected
+                files[key] = state
+            control = self._ledger.record(
+                status, files=files, keys=self._told, watermarks=self._closed
+            )
+            records = [*records, control]
+            self._told, self._closed = {}, {}
+        if records:
+            self._writer.commit(records, self._writer.number + 1)
+
+    def _times(self, topic: Topic, batch: pa.RecordBatch) -> Int64s:
+        """The time of the stream at each row: what its events have reached, less their lateness.
+
+        A venue's clock that runs ahead must end no session early: no time is beyond the receiving.
+        """
+        received = batch.column("ts_recv").view(pa.int64()).to_numpy(zero_copy_only=False)
+        reached = np.minimum(event_times(topic, batch), received) - self._options.lateness_ns
+        times: Int64s = np.maximum(np.maximum.accumulate(reached), self._stream_ns)
+        return times
+
+    def _look_behind(self, topic: Topic, batch: pa.RecordBatch, noticed: list[Noticed]) -> None:
+        """Say so where a symbol's first row is earlier than what the log has of it."""
+        keys = key_column(topic, batch)
+        times = None
+        for code, key in enumerate(keys.dictionary.to_pylist()):
+            if (topic.name, key) in self._seen:
+                continue
+            self._seen.add((topic.name, key))
+            known_ns = self._known.known_ns(topic.name, key)
+            rows = np.flatnonzero(keys.indices.to_numpy(zero_copy_only=False) == code)
+            if known_ns is None or not len(rows) or not topic.watermarked:
+                continue
+            times = event_times(topic, batch) if times is None else times
+            first_ns = int(times[rows[0]])
+            if first_ns < known_ns:
+                noticed.append(
+                    Noticed(
+                        kind="behind",
+                        ts_ns=self._options.clock.now_ns(),
+                        stream=topic.name,
+                        symbol=key,
+                        detail=f"begins at {first_ns} ns, the log has it up to {known_ns} ns",
+                    )
+                )
+
+    def _events(self, noticed: Sequence[Noticed]) -> pa.RecordBatch:
+        for one in noticed:
+            self.counts.events[one.kind] = self.counts.events.get(one.kind, 0) + 1
+        times = [one.ts_ns for one in noticed]
+        return FEED_EVENTS.batch(
+            {
+                "source": [self._adapter.source] * len(noticed),
+                "ts_event": times,
+                "ts_recv": times,
+                "kind": [one.kind for one in noticed],
+                "stream": [one.stream for one in noticed],
+                "symbol": [one.symbol for one in noticed],
+                "expected": [one.expected for one in noticed],
+                "found": [one.found for one in noticed],
+                "detail": [one.detail for one in noticed],
+            }
+        )
+
+    def _count(self, topic: Topic, rows: int) -> None:
+        self.counts.rows[topic.name] = self.counts.rows.get(topic.name, 0) + rows
+
+
+def _payload(messages: Sequence[Message], number: int) -> bytes:
+    return messages[number - messages[0].number].payload
+
+
+def _received(messages: Sequence[Message], number: int) -> int:
+    return messages[number - messages[0].number].recv_ns
