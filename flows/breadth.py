@@ -117,7 +117,7 @@ class Breadth(Flow):
         self._make_room()
         times = times_ns(batch.column("ts_event"))[used]
         slots = universes * len(self._cells) + intervals
-        written_slots, written, late = kernel.add_parts(
+        written_slots, written, late, frontiers = kernel.add_parts(
             (slots, members, times),
             _parts(batch, used),
             self._grid,
@@ -129,7 +129,7 @@ class Breadth(Flow):
         if len(written):
             emitted.append(Emit(topic=BREADTH, batch=self._batch(written_slots, written)))
         if len(late):
-            emitted.append(self._late(used[late], slots[late], times[late]))
+            emitted.append(self._late(used[late], slots[late], times[late], frontiers))
         return emitted
 
     def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
@@ -170,7 +170,7 @@ class Breadth(Flow):
             self._allot(universes, max(symbols, 2 * len(self._symbols)))
             self._fill(*kept)
 
-    def _late(self, index: Int64s, slots: Int64s, times: Int64s) -> Late:
+    def _late(self, index: Int64s, slots: Int64s, times: Int64s, frontiers: Int64s) -> Late:
         universes, intervals = (part.tolist() for part in np.divmod(slots, len(self._cells)))
         return Late(
             input=0,
@@ -180,7 +180,7 @@ class Breadth(Flow):
                 for universe, interval in zip(universes, intervals, strict=True)
             ],
             window_end=times,
-            frontier=self._state[slots, kernel.FRONTIER],
+            frontier=frontiers,
             used=np.zeros(len(index), np.bool_),
             reason=_LATE,
         )

@@ -164,7 +164,7 @@ INDEX_LEVELS = Topic(
             meaning="As given, or as it makes the level the base level at the base time.",
         ),
         _count(
-            "members", "Members with a bar in the interval; others count with their last close."
+            "members", "Members with a close in the interval; the others count with their last one."
         ),
         _count("stale", "Members that had not passed the interval when it had waited long enough."),
     ),

@@ -29,7 +29,7 @@ STATE = 6
 @jit
 def add_parts(
     rows: Any, parts: Any, grid: Any, state: Int64s, reached: Int64s, windows: Int64s
-) -> tuple[Int64s, Int64s, Int64s]:
+) -> tuple[Int64s, Int64s, Int64s, Int64s]:
     """Take rows of ``breadth_parts`` in, in order; give the windows that are to be written.
 
     A window is written when every member that is fresh has passed its end, and once more for each bar
@@ -51,7 +51,8 @@ def add_parts(
     -------
     tuple of numpy.ndarray of int64
         Slot of each window to write, shape (m,); its columns, shape (m, `WINDOW`); rows that came more
-        than the horizon behind the newest end, shape (k,), which changed nothing.
+        than the horizon behind the newest end, which changed nothing, and up to where windows were
+        written then, each of shape (k,).
     """
     slots, members, times = rows
     has_bar, directions, new_highs, new_lows, volumes = parts
@@ -60,7 +61,7 @@ def add_parts(
         room += state[slot, OPEN]
     written_slots = np.empty(room, dtype=np.int64)
     written = np.empty((room, WINDOW), dtype=np.int64)
-    late = np.empty(len(slots), dtype=np.int64)
+    late = np.empty((2, len(slots)), dtype=np.int64)
     count = 0
     late_count = 0
     cells, patience = grid
@@ -71,7 +72,8 @@ def add_parts(
         cell_ns = cells[slot]
         cell = (times[i] - 1) // cell_ns
         if own[NEWEST] != UNSET and cell <= (own[NEWEST] - 1) // cell_ns - len(ring):
-            late[late_count] = i
+            late[0, late_count] = i
+            late[1, late_count] = own[FRONTIER]
             late_count += 1
             continue
         before = own[FRONTIER]
@@ -99,7 +101,7 @@ def add_parts(
             if window[TIME] > own[FRONTIER]:
                 break
             count = _write(own, ring, slot, written_slots, written, count)
-    return written_slots[:count], written[:count], late[:late_count]
+    return written_slots[:count], written[:count], late[0, :late_count], late[1, :late_count]
 
 
 @jit

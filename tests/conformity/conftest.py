@@ -4,9 +4,17 @@ import pytest
 
 from flows.catalog import catalog
 from flows.flow import Order
-from tests.conformity.sample_flows import QuotesArrivedBeforeTrades, QuotesBeforeTrades
+from tests.conformity.sample_flows import (
+    GIVES_NOTHING_BY_DEFAULT,
+    QuotesArrivedBeforeTrades,
+    QuotesBeforeTrades,
+)
 
-FLOWS = [*catalog().values(), QuotesBeforeTrades, QuotesArrivedBeforeTrades]
+FLOWS = [
+    *(catalog() | GIVES_NOTHING_BY_DEFAULT).values(),
+    QuotesBeforeTrades,
+    QuotesArrivedBeforeTrades,
+]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

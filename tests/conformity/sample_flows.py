@@ -1,12 +1,14 @@
-"""Two small flows that stand for the orders EVENT and ARRIVAL until real ones exist."""
+"""Two small flows that stand for the orders EVENT and ARRIVAL; parameters for flows that need some."""
 
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
+from pydantic import Field as Setting
 
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
+from flows.index_levels import Index, IndexLevels, IndexLevelsParams
 from schemas.field import INT64, TIMESTAMP, Field
 from schemas.market import BOOK_EVENTS, QUOTES, SYMBOL, TRADES, TS_EVENT
 from schemas.topic import Kind, Landing, Partition, Topic
@@ -108,3 +110,22 @@ class QuotesArrivedBeforeTrades(_Counting):
     inputs = (Input(topic=QUOTES), Input(topic=TRADES), Input(topic=BOOK_EVENTS, broadcast=True))
     outputs = (QUOTES_SEEN,)
     order = Order.ARRIVAL
+
+
+class _SomeIndices(IndexLevelsParams):
+    indices: dict[str, Index] = Setting(
+        default={
+            "EVEN": Index(weights={"AIG": 1.0, "BAC": 1.0, "IBM": 1.0}),
+            "UNEVEN": Index(weights={"SPY": 0.5, "AIG": 3.0}, divisor=7.0),
+        }
+    )
+    horizon: int = 64
+
+
+class IndexLevelsOfSome(IndexLevels):
+    """The flow has no index unless its parameters name one."""
+
+    params_type = _SomeIndices
+
+
+GIVES_NOTHING_BY_DEFAULT: dict[str, type[Flow]] = {IndexLevels.name: IndexLevelsOfSome}

@@ -16,7 +16,12 @@ from schemas.topic import Topic
 
 START_NS = 1_381_152_600_000_000_000  # 2013-10-07 13:30 UTC
 SYMBOLS = ["AIG", "BAC", "IBM", "SPY", "GOOG", "AAPL", "MSFT"]
-KNOWN_VALUES = {"symbol": SYMBOLS, "interval": ["1m", "5m", "1h"], "venue": ["N", "Q", "D"]}
+KNOWN_VALUES = {
+    "symbol": SYMBOLS,
+    "interval": ["1m", "5m", "1h"],
+    "venue": ["N", "Q", "D"],
+    "universe": ["ALL", "sector:Energy"],
+}
 
 
 @dataclass(frozen=True)
