@@ -27,6 +27,7 @@ import numpy as np
 
 from connectors.feeds.binance_depth import DepthBooks
 from connectors.feeds.binance_kinds import Kinds
+from connectors.feeds.binance_numbers import BinanceNumbers
 from connectors.feeds.binance_rows import (
     COIN_MARGINED,
     SPOT,
@@ -85,11 +86,12 @@ class BinanceParser(MessageParser):
         self.books = DepthBooks()
         self._traded = set(traded)
         self._symbols: set[str] = set()
+        self._numbers = BinanceNumbers()
         self._clock_ns: int = _NONE
 
     def take(self, messages: Sequence[bytes], recv_ns: Int64s) -> Taken:
         """Rows of messages (see `MessageParser.take`)."""
-        found = Kinds(messages, traded=self._traded, symbols=self._symbols)
+        found = Kinds(messages, traded=self._traded, symbols=self._symbols, follows=self._numbers)
         self.venue = self.venue or found.venue()
         venue = self.venue or SPOT
         times_ns = recv_ns + self._clock(found.sent_ns, recv_ns)
@@ -106,7 +108,7 @@ class BinanceParser(MessageParser):
             groups=tuple(group for group in (trades, quotes, book) if len(group.at)),
             faults=tuple(sorted(found.faults + bad_trades + bad_quotes + bad_updates)),
             skipped={why: np.array(at, np.int64) for why, at in skipped.items()},
-            notices=tuple(booked.notices),
+            notices=tuple(sorted(found.notices + booked.notices, key=lambda notice: notice.at)),
         )
 
     def again(self) -> "BinanceParser":

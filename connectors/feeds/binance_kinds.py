@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import orjson
 
+from connectors.feeds.binance_numbers import BinanceNumbers
 from connectors.feeds.binance_rows import COIN_MARGINED, SPOT, USD_MARGINED, numbers, unix_ns
 from connectors.feeds.depth import DepthUpdate
-from connectors.feeds.messages import MALFORMED, Group, malformed
+from connectors.feeds.messages import MALFORMED, Group, Notice, malformed
 from schemas.arrays import Int64s
 
 # Streams of the best levels only have the shape of diffs, or of snapshots; they name themselves first.
@@ -19,6 +20,8 @@ _NAME_BYTES = 80
 
 _AGGREGATE = "aggTrade: the symbol's trades are there"
 _BEST_LEVELS = "partial book depth: the diffs say more"
+_TWICE = "trade that came before"
+_OLD_TICKER = "book ticker not newer than the last"
 _ANSWER = "answer to a request"
 _OTHER = "event of another kind"
 
@@ -48,11 +51,22 @@ class Kinds:
         Symbols whose trades were seen; added to.
     symbols : set of str
         Symbols whose depth was seen; added to.
+    follows : BinanceNumbers
+        What numbers came before; goes on with these.
     """
 
-    def __init__(self, messages: Sequence[bytes], *, traded: set[str], symbols: set[str]) -> None:
+    def __init__(
+        self,
+        messages: Sequence[bytes],
+        *,
+        traded: set[str],
+        symbols: set[str],
+        follows: BinanceNumbers,
+    ) -> None:
         self._traded = traded
         self._symbols = symbols
+        self._follows = follows
+        self.notices: list[Notice] = []
         self.trades = Group()
         self.tickers = Group()
         self.faults: list[tuple[int, str]] = []
@@ -68,7 +82,10 @@ class Kinds:
                 data = whole.get("data", whole)
                 kind = data.get("e")
                 if kind == "bookTicker" or (kind is None and "B" in data and "A" in data):
-                    self.tickers.add(at, data)
+                    if follows.take_ticker(data):
+                        self.tickers.add(at, data)
+                    else:
+                        self._skip(_OLD_TICKER, at)
                 else:
                     self._put(at, data, whole, message)
             except MALFORMED as error:
@@ -139,7 +156,10 @@ class Kinds:
             elif data["s"] in self._traded:
                 self._skip(_AGGREGATE, at)
                 return
-            self.trades.add(at, data)
+            if self._follows.take_trade(at, data, self.notices):
+                self.trades.add(at, data)
+            else:
+                self._skip(_TWICE, at)
         elif kind == "depthUpdate" or (kind is None and "lastUpdateId" in data):
             if any(name in message[:_NAME_BYTES] for name in _PARTIAL):
                 self._skip(_BEST_LEVELS, at)
