@@ -1,7 +1,4 @@
-"""A venue on loopback: plays scripted connections over WebSocket, and answers HTTP on the same port.
-
-As a program it plays a Binance capture with faults: see ``python -m tests.connectors.live.venue --help``.
-"""
+"""A venue on loopback: plays scripted connections over WebSocket, and answers HTTP on the same port."""
 
 import asyncio
 import threading
@@ -10,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -57,6 +54,20 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class Do:
+    """Do something on the venue's side."""
+
+    what: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Until:
+    """Go on when something is so."""
+
+    condition: Callable[[], bool]
+
+
+@dataclass(frozen=True)
 class Refuse:
     """In place of a connection: an HTTP status."""
 
@@ -68,7 +79,7 @@ class Reset:
     """In place of a connection: the TCP connection is dropped before the handshake."""
 
 
-Step = Say | Hear | Cut | Freeze | Close | Wait
+Step = Say | Hear | Cut | Freeze | Close | Wait | Do | Until
 
 
 @dataclass
@@ -182,6 +193,11 @@ class Venue:
                 await asyncio.sleep(60)
             case Close():
                 await connection.close(step.code, step.reason)
+            case Do():
+                step.what()
+            case Until():
+                while not step.condition():  # noqa: ASYNC110 - another thread makes it so
+                    await asyncio.sleep(0.005)
             case Wait():
                 await asyncio.sleep(step.seconds)
 
@@ -189,6 +205,3 @@ class Venue:
 def _response(status: int, headers: dict[str, str], body: bytes) -> Response:
     named = Headers({"Content-Length": str(len(body)), "Connection": "close", **headers})
     return Response(status, HTTPStatus(status).phrase, named, body)
-
-
-__all__ = ["Close", "Cut", "Freeze", "Hear", "Refuse", "Reset", "Say", "Server", "Venue", "Wait"]

@@ -1,0 +1,167 @@
+"""Binance live, on loopback: recorded captures with drops, duplicates, reordering and cuts, and true books."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.feeds.options import FeedOptions
+from connectors.feeds.program import feed
+from connectors.live.program import LiveOptions, replay_capture
+from connectors.live.sources import LiveSource, open_adapter
+from connectors.log import Log, open_log
+from connectors.receipts import receipt
+from connectors.topics import create_topics
+from schemas.market import BOOK_EVENTS, QUOTES, TRADES
+from tests.connectors.live.binance_venue import BinanceVenue, Told, plan, scripts
+from tests.connectors.live.conftest import Running, events, feeding, rows
+
+MARKETS = {"spot": ("binance", "BINANCE", ""), "usdm": ("binance-usdm", "BINANCE_USDM", "-PERP")}
+
+
+def expected_trades(delivered: list[Told], suffix: str) -> Counter[tuple[Any, ...]]:
+    """The trades that went over the wire whole, each once."""
+    found = {
+        (one.symbol + suffix, one.data["T"] * 1_000_000, one.data["t"]): (
+            float(one.data["p"]),
+            float(one.data["q"]),
+            "sell" if one.data["m"] else "buy",
+        )
+        for one in delivered
+        if one.kind == "trade"
+    }
+    return Counter((*key, *value) for key, value in found.items())
+
+
+def expected_quotes(delivered: list[Told], suffix: str) -> list[tuple[Any, ...]]:
+    """The best quotes that were newer than the last one of their symbol."""
+    last: dict[str, int] = {}
+    found = []
+    for one in delivered:
+        if one.kind == "bookTicker" and one.data["u"] > last.get(one.symbol, 0):
+            last[one.symbol] = one.data["u"]
+            found.append((one.symbol + suffix, *(float(one.data[name]) for name in "bBaA")))
+    return found
+
+
+def books(log: Log) -> dict[str, dict[tuple[str, float], float]]:
+    """Books as the log's rows build them."""
+    found: dict[str, dict[tuple[str, float], float]] = {}
+    for row in rows(log, "book_events"):
+        book = found.setdefault(row["symbol"], {})
+        if row["action"] == "clear":
+            book.clear()
+            continue
+        assert row["action"] == "level"
+        book[row["side"], row["price"]] = row["size"]
+        if row["size"] == 0:
+            del book[row["side"], row["price"]]
+    return found
+
+
+def play(log: Log, venue: BinanceVenue, name: str, capture: Path | None = None) -> Running:
+    """Feed what the venue plays, to its end and until all books are whole."""
+    with venue.venue.running() as running_venue:
+        source = LiveSource(
+            name=name,
+            symbols=tuple(venue.books),
+            url=running_venue.url,
+            rest_url=running_venue.rest_url,
+        )
+        with feeding(log, open_adapter(source), capture=capture) as running:
+            running.until(lambda: venue.venue.played == len(venue.venue.scripts))
+            running.until(lambda: running.seen.count("resynchronised") >= _depth_losses(venue))
+            wanted = sum(expected_trades(venue.delivered, "").values())
+            running.until(lambda: len(rows(log, "trades")) >= wanted)
+    return running
+
+
+def _depth_losses(venue: BinanceVenue) -> int:
+    return sum(one.kind == "depthUpdate" for one in venue.lost)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("market", MARKETS)
+def test_a_faulty_wire_gives_all_rows_but_the_lost_and_says_what_was_lost(
+    log: Log, shared: Path, market: str
+) -> None:
+    name, code, suffix = MARKETS[market]
+    symbols = ["BTCUSDT", "ETHUSDT"] if market == "spot" else ["ETHUSDT"]
+    venue = BinanceVenue(market, symbols, 3000, failures=[500, 429])
+    venue.venue.scripts = list(scripts(venue, plan(venue.told, seed=7)))
+    running = play(log, venue, name)
+
+    assert len(venue.lost) == 8 * len(symbols)
+    trades = rows(log, "trades")
+    assert {row["venue"] for row in trades} == {code}
+    assert Counter(
+        (
+            row["symbol"],
+            row["ts_event"],
+            int(row["trade_id"]),
+            row["price"],
+            row["size"],
+            row["side"],
+        )
+        for row in trades
+    ) == expected_trades(venue.delivered, suffix)
+    quotes = rows(log, "quotes")
+    for symbol in venue.books:
+        mine = [
+            (row["symbol"], row["bid"], row["bid_size"], row["ask"], row["ask_size"])
+            for row in quotes
+            if row["symbol"] == symbol + suffix
+        ]
+        wanted = expected_quotes(venue.delivered, suffix)
+        assert mine == [one for one in wanted if one[0] == symbol + suffix]
+
+    # Each loss is a gap of its own, and each of a book is mended by a whole book.
+    lost = Counter((one.kind, one.symbol) for one in venue.lost)
+    swaps = Counter({("trade", symbol): 1 for symbol in venue.books})
+    gaps = Counter((row["stream"], row["symbol"]) for row in events(log, "gap"))
+    told = {("depth" if kind == "depthUpdate" else kind, s): n for (kind, s), n in lost.items()}
+    assert gaps == Counter(told) + swaps
+    assert Counter(row["symbol"] for row in events(log, "gap_filled")) == Counter(
+        dict.fromkeys(venue.books, 1)
+    )
+    assert Counter(row["symbol"] for row in events(log, "duplicate")) == Counter(
+        dict.fromkeys(venue.books, 3)
+    )
+    assert Counter(row["symbol"] for row in events(log, "resynchronised")) == Counter(
+        {symbol: lost["depthUpdate", symbol] for symbol in venue.books}
+    )
+    assert len(events(log, "snapshot_failed")) >= 2
+    assert running.seen.count("connected") == len(venue.venue.scripts)
+    assert running.counts is not None
+    assert running.counts.rejected == 0
+
+    found = books(log)
+    for symbol, book in venue.books.items():
+        assert found[symbol + suffix] == book.levels()
+
+
+@pytest.mark.shared
+def test_a_capture_of_the_wire_gives_the_same_rows(log: Log, shared: Path, tmp_path: Path) -> None:
+    capture = tmp_path / "wire.jsonl.gz"
+    venue = BinanceVenue("spot", ["BTCUSDT", "ETHUSDT"], 2000)
+    venue.venue.scripts = list(scripts(venue, plan(venue.told, seed=3)))
+    running = play(log, venue, "binance", capture)
+    assert running.counts is not None
+    topics = [TRADES, QUOTES, BOOK_EVENTS]
+    live = receipt(log, topics)
+    assert all(one.rows > 0 for one in live)
+
+    with open_log(f"sqlite:///{tmp_path / 'files.db'}") as other:
+        create_topics(other, 2)
+        feed(other, [capture], FeedOptions(calendar="24/7"))
+        assert receipt(other, topics) == live
+    with open_log(f"sqlite:///{tmp_path / 'again.db'}") as other:
+        create_topics(other, 2)
+        counts = replay_capture(
+            other, open_adapter(LiveSource(name="binance")), capture, LiveOptions()
+        )
+        assert receipt(other, topics) == live
+        assert counts.messages == running.counts.messages
+        for kind in ("gap", "gap_filled", "duplicate", "resynchronised"):
+            assert counts.events[kind] == running.counts.events[kind]
