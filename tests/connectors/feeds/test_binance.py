@@ -1,0 +1,401 @@
+"""Binance captures: every value against a plain reading, the venue's rules for books, and what is left out."""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from connectors.feeds.archive import probe
+from connectors.feeds.binance import BinanceCapture, BinanceParser, snapshot_message
+from connectors.feeds.messages import Taken
+from tests.connectors.feeds.parts_read import read_parts
+
+T = 1_723_161_255_000
+"""A time of the venue, ms."""
+Message = dict[str, Any]
+
+
+def trade(number: int, *, symbol: str = "BTCUSDT", **more: Any) -> Message:
+    return {
+        "e": "trade",
+        "E": T + number,
+        "T": T + number,
+        "s": symbol,
+        "t": number,
+        "p": f"{100 + number}.5",
+        "q": "2.0",
+        "X": "MARKET",
+        "m": False,
+        **more,
+    }
+
+
+def aggregate(number: int, symbol: str = "BTCUSDT") -> Message:
+    message = trade(number, symbol=symbol, e="aggTrade", a=number, f=1, l=2)
+    del message["t"], message["X"]
+    return message
+
+
+def diff(last: int, follows: int, bids: list[list[str]], *, symbol: str = "BTCUSDT") -> Message:
+    return {
+        "e": "depthUpdate",
+        "E": T + last,
+        "T": T + last,
+        "s": symbol,
+        "U": follows + 1,
+        "u": last,
+        "pu": follows,
+        "b": bids,
+        "a": [],
+    }
+
+
+def snapshot(last: int, bids: list[list[str]]) -> Message:
+    return {"lastUpdateId": last, "E": T, "T": T, "bids": bids, "asks": [["200.0", "1.0"]]}
+
+
+def compact(message: Message) -> bytes:
+    """As the venue writes it."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def take(messages: Sequence[Message | bytes], parser: BinanceParser | None = None) -> Taken:
+    wire = [one if isinstance(one, bytes) else compact(one) for one in messages]
+    recv_ns = np.arange(len(wire), dtype=np.int64) + (T - 50) * 1_000_000
+    return (parser or BinanceParser()).take(wire, recv_ns)
+
+
+def frame(taken: Taken, topic: str) -> pl.DataFrame:
+    found = [group for group in taken.groups if group.topic.name == topic]
+    if not found:
+        return pl.DataFrame()
+    rows = pl.DataFrame(found[0].rows.batch).with_columns(pl.Series("at", found[0].at))
+    return rows.with_columns(
+        pl.selectors.datetime().to_physical(), pl.col(pl.Categorical).cast(pl.String)
+    )
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Callable[[Sequence[Message | bytes]], Path]:
+    """Writes a capture, a message a millisecond."""
+
+    def write(messages: Sequence[Message | bytes]) -> Path:
+        path = tmp_path / "capture.jsonl"
+        lines = [one if isinstance(one, bytes) else compact(one) for one in messages]
+        path.write_bytes(
+            b"".join(b"%d %s\n" % ((T + at) * 1_000_000, line) for at, line in enumerate(lines))
+        )
+        return path
+
+    return write
+
+
+def plain_book(lines: list[tuple[int, Message]]) -> list[tuple[Any, ...]]:
+    """Book events by the venue's rules, a message at a time; the real files have no gap."""
+    rows: list[tuple[Any, ...]] = []
+    held: list[Message] = []
+    book = None
+
+    def add(line: int, last: int, bids: list[Any], asks: list[Any], *, clear: bool) -> None:
+        events = [("clear", None, None, None)] if clear else []
+        events += [("level", "buy", float(p), float(q)) for p, q in bids]
+        events += [("level", "sell", float(p), float(q)) for p, q in asks]
+        rows.extend((line, last, *event, at == len(events) - 1) for at, event in enumerate(events))
+
+    for line, whole in lines:
+        data = whole.get("data", whole)
+        if "lastUpdateId" in data:
+            book = data["lastUpdateId"]
+            add(line, book, data["bids"], data["asks"], clear=True)
+            for update in held:
+                if update["u"] > book:
+                    add(line, update["u"], update["b"], update["a"], clear=False)
+        elif data.get("e") == "depthUpdate":
+            if book is None:
+                held.append(data)
+            else:
+                add(line, data["u"], data["b"], data["a"], clear=False)
+    return rows
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "symbol", "venue"),
+    [("spot_ethusdt", "ETHUSDT", "BINANCE"), ("usdm_ethusdt", "ETHUSDT-PERP", "BINANCE_USDM")],
+)
+def test_every_value_of_a_real_capture_is_read(
+    shared: Path, tmp_path: Path, name: str, symbol: str, venue: str
+) -> None:
+    with gzip.open(shared / f"ticks/binance/{name}_20240808.jsonl.gz") as file:
+        text = b"".join(islice(file, 8_000))
+    path = tmp_path / "capture.jsonl.gz"
+    path.write_bytes(gzip.compress(text, 1))
+    read = read_parts(BinanceCapture(), path, 1 << 19)
+    lines = [
+        (number, json.loads(line.split(b" ", 1)[1]))
+        for number, line in enumerate(text.splitlines(), start=1)
+    ]
+    wrapped = [(number, whole["data"]) for number, whole in lines if "data" in whole]
+    trades = [(number, data) for number, data in wrapped if data.get("e") == "trade"]
+    tickers = [(number, data) for number, data in wrapped if "B" in data]
+    assert read.faults == []
+    assert set(read.rows) == {"trades", "quotes", "book_events"}
+    for rows in read.rows.values():
+        assert rows.select("symbol", "venue").unique().rows() == [(symbol, venue)]
+    got = read.rows["trades"]
+    assert read.lines["trades"] == [number for number, _ in trades]
+    assert got.select("ts_event", "price", "size", "side", "trade_id").rows() == [
+        (
+            data["T"] * 1_000_000,
+            float(data["p"]),
+            float(data["q"]),
+            "sell" if data["m"] else "buy",
+            str(data["t"]),
+        )
+        for _, data in trades
+    ]
+    got = read.rows["quotes"]
+    assert read.lines["quotes"] == [number for number, _ in tickers]
+    assert got.select("bid", "bid_size", "ask", "ask_size").rows() == [
+        tuple(float(data[field]) for field in "bBaA") for _, data in tickers
+    ]
+    if "T" in tickers[0][1]:
+        assert got["ts_event"].to_list() == [data["T"] * 1_000_000 for _, data in tickers]
+    want = plain_book(lines)
+    got = read.rows["book_events"].select(
+        pl.Series("line", read.lines["book_events"]),
+        *("sequence", "action", "side", "price", "size", "is_last"),
+    )
+    assert got.rows() == want
+    held = read.skipped.pop("depth update held until a snapshot")
+    assert read.skipped == {}
+    assert len(held) == sum(
+        "lastUpdateId" not in whole and "U" in whole.get("data", {})
+        for _, whole in lines[: held[-1]]
+    )
+
+
+@pytest.mark.shared
+def test_the_rows_do_not_hang_on_how_messages_are_cut(shared: Path) -> None:
+    path = shared / "ticks/binance/spot_ethusdt_20240808.jsonl.gz"
+    lines = gzip.decompress(path.read_bytes()).splitlines()[:4000]
+    messages = [line.split(b" ", 1)[1] for line in lines]
+    recv_ns = np.array([int(line.split(b" ", 1)[0]) for line in lines])
+    results = []
+    for size in (1, 7, 4000):
+        parser = BinanceParser()
+        frames: dict[str, list[pl.DataFrame]] = {}
+        for at in range(0, len(messages), size):
+            taken = parser.take(messages[at : at + size], recv_ns[at : at + size])
+            for group in taken.groups:
+                rows = frame(taken, group.topic.name).with_columns(pl.col("at") + at)
+                frames.setdefault(group.topic.name, []).append(rows)
+        results.append({name: pl.concat(found) for name, found in frames.items()})
+    for other in results[1:]:
+        assert all(results[0][name].equals(other[name]) for name in results[0])
+
+
+@pytest.mark.shared
+def test_spot_quotes_are_in_the_clock_of_the_trades(shared: Path) -> None:
+    """The receiver's clock is 1.27 s behind the venue's: taken as it is, quotes would foretell trades."""
+    read = read_parts(
+        BinanceCapture(), shared / "ticks/binance/spot_btcusdt_20240808.jsonl.gz", 1 << 19
+    )
+    trades = read.rows["trades"].select("ts_event", "price").sort("ts_event")
+    quotes = read.rows["quotes"].select("ts_event", "bid", "ask").sort("ts_event")
+
+    def met(shift_ms: int) -> int:
+        """Trades at the best bid or ask, were the quotes so much later."""
+        shifted = quotes.with_columns(pl.col("ts_event") + shift_ms * 1_000_000)
+        joined = trades.join_asof(shifted, on="ts_event")
+        return len(
+            joined.filter((pl.col("price") == pl.col("bid")) | (pl.col("price") == pl.col("ask")))
+        )
+
+    best = met(0)
+    assert best > 0.45 * len(trades)
+    assert all(met(shift_ms) < best for shift_ms in (-1270, -100, -5, 5, 100))
+
+
+def test_a_missing_update_clears_the_book_until_the_next_snapshot() -> None:
+    parser = BinanceParser()
+    taken = take(
+        [
+            diff(5, 4, [["90.0", "1.0"]]),
+            snapshot(5, [["91.0", "1.0"]]),
+            diff(7, 5, [["92.0", "1.0"]]),
+            diff(6, 5, [["93.0", "1.0"]]),
+            diff(10, 9, [["94.0", "1.0"]]),
+            diff(11, 10, [["95.0", "1.0"]]),
+            snapshot(10, [["96.0", "1.0"]]),
+            diff(12, 11, [["97.0", "1.0"]]),
+        ],
+        parser,
+    )
+    rows = frame(taken, "book_events")
+    assert rows.select("at", "action", "price", "sequence", "is_last").rows() == [
+        (1, "clear", None, 5, False),
+        (1, "level", 91.0, 5, False),
+        (1, "level", 200.0, 5, True),
+        (2, "level", 92.0, 7, True),
+        (4, "clear", None, 10, True),
+        (6, "clear", None, 10, False),
+        (6, "level", 96.0, 10, False),
+        (6, "level", 200.0, 10, True),
+        (6, "level", 95.0, 11, True),
+        (7, "level", 97.0, 12, True),
+    ]
+    assert {why: at.tolist() for why, at in taken.skipped.items()} == {
+        "depth update held until a snapshot": [0, 4, 5],
+        "depth update older than the book": [3],
+    }
+    assert [(n.at, n.kind, n.symbol, n.expected, n.found) for n in taken.notices] == [
+        (4, "gap", "BTCUSDT", 8, 10),
+        (6, "resynchronised", "BTCUSDT", None, 10),
+    ]
+    assert parser.books.waiting == ()
+    parser.books.forget()
+    assert parser.books.waiting == ("BTCUSDT",)
+
+
+def test_a_snapshot_older_than_the_updates_that_wait_is_not_taken() -> None:
+    taken = take([diff(9, 8, [["90.0", "1.0"]]), snapshot(5, [["91.0", "1.0"]])])
+    assert taken.groups == ()
+    assert [(notice.kind, notice.expected, notice.found) for notice in taken.notices] == [
+        ("snapshot_failed", 8, 5)
+    ]
+
+
+def test_aggregates_count_only_where_the_symbols_trades_are_not_there(
+    capture: Callable[[Sequence[Message | bytes]], Path],
+) -> None:
+    path = capture([aggregate(1), aggregate(2, "ETHUSDT"), trade(3), aggregate(4)])
+    read = read_parts(BinanceCapture(), path)
+    # The first aggregate comes before the first trade: it is left out all the same.
+    assert read.rows["trades"].select("symbol", "trade_id").rows() == [
+        ("ETHUSDT-PERP", "2"),
+        ("BTCUSDT-PERP", "3"),
+    ]
+    assert read.skipped == {"aggTrade: the symbol's trades are there": [1, 4]}
+
+
+def test_messages_of_other_kinds_are_left_out_and_counted() -> None:
+    messages: list[Message | bytes] = [
+        {"result": None, "id": 1},
+        {"e": "kline", "E": T, "s": "BTCUSDT", "k": {}},
+        {"stream": "btcusdt@depth20@100ms", "data": {"lastUpdateId": 1, "bids": [], "asks": []}},
+        {"stream": "btcusdt@depth5", "data": diff(2, 1, [])},
+        {"stream": "btcusdt@trade", "data": trade(1)},
+    ]
+    taken = take(messages)
+    assert {why: at.tolist() for why, at in taken.skipped.items()} == {
+        "answer to a request": [0],
+        "event of another kind": [1],
+        "partial book depth: the diffs say more": [2, 3],
+    }
+    assert len(frame(taken, "trades")) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        (b'{"e":"trade","E":1', "unexpected end"),
+        (b"[1,2]", "not as it should be"),
+        ({**trade(1), "p": 5.5}, "not as it should be"),
+        ({**trade(1), "p": "five"}, "five"),
+        ({**trade(1), "T": "now"}, "not as it should be"),
+        ({**trade(1), "T": -1}, "neither in ms"),
+        ({**trade(1), "s": None}, "symbol"),
+        ({key: value for key, value in trade(1).items() if key != "q"}, "'q' is missing"),
+        (diff(2, 1, [["1.0"]]), "not as it should be"),
+        (diff(2, 1, [["1.0", "x"]]), "x"),
+        ({**diff(2, 1, []), "u": "2"}, "whole number"),
+        ({**diff(2, 1, []), "b": None}, "not as it should be"),
+        ({"u": 2, "s": "BTCUSDT", "B": "1", "A": "1", "b": "1"}, "'a' is missing"),
+    ],
+)
+def test_a_message_that_cannot_be_read_costs_that_message_only(
+    bad: Message | bytes, word: str
+) -> None:
+    ticker = {"e": "bookTicker", "u": 1, "s": "BTCUSDT", "T": T}
+    ticker |= {"b": "1", "B": "2", "a": "3", "A": "4"}
+    taken = take([trade(7), ticker, bad, trade(8)])
+    [(at, reason)] = taken.faults
+    assert (at, word in reason) == (2, True), reason
+    assert frame(taken, "trades")["trade_id"].to_list() == ["7", "8"]
+    assert frame(taken, "quotes").select("bid", "ask_size").rows() == [(1.0, 4.0)]
+
+
+def test_markets_have_their_own_venues_and_names() -> None:
+    spot = trade(1, M=True)
+    del spot["X"]
+    cases = [
+        (spot, "BINANCE", "BTCUSDT"),
+        (trade(1), "BINANCE_USDM", "BTCUSDT-PERP"),
+        (trade(1, symbol="BTCUSDT_240927"), "BINANCE_USDM", "BTCUSDT_240927"),
+        (trade(1, symbol="BTCUSD_PERP"), "BINANCE_COINM", "BTCUSD_PERP"),
+    ]
+    for message, venue, symbol in cases:
+        rows = frame(take([message]), "trades")
+        assert rows.select("venue", "symbol").rows() == [(venue, symbol)]
+
+
+def test_trades_outside_the_market_set_no_bar() -> None:
+    rows = frame(take([trade(1), trade(2, X="INSURANCE_FUND")]), "trades")
+    fields = ["conditions", "updates_high_low", "updates_last", "updates_volume"]
+    assert rows.select(fields).rows() == [
+        (None, True, True, True),
+        ("INSURANCE_FUND", False, False, False),
+    ]
+
+
+def test_times_in_microseconds_are_read_as_such() -> None:
+    rows = frame(take([trade(1, T=T * 1000 + 7)]), "trades")
+    assert rows["ts_event"].to_list() == [(T * 1000 + 7) * 1000]
+
+
+def test_a_snapshot_names_its_symbol_by_its_stream_or_is_that_of_the_only_one() -> None:
+    body = json.dumps(snapshot(5, [["91.0", "1.0"]])).encode()
+    named = frame(
+        take([snapshot_message("ETHUSDT", body)], BinanceParser("BINANCE")), "book_events"
+    )
+    assert set(named["symbol"]) == {"ETHUSDT"}
+    messages = [diff(4, 3, []), diff(4, 3, [], symbol="ETHUSDT"), body]
+    [(at, reason)] = take(messages).faults
+    assert (at, "does not name its symbol, where 2 were seen" in reason) == (2, True)
+
+
+def test_a_capture_that_begins_with_an_answer_is_known(
+    capture: Callable[[Sequence[Message | bytes]], Path],
+) -> None:
+    path = capture([b'{"result":null,"id":1}', trade(1)])
+    assert BinanceCapture().matches(probe(path))
+    path.write_text('1723161255000000000 {"some":"json"}\n')
+    assert not BinanceCapture().matches(probe(path))
+
+
+def test_lines_without_a_receive_time_are_faults_with_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "capture.jsonl"
+    good, other = compact(trade(1)), compact(trade(2))
+    lines = [
+        b"1723161255000000000 " + good,
+        good,
+        b"",
+        b"17231612550 " + good,
+        b"1723161255000 " + other,
+    ]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    read = read_parts(BinanceCapture(), path)
+    assert read.lines["trades"] == [1, 5]
+    assert [(fault.line, fault.text) for fault in read.faults] == [
+        (2, lines[1]),
+        (3, b""),
+        (4, lines[3]),
+    ]
+    assert all("receive time" in fault.reason for fault in read.faults)
