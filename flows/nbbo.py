@@ -22,14 +22,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from flows.columns import chosen, columns, float_columns, floats_or_nan, times_ns
-from flows.flow import Emit, Emitted, Flow, Input, Late, Order, Params, Rows, Watermarks
+from flows.columns import chosen, columns, float_columns
+from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.kernels import nbbo as kernel
 from flows.kernels.venue_quotes import VENUES_MAX, VenueQuotes
-from flows.keys import KeySlots
 from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
+from flows.quote_rows import QuoteRows, superseded
 from flows.snapshot import pack, unpack
-from flows.venue_sets import VenueSets
 from schemas.field import INT32, INT64, TIMESTAMP
 from schemas.market import QUOTES
 from schemas.nbbo import NBBO, STATES
@@ -41,14 +40,7 @@ _ROOM = 8192
 # Keys and venues that there is room for from the start.
 _KEYS, _VENUES = 64, 16
 
-# Columns that are read, found once: looking a name up costs more than taking the column.
-_READ = tuple(
-    QUOTES.schema.get_field_index(name)
-    for name in ("symbol", "venue", "ts_event", "condition", "bid", "bid_size", "ask", "ask_size")
-)
-
 _STATES = pa.array(STATES, pa.string())
-_SUPERSEDED = "a newer quote of the venue came before it"
 
 
 class NbboParams(Params):
@@ -118,28 +110,20 @@ class Nbbo(Flow):
             np.concatenate(starts),
             np.cumsum([0, *(len(part) for part in starts)], dtype=np.int64),
         )
-        self._kinds = QuoteKinds(params.not_counted, suspicious=params.suspicious)
         self._rows = np.empty(_ROOM, kernel.ROW)
         self._late = np.empty((_ROOM, 3), dtype=np.int64)
         self._counts = np.zeros(2, dtype=np.int64)
         head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
-        self._keys = KeySlots(head.get("keys", []), params.max_keys)
-        self._venues = KeySlots(head.get("venues", []), params.max_venues, "max_venues")
-        self._sets = VenueSets(self._venues)
+        kinds = QuoteKinds(params.not_counted, suspicious=params.suspicious)
+        self._quotes = QuoteRows(head, params.max_keys, params.max_venues, kinds)
+        self._keys, self._venues = self._quotes.keys, self._quotes.venues
         self._ready = len(self._keys)
         self._state = VenueQuotes.resumed(arrays) if arrays else VenueQuotes(_KEYS, _VENUES)
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take quotes in; give the best bids and offers that they change, and late rows."""
         batch = rows.only[1].batch
-        symbol, venue, ts_event, condition, *sides = map(batch.column, _READ)
-        arguments = (
-            self._keys.of(symbol),
-            self._venues.of(venue),
-            times_ns(ts_event),
-            tuple(map(floats_or_nan, sides)),
-            self._kinds.of(condition),
-        )
+        arguments = self._quotes.of(batch)
         self._make_room()
         emitted: list[Emitted] = []
         row = 0
@@ -168,7 +152,7 @@ class Nbbo(Flow):
         return pack(
             self.name,
             self.version,
-            {"keys": self._keys.keys, "venues": self._venues.keys},
+            self._quotes.known,
             self._state.snapshot(len(self._keys), len(self._venues)),
         )
 
@@ -194,7 +178,7 @@ class Nbbo(Flow):
         if rows:
             emitted.append(Emit(topic=NBBO, batch=self._batch(rows)))
         if late:
-            emitted.append(self._superseded(late))
+            emitted.append(superseded(self._late[:late]))
         self._counts[:] = 0
         return emitted
 
@@ -210,23 +194,11 @@ class Nbbo(Flow):
                 number,
                 bid,
                 bid_size,
-                self._sets.column(venues[0]),
+                self._quotes.sets.column(venues[0]),
                 ask,
                 ask_size,
-                self._sets.column(venues[1]),
+                self._quotes.sets.column(venues[1]),
                 chosen(_STATES, state),
             ],
             schema=NBBO.schema,
-        )
-
-    def _superseded(self, count: int) -> Late:
-        index, newer, frontier = self._late[:count].T.copy()
-        return Late(
-            input=0,
-            index=index,
-            window=["standing quote"] * count,
-            window_end=newer,
-            frontier=frontier,
-            used=np.zeros(count, dtype=np.bool_),
-            reason=_SUPERSEDED,
         )
