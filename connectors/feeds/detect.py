@@ -69,7 +69,7 @@ def _files(path: Path) -> list[Path]:
 
 def _not_fed(file: Path, *, named: bool) -> str:
     if is_orderbook(file.name):
-        return "LOBSTER orderbook file: its message file says it all"
+        return "LOBSTER orderbook file: it is read with its message file"
     if not named and file.suffix.lower() in _DOCUMENTS:
         return "a document, not data"
     return ""

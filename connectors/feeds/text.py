@@ -58,18 +58,14 @@ class TextBlock(Block):
         self._data = data
         self._first_line = first_line
         self.last_line = first_line + count_lines(data) - 1
-        parser = _Parser(layout)
-        columns, at, faults = parser.parse(data, first_line)
+        columns, at, faults = read_lines(data, first_line, layout)
         self.faults = tuple(faults)
         self.rows = layout.build(columns)
         self.lines = at
 
     def text(self, line: int) -> bytes:
         """The text of a line without its end."""
-        ends = np.flatnonzero(np.frombuffer(self._data, np.uint8) == ord("\n"))
-        at = line - self._first_line
-        start = 0 if at == 0 else int(ends[at - 1]) + 1
-        return self._data[start : int(ends[at])].rstrip(b"\r")
+        return line_text(self._data, line - self._first_line)
 
 
 class TextSource(Source):
@@ -129,6 +125,20 @@ class TextSource(Source):
     def scan(self) -> dict[str, int]:
         """Key to first event time: of the first rows, or of all where the file may hold many keys."""
         return first_times(self, whole=self._whole_scan)
+
+
+def read_lines(
+    data: bytes, first_line: int, layout: Layout
+) -> tuple[pa.RecordBatch, Int64s, list[Fault]]:
+    """The columns of a layout in some whole lines, the line of each row, and the lines that are no rows."""
+    return _Parser(layout).parse(data, first_line)
+
+
+def line_text(data: bytes, at: int) -> bytes:
+    """The text of the line at a place (from 0) among whole lines, without its end."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    start = 0 if at == 0 else int(ends[at - 1]) + 1
+    return data[start : int(ends[at])].rstrip(b"\r")
 
 
 class _Parser:
