@@ -53,30 +53,34 @@ def time_ns(value: Any, unit: str) -> int:
     >>> time_ns("1614009104.208000001", "s")
     1614009104208000001
     """
-    if value is None or isinstance(value, bool):
-        raise ValueError(f"a time was needed, not {value!r}")
-    if unit == "iso":
-        ns = _iso_ns(str(value))
-    elif isinstance(value, int):
-        ns = value * NS_PER_UNIT[unit]
-    else:
-        # str() of a float is the shortest text that gives it: what the JSON said.
-        try:
-            ns = int(Decimal(str(value)) * NS_PER_UNIT[unit])
-        except ArithmeticError:
-            raise ValueError(f"a time in {unit} was needed, not {str(value)[:80]!r}") from None
+    try:
+        ns = _iso_ns(value) if unit == "iso" else _count_ns(value, NS_PER_UNIT[unit])
+    except (TypeError, ValueError, ArithmeticError):
+        needed = "an ISO 8601 time with its zone" if unit == "iso" else f"a time in {unit}"
+        raise ValueError(f"{needed} was needed, not {str(value)[:80]!r}") from None
     if not -(2**63) <= ns < 2**63:
         raise ValueError(f"a time that nanoseconds since 1970 can say was needed, not {value!r}")
     return ns
 
 
-def _iso_ns(text: str) -> int:
+def _count_ns(value: Any, unit_ns: int) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    if isinstance(value, int):
+        return value * unit_ns
+    # str() of a float is the shortest text that gives it: what the JSON said.
+    return int(Decimal(str(value)) * unit_ns)
+
+
+def _iso_ns(text: Any) -> int:
+    if not isinstance(text, str):
+        raise TypeError
     whole, dot, rest = text.partition(".")
     digits = len(rest) - len(rest.lstrip("0123456789"))
     fraction, zone = (rest[:digits], rest[digits:]) if dot else ("", "")
     moment = datetime.fromisoformat(whole + zone)
     if moment.tzinfo is None:
-        raise ValueError(f"a time with its zone was needed, not {text[:80]!r}")
+        raise ValueError
     return int(moment.timestamp()) * NS_PER_UNIT["s"] + int((fraction + "0" * 9)[:9])
 
 
