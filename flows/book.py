@@ -26,8 +26,9 @@ What does not fit gives a row in ``book_faults`` and is resolved there and then:
   modification moves the order to the other side.
 - ``negative`` (a cancel or execution of more than a level's rest): the rest is 0.
 - ``sequence_gap``, ``sequence_back``: the book is kept; the next number is expected from there on.
-- ``locked``, ``crossed``: told when it begins, where the venue's event ends, and not while the trading state is
-  told to be other than trading. The book is kept.
+- ``locked``, ``crossed``: told when it begins, where the venue's event ends. Not while the trading state is told to
+  be other than trading; and at `call_venues` only at the end of an event that executed and left the book
+  so. The book is kept.
 
 Conflation: intervals on the UTC grid; where a book is not as in its row before, one row when the symbol's frontier
 passes the interval's end, which is its ``ts_event``: the state after the interval's last event. Books of one symbol
@@ -65,6 +66,8 @@ from flows.kernels.book_rows import row_columns
 from flows.kernels.book_state import (
     ACTIONS,
     BOOKS_AT,
+    CALLS,
+    COUNTS_EVERY,
     FAULTS_AT,
     LATE,
     LATE_AT,
@@ -85,7 +88,7 @@ from flows.kernels.book_state import (
 )
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
-from schemas.arrays import Bools, UInt64s
+from schemas.arrays import Bools, Int64s, UInt64s
 from schemas.book import BOOK_FAULTS, BOOK_TOP, FAULT_KINDS, LEVELS, RESOLUTIONS
 from schemas.field import INT32, INT64, TIMESTAMP, UINT64
 from schemas.market import BOOK_EVENTS
@@ -128,6 +131,9 @@ class BookParams(Params):
     channel_venues : tuple of str
         Venues whose sequence numbers count more than a symbol's messages, so that holes in them say nothing:
         those of a whole channel, and numbers of a book's changes.
+    call_venues : tuple of str
+        Venues whose books cross before an opening or auction, while orders are only collected, without that a
+        trading state is told: such a book is not at fault until something is executed on it.
     max_keys : int
         Bound of the state: symbols, and venues; one more is an error.
     max_books, max_orders, max_levels : int
@@ -143,6 +149,7 @@ class BookParams(Params):
         "GLBX",
         "IEX",
     )
+    call_venues: tuple[str, ...] = ("GLBX",)
     max_keys: int = Field(default=20_000, ge=1)
     max_books: int = Field(default=50_000, ge=1)
     max_orders: int = Field(default=5_000_000, ge=1)
@@ -174,7 +181,7 @@ class Book(Flow):
         self._venues = KeySlots(head.get("venues", []), params.max_keys)
         self._state = BookState.resumed(arrays) if arrays else BookState(_SYMBOLS)
         self._written = Written(_ROOM)
-        self._checked: Bools = np.empty(0, dtype=np.bool_)
+        self._known: Int64s = np.empty(0, dtype=np.int64)
         self._actions = Codes(ACTIONS)
         self._sides = Codes(SIDES)
         self._states = Codes(STATES)
@@ -231,14 +238,19 @@ class Book(Flow):
     def _places(self) -> tuple[Any, Any, Any]:
         params = self._params
         self._state.make_room_for_symbols(len(self._symbols))
-        if len(self._checked) != len(self._venues):
-            self._checked = np.array(
-                [venue not in params.channel_venues for venue in self._venues.keys], dtype=np.bool_
+        if len(self._known) != len(self._venues):
+            self._known = np.array(
+                [
+                    (venue not in params.channel_venues) * COUNTS_EVERY
+                    + (venue in params.call_venues) * CALLS
+                    for venue in self._venues.keys
+                ],
+                dtype=np.int64,
             )
         spec = (
             params.depth,
             params.conflation_ms * _MS,
-            self._checked,
+            self._known,
             params.max_orders,
             params.max_levels,
             params.max_books,

@@ -18,15 +18,19 @@ from flows.kernels.book_rows import best_flow, write_row
 from flows.kernels.book_state import (
     ADD,
     BOOKS_AT,
+    CALLS,
     CANCEL,
     CLEAR,
+    COUNTS_EVERY,
     CROSSED,
     ENDLESS,
     ENTRIES_AT,
     EXECUTE,
     FAULTS_AT,
     FAULTS_PER_ROW,
+    FILL,
     HALT,
+    HIDDEN_EXECUTE,
     KEPT,
     LATE_AT,
     LEVEL,
@@ -47,11 +51,11 @@ from flows.kernels.book_state import (
     TOP_WIDTH,
     TRADING,
 )
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def apply_events(first: int, events: Any, spec: Any, state: Any, out: Any) -> int:
     """Take book events in, from row `first` on, and write out what they cause.
 
@@ -65,8 +69,8 @@ def apply_events(first: int, events: Any, spec: Any, state: Any, out: Any) -> in
         one, price and size (NaN for null), sequence number and whether there is one, whether the venue's event
         ends.
     spec : tuple
-        Depth; length of the intervals of conflation in ns, 0 for none; whether the sequence of each venue is
-        checked, shape (venues,); how many orders, levels and books there may be.
+        Depth; length of the intervals of conflation in ns, 0 for none; what is known of each venue (``COUNTS_EVERY`` and
+        ``CALLS``), shape (venues,); how many orders, levels and books there may be.
     state, out : tuple
         ``arguments`` of `BookState` and `Written`; both are changed.
 
@@ -91,7 +95,7 @@ def apply_events(first: int, events: Any, spec: Any, state: Any, out: Any) -> in
         numbered,
         lasts,
     ) = events
-    depth, interval, checked, most_orders, most_levels, most_books = spec
+    depth, interval, venues, most_orders, most_levels, most_books = spec
     symbols, books, sides, seen, told, orders, keys, levels, counts = state
     rows, values, faults, late = out
     for i in range(first, len(times)):
@@ -135,7 +139,11 @@ def apply_events(first: int, events: Any, spec: Any, state: Any, out: Any) -> in
                 missed.frontier = frontier
                 counts[LATE_AT] += 1
         if numbered[i]:
-            _follow(books, book, sequences[i], checked[venue_slots[i]], faults, counts, i)
+            counted = venues[venue_slots[i]] & COUNTS_EVERY
+            _follow(books, book, sequences[i], counted, faults, counts, i)
+        if action in (EXECUTE, FILL, HIDDEN_EXECUTE):
+            books[book].executed = 1
+            books[book].touched = 1
         if action == HALT:
             if states[i] >= 0 and books[book].state != states[i]:
                 books[book].state = states[i]
@@ -162,8 +170,9 @@ def apply_events(first: int, events: Any, spec: Any, state: Any, out: Any) -> in
                 faults,
             )
         if lasts[i]:
+            calls = venues[venue_slots[i]] & CALLS
             if books[book].touched and _look(
-                books, book, sides, keys, levels, depth, seen, faults, counts, i
+                books, book, sides, keys, levels, depth, seen, calls, faults, counts, i
             ):
                 if interval > 0:
                     books[book].due = 1
@@ -173,10 +182,11 @@ def apply_events(first: int, events: Any, spec: Any, state: Any, out: Any) -> in
                     write_row(books, book, time, seen[book], depth, rows, values, counts)
             books[book].touched = 0
             books[book].emptied = 0
+            books[book].executed = 0
     return len(times)
 
 
-@jit
+@jit_in_place
 def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, out: Any) -> int:
     """Take watermark rows in, from `first` on: write the rows of intervals that end up to each time.
 
@@ -192,7 +202,7 @@ def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, o
     return len(slots)
 
 
-@jit
+@jit_in_place
 def _close(
     symbols: Any,
     symbol: int,
@@ -227,7 +237,7 @@ def _close(
     return True
 
 
-@jit
+@jit_in_place
 def _book(symbols: Any, symbol: int, venue: int, books: Any, counts: Int64s, most: int) -> int:
     # The book of a symbol at a venue, a new one where there is none; -1 where there is no room for it.
     book: int = symbols[symbol].recent
@@ -256,7 +266,7 @@ def _book(symbols: Any, symbol: int, venue: int, books: Any, counts: Int64s, mos
     return book
 
 
-@jit
+@jit_in_place
 def _room_for_level(sides: Any, side: int, keys: Floats, levels: Floats, counts: Int64s) -> bool:
     # Whether a level more fits the side, which moves to a larger part of the arena if need be and there is one.
     if sides[side].count < sides[side].room:
@@ -275,19 +285,19 @@ def _room_for_level(sides: Any, side: int, keys: Floats, levels: Floats, counts:
     return True
 
 
-@jit
+@jit_in_place
 def _follow(
     books: Any,
     book: int,
     sequence: int,
-    checked: bool,  # noqa: FBT001 - an element of an array
+    counted: int,
     faults: Any,
     counts: Int64s,
     row: int,
 ) -> None:
     # Several rows of one message have the same number.
     last = np.uint64(books[book].sequence)
-    if checked and books[book].numbered:
+    if counted and books[book].numbered:
         due = last + np.uint64(1)
         if sequence > due:
             write_fault(books, book, row, SEQUENCE_GAP, KEPT, np.nan, faults, counts)
@@ -297,7 +307,7 @@ def _follow(
     books[book].numbered = 1
 
 
-@jit
+@jit_in_place
 def _clear(books: Any, book: int, sides: Any, levels: Floats, counts: Int64s) -> None:
     for side in range(2 * book, 2 * book + 2):
         start = sides[side].start
@@ -311,7 +321,7 @@ def _clear(books: Any, book: int, sides: Any, levels: Floats, counts: Int64s) ->
     books[book].emptied = 1
 
 
-@jit
+@jit_in_place
 def _look(
     books: Any,
     book: int,
@@ -320,6 +330,7 @@ def _look(
     levels: Floats,
     depth: int,
     seen: Floats,
+    calls: int,
     faults: Any,
     counts: Int64s,
     row: int,
@@ -340,9 +351,11 @@ def _look(
             crossing = 2
         elif top[0] == top[2]:
             crossing = 1
-    if crossing != books[book].crossing:
-        books[book].crossing = crossing
-        if crossing:
-            kind = CROSSED if crossing == 2 else LOCKED
-            write_fault(books, book, row, kind, KEPT, top[0], faults, counts)
+    # Nor is one that stays crossed while nothing is executed on it: orders are only called for.
+    if crossing and calls and not books[book].executed:
+        return changed
+    if crossing and crossing != books[book].crossing:
+        kind = CROSSED if crossing == 2 else LOCKED
+        write_fault(books, book, row, kind, KEPT, top[0], faults, counts)
+    books[book].crossing = crossing
     return changed

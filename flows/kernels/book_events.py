@@ -40,11 +40,11 @@ from flows.kernels.book_state import (
     UNKNOWN_ORDER,
     ZEROED,
 )
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def apply_event(  # noqa: PLR0911 - a return a case
     row: int,
     book: int,
@@ -138,7 +138,7 @@ def apply_event(  # noqa: PLR0911 - a return a case
         _touch(books, sides, order.place, level, depth)
 
 
-@jit
+@jit_in_place
 def _rest_order(
     at: int,
     id_: int,
@@ -169,7 +169,7 @@ def _rest_order(
     _touch(books, sides, place, level, depth)
 
 
-@jit
+@jit_in_place
 def _leave(
     at: int,
     level: int,
@@ -197,7 +197,7 @@ def _leave(
     remove_order(orders, at)
 
 
-@jit
+@jit_in_place
 def _set_rest(
     place: int,
     key: float,
@@ -236,7 +236,7 @@ def _set_rest(
     _touch(books, sides, place, level, depth)
 
 
-@jit
+@jit_in_place
 def _take_rest(
     place: int,
     key: float,
@@ -262,7 +262,7 @@ def _take_rest(
     return NEGATIVE if left < -ROUNDING * rest else -1
 
 
-@jit
+@jit_in_place
 def _made(
     place: int,
     key: float,
@@ -280,7 +280,7 @@ def _made(
     return level
 
 
-@jit
+@jit_in_place
 def _touch(books: Any, sides: Any, place: int, level: int, depth: int) -> None:
     # A level changes, has come or will go; does it matter, is it among the best?
     if sides[place].start + sides[place].count - level <= depth:

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from flows.kernels.book_state import FAULTS_AT
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Int64s
 
 
-@jit
+@jit_in_place
 def write_fault(
     books: Any,
     book: int,

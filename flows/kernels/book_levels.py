@@ -12,7 +12,7 @@ is no more, neither is the order.
 from typing import Any
 
 from flows.kernels.book_state import NUMBER, ORDERS, PARTS, REST, SUM, SUM_LOW
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats
 
 # Levels from the best one on that are looked at one by one before the others are halved again and again.
@@ -22,7 +22,7 @@ _NEAR = 16
 ROUNDING = 1e-12
 
 
-@jit
+@jit_in_place
 def find_level(keys: Floats, start: int, count: int, key: float) -> int:
     """Where the last level is whose key is not above `key`; ``start - 1`` if there is none."""
     at = start + count - 1
@@ -42,7 +42,7 @@ def find_level(keys: Floats, start: int, count: int, key: float) -> int:
     return low - 1
 
 
-@jit
+@jit_in_place
 def level_of(sides: Any, keys: Floats, side: int, key: float) -> int:
     """Where the level of a key is; -1 if there is none."""
     start = sides[side].start
@@ -50,7 +50,7 @@ def level_of(sides: Any, keys: Floats, side: int, key: float) -> int:
     return at if at >= start and keys[at] == key else -1
 
 
-@jit
+@jit_in_place
 def made_level(
     sides: Any, keys: Floats, levels: Floats, side: int, key: float, number: int
 ) -> tuple[int, bool]:
@@ -78,7 +78,7 @@ def made_level(
     return at, True
 
 
-@jit
+@jit_in_place
 def remove_level(sides: Any, keys: Floats, levels: Floats, side: int, at: int) -> None:
     """Take a level out."""
     sides[side].count -= 1
@@ -88,7 +88,7 @@ def remove_level(sides: Any, keys: Floats, levels: Floats, side: int, at: int) -
             levels[moved, part] = levels[moved + 1, part]
 
 
-@jit
+@jit_in_place
 def add_to_sum(levels: Floats, at: int, size: float) -> None:
     """Add to the sum of the sizes of a level's orders, or take away, without a trace of rounding."""
     high = levels[at, SUM]
@@ -100,7 +100,7 @@ def add_to_sum(levels: Floats, at: int, size: float) -> None:
     levels[at, SUM_LOW] = low - (levels[at, SUM] - total)
 
 
-@jit
+@jit_in_place
 def copy_best(
     sides: Any, keys: Floats, levels: Floats, book: int, depth: int, seen: Floats
 ) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 
 from flows.kernels.book_levels import level_of
 from flows.kernels.book_state import FREE, NUMBER
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit, jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def find_order(orders: Any, book: int, id_: int) -> int:
     """The entry of an order, gone or not, or the empty one where it would be put."""
     mask = len(orders) - 1
@@ -24,7 +24,7 @@ def find_order(orders: Any, book: int, id_: int) -> int:
     return at
 
 
-@jit
+@jit_in_place
 def level_of_order(orders: Any, at: int, sides: Any, keys: Floats, levels: Floats) -> int:
     """Where the level of an entry's order is; -1 if the entry is empty or the order gone."""
     if orders[at].place == FREE:
@@ -33,7 +33,7 @@ def level_of_order(orders: Any, at: int, sides: Any, keys: Floats, levels: Float
     return level if level >= 0 and levels[level, NUMBER] == orders[at].level else -1
 
 
-@jit
+@jit_in_place
 def remove_order(orders: Any, at: int) -> None:
     """Take an entry out; entries behind it that the gap would hide from a search move up."""
     mask = len(orders) - 1
@@ -62,14 +62,14 @@ def resting(orders: Any, sides: Any, keys: Floats, levels: Floats) -> Int64s:
     return found[:count]
 
 
-@jit
+@jit_in_place
 def carry_orders(orders: Any, into: Any) -> None:
     """Put orders into an empty table that has room for them."""
     for at in range(len(orders)):
         into[find_order(into, orders[at].place >> 1, orders[at].id)] = orders[at]
 
 
-@jit
+@jit_in_place
 def _home(book: int, id_: int, mask: int) -> Any:
     # Two rounds of multiply and shift (as in MurmurHash3's finaliser): ids that follow one another spread.
     mixed = np.uint64(id_) + np.uint64(book) * np.uint64(0x9E3779B97F4A7C15)

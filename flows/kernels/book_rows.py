@@ -6,11 +6,11 @@ import numpy as np
 
 from flows.kernels.book_state import MEASURES, ROWS_AT
 from flows.kernels.columns import defined
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit, jit_in_place
 from schemas.arrays import Bytes, Floats, Int32s, Int64s
 
 
-@jit
+@jit_in_place
 def best_flow(bid: float, bid_size: float, ask: float, ask_size: float, top: Floats) -> float:
     """Order-flow imbalance of one change of the best levels, from what they were to a top.
 
@@ -38,7 +38,7 @@ def best_flow(bid: float, bid_size: float, ask: float, ask_size: float, top: Flo
     return flow
 
 
-@jit
+@jit_in_place
 def write_row(
     books: Any,
     book: int,

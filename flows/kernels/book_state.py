@@ -15,6 +15,10 @@ SNAPSHOT_LAYOUT = 1
 NEVER = np.iinfo(np.int64).min
 ENDLESS = np.iinfo(np.int64).max
 
+# What is known of a venue: its sequence numbers count every message of a symbol; its books may cross before
+# an auction.
+COUNTS_EVERY, CALLS = 1, 2
+
 # The numbers of what a book event can do, be on, and say.
 ACTIONS = (
     "add",
@@ -27,7 +31,7 @@ ACTIONS = (
     "fill",
     "hidden_execute",
 )
-ADD, MODIFY, CANCEL, EXECUTE, LEVEL, CLEAR, HALT = range(7)
+ADD, MODIFY, CANCEL, EXECUTE, LEVEL, CLEAR, HALT, FILL, HIDDEN_EXECUTE = range(9)
 SIDES = ("buy", "sell")
 STATES = ("halted", "quoting", "trading")
 TRADING = STATES.index("trading")
@@ -39,9 +43,9 @@ SYMBOL = np.dtype(
 )
 
 # A book: its names, the symbol's next book, rows and faults written, the last sequence number (as bits) and
-# whether there is one, the trading state (-1 if not told), whether it is locked (1) or crossed (2), whether
-# its best levels may have changed since they were last looked at, whether it was emptied since then,
-# whether a row of it is due at the interval's end, the number of its newest level, and the order-flow imbalance
+# whether there is one, the trading state (-1 if not told), whether it was told that it is locked (1) or
+# crossed (2), whether since the venue's last event its best levels may have changed, it was emptied, it was
+# executed on, whether a row of it is due at the interval's end, the number of its newest level, and the order-flow imbalance
 # since the row before.
 BOOK = np.dtype(
     [
@@ -56,6 +60,7 @@ BOOK = np.dtype(
         ("crossing", "i8"),
         ("touched", "i8"),
         ("emptied", "i8"),
+        ("executed", "i8"),
         ("due", "i8"),
         ("levels", "i8"),
         ("ofi", "f8"),

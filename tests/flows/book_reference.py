@@ -45,6 +45,7 @@ class Book:
     seen: tuple[Any, ...] | None = None
     told: tuple[Any, ...] | None = None
     rebuilt: bool = True
+    executed: bool = False
     crossing: str | None = None
     ofi: float = 0.0
     number: int = 0
@@ -65,10 +66,13 @@ class Book:
 class Reference:
     """Books of all symbols and venues; what they write is in `rows`, `faults` and `late`."""
 
-    def __init__(self, depth: int, interval: int, channels: tuple[str, ...]) -> None:
+    def __init__(
+        self, depth: int, interval: int, channels: tuple[str, ...], calls: tuple[str, ...]
+    ) -> None:
         self.depth = depth
         self.interval = interval
         self.channels = channels
+        self.calls = calls
         self.books: dict[tuple[str, str], Book] = {}
         self.frontier: dict[str, float] = defaultdict(lambda: -inf)
         self.end: dict[str, float] = defaultdict(lambda: inf)
@@ -88,6 +92,7 @@ class Reference:
                 self.late.append((at, end, int(self.frontier[event.symbol])))
         faults: list[tuple[Any, ...]] = []
         self._sequence(book, event, faults)
+        book.executed |= event.action in ("execute", "fill", "hidden_execute")
         self._apply(book, event, faults)
         if event.is_last:
             self._judge(book, event, faults)
@@ -209,10 +214,12 @@ class Reference:
         crossing = None
         if bids and asks and book.state in (None, "trading") and bids[0][0] >= asks[0][0]:
             crossing = "locked" if bids[0][0] == asks[0][0] else "crossed"
-        if crossing != book.crossing:
-            book.crossing = crossing
-            if crossing:
+        called = event.venue in self.calls and not book.executed
+        book.executed = False
+        if crossing is None or not called:
+            if crossing is not None and crossing != book.crossing:
                 faults.append((crossing, "kept", bids[0][0], None))
+            book.crossing = crossing
         if changed and self.interval:
             book.due = True
             frontier = int(self.frontier[event.symbol])

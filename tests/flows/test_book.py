@@ -100,7 +100,9 @@ class Run:
 
 
 def reference(events: Sequence[Event | Mark], params: BookParams) -> Reference:
-    found = Reference(params.depth, params.conflation_ms * MS, params.channel_venues)
+    found = Reference(
+        params.depth, params.conflation_ms * MS, params.channel_venues, params.call_venues
+    )
     for at, event in enumerate(events):
         if isinstance(event, Mark):
             found.mark(event)
@@ -158,6 +160,7 @@ EVENTS = st.lists(st.one_of(*[EVENT] * 9, MARK), min_size=1, max_size=80).map(_a
     depth=st.sampled_from([1, 2, 3, 10]),
     conflation_ms=st.sampled_from([0, 0, 1, 1000]),
     channels=st.sampled_from([(), ("X",)]),
+    calls=st.sampled_from([(), ("X",)]),
     size=st.sampled_from([1, 2, 7, 1000]),
     restart=st.booleans(),
 )
@@ -166,8 +169,11 @@ def test_any_events_in_any_cut_give_what_the_plain_book_gives(
     depth: int,
     conflation_ms: int,
     channels: tuple[str, ...],
+    calls: tuple[str, ...],
     size: int,
     restart: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    params = BookParams(depth=depth, conflation_ms=conflation_ms, channel_venues=channels)
+    params = BookParams(
+        depth=depth, conflation_ms=conflation_ms, channel_venues=channels, call_venues=calls
+    )
     same(Run(events, params, size=size, restart=restart), reference(events, params))
