@@ -65,6 +65,22 @@ def times_ns(column: pa.Array) -> Int64s:
     return times
 
 
+def text_column(column: pa.Array) -> tuple[Int32s, Bytes]:
+    """Where each row's text begins and ends in the bytes of all; a view. Null is an empty text."""
+    if column.null_count == len(column):
+        ends, codes = np.zeros(len(column) + 1, np.int32), np.zeros(1, np.uint8)
+    else:
+        if column.null_count:
+            column = column.fill_null("")
+        _, offsets, text = column.buffers()
+        ends = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset)
+        codes = np.frombuffer(text or _NOTHING, np.uint8)
+    # A kernel is compiled for each kind of array, and only some of these are read-only.
+    ends.flags.writeable = False
+    codes.flags.writeable = False
+    return ends, codes
+
+
 def dictionary_codes(column: pa.DictionaryArray) -> Int32s:
     """Each row's place in the dictionary, of a column without nulls; a view."""
     codes: Int32s = _stored(column, np.dtype(np.int32))

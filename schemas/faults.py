@@ -153,10 +153,17 @@ CORRECTIONS_UNAPPLIED = Topic(
     name="corrections_unapplied",
     version=1,
     kind=Kind.DERIVED,
-    meaning="A trade correction or cancellation that bars have not taken into account.",
+    meaning="A trade correction or cancellation that a flow has not taken into account.",
     fields=(
         SYMBOL,
         replace(TS_EVENT, meaning="Event time of the correction."),
+        Field(
+            name="flow",
+            type=CATEGORY,
+            unit="none",
+            nullable=False,
+            meaning="The flow that has not taken it into account.",
+        ),
         SOURCE_PARTITION,
         SOURCE_OFFSET,
         SOURCE_ROW,
@@ -164,6 +171,6 @@ CORRECTIONS_UNAPPLIED = Topic(
     ),
     key="symbol",
     event_time="ts_event",
-    identity=("symbol", "source_partition", "source_offset", "source_row"),
+    identity=("symbol", "flow", "source_partition", "source_offset", "source_row"),
     landing=Landing(order_by=("symbol", "ts_event"), partition_by=Partition.MONTH),
 )

@@ -8,17 +8,28 @@ from typing import Any
 
 import numpy as np
 
+from flows.kernels.kept_trades import KEPT
 from schemas.arrays import Int64s
 from schemas.sessions import session_starts
 
 # One more whenever what a snapshot holds changes: an older one is then refused, not misread.
-SNAPSHOT_LAYOUT = 2
+SNAPSHOT_LAYOUT = 3
 
 NEVER = np.iinfo(np.int64).min
 ENDLESS = np.iinfo(np.int64).max
 
-# A key: its frontier, the end of its first window to close, the index of its calendar.
-KEY = np.dtype([("frontier", "i8"), ("next_end", "i8"), ("calendar", "i8")])
+# A key: its frontier, the end of its first window to close, the index of its calendar, and the newest time of
+# its trades that are not kept: a window that begins later can be computed again. And whether a window that is
+# open has been corrected.
+KEY = np.dtype(
+    [
+        ("frontier", "i8"),
+        ("next_end", "i8"),
+        ("calendar", "i8"),
+        ("lost", "i8"),
+        ("corrected", "i8"),
+    ]
+)
 
 # A key and an interval: the place in the ring used last, and the end of its next window to write, with
 # trades or filled. Where empty windows are filled: the end of the bar written last, the last close of that
@@ -34,13 +45,17 @@ PAIR = np.dtype(
     ]
 )
 
-# An open window of a key and an interval; a place in the ring is free where the count is 0. Prices are
-# NaN before the first that counts.
+# An open window of a key and an interval; a place in the ring is free where the count is 0. The count is of
+# all trades that came, also of those cancelled since. Where a trade was corrected since, nothing but start, end
+# and count can be relied on: the rest is computed again when the window closes. Prices are NaN before the
+# first that counts.
 WINDOW = np.dtype(
     [
         ("start", "i8"),
         ("end", "i8"),
         ("count", "i8"),
+        ("cancelled", "i8"),
+        ("corrected", "i8"),
         ("open", "f8"),
         ("high", "f8"),
         ("low", "f8"),
@@ -74,8 +89,14 @@ LATE = np.dtype(
     [("row", "i8"), ("interval", "i8"), ("end", "i8"), ("frontier", "i8"), ("used", "i8")]
 )
 
-# What a pass has written so far: bars, late rows, corrections.
-BARS_AT, LATE_AT, CORRECTIONS_AT = 0, 1, 2
+# What is told beside a revised bar: the correction's row, and the number of the revision.
+REVISED = np.dtype([("row", "i8"), ("revision", "i8")])
+
+# A correction that was not applied: its row, and the number of the reason.
+UNAPPLIED = np.dtype([("row", "i8"), ("reason", "i8")])
+
+# What a pass has written so far: bars, late rows, corrections not applied, revised bars.
+BARS_AT, LATE_AT, CORRECTIONS_AT, REVISED_AT = 0, 1, 2, 3
 
 # No session window is shorter, whatever a calendar's clocks do: 24 hours less an hour or so.
 _SHORTEST_SESSION_NS = 20 * 3_600_000_000_000
@@ -145,6 +166,7 @@ class BarState:
         self.keys = np.zeros(room, KEY)
         self.keys["frontier"] = NEVER
         self.keys["next_end"] = ENDLESS
+        self.keys["lost"] = NEVER
         self.pairs = np.zeros(room * intervals, PAIR)
         self.pairs["next_end"] = ENDLESS
         self.pairs["last_end"] = NEVER
@@ -175,7 +197,8 @@ class BarState:
     def resumed(cls, arrays: dict[str, Any], spec: Spec) -> "BarState":
         """The state that `snapshot` gave the arrays of."""
         state = cls(max(len(arrays["keys"]), 1), spec)
-        for name, values in arrays.items():
+        for name in ("keys", "pairs", "windows"):
+            values = arrays[name]
             getattr(state, name).view(np.int64)[: values.size] = values.reshape(-1)
         return state
 
@@ -186,12 +209,25 @@ class Written:
     Parameters
     ----------
     room : int
-        Bars, late rows and corrections that fit.
+        Bars, late rows, corrections not applied and revised bars that fit.
     """
 
     def __init__(self, room: int) -> None:
         self.bars = np.empty(room, BAR)
         self.late = np.empty(room, LATE)
-        self.corrections = np.empty(room, dtype=np.int64)
-        self.counts = np.zeros(3, dtype=np.int64)
+        self.corrections = np.empty(room, UNAPPLIED)
+        self.new_bars = np.empty(room, BAR)
+        self.old_bars = np.empty(room, BAR)
+        self.told = np.empty(room, REVISED)
+        self.counts = np.zeros(4, dtype=np.int64)
         self.arguments = (self.bars, self.late, self.corrections, self.counts)
+        # With room for one correction while it is applied: itself, the trade as it was, its own name; a
+        # window as corrected and as before.
+        self.revised = (
+            self.new_bars,
+            self.old_bars,
+            self.told,
+            np.zeros(3, KEPT),
+            np.zeros(2, WINDOW),
+            self.counts,
+        )

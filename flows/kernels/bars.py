@@ -11,8 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from flows.kernels.bar_state import BARS_AT, CORRECTIONS_AT, ENDLESS, LATE_AT
+from flows.kernels.bar_state import BARS_AT, CORRECTIONS_AT, ENDLESS, LATE_AT, REVISED_AT
+from flows.kernels.bar_windows import (
+    NEW,
+    add_to_window,
+    bar_of_window,
+    empty_window,
+    window_of,
+)
+from flows.kernels.corrections import OFF, correct, make_way, recompute
 from flows.kernels.jit import jit
+from flows.kernels.kept_trades import BLOCK, FREE_COUNT, append, drop_done, marks_of, name_of
 from flows.kernels.sessions import session_window
 from schemas.arrays import Bools, Floats, Int32s, Int64s
 
@@ -29,10 +38,13 @@ def add_trades(
     updates_high_low: Bools,
     updates_last: Bools,
     updates_volume: Bools,
-    codes: Any,
+    limits: Any,
     spec: Any,
-    state: Any,
     out: Any,
+    state: Any,
+    named: Any,
+    kept: Any,
+    revised: Any,
 ) -> int:
     """Take trades in, from row `first` on, and write out the bars that close.
 
@@ -42,24 +54,40 @@ def add_trades(
         Row to begin with.
     slots, times, prices, sizes, sides, actions, updates_high_low, updates_last, updates_volume
         Columns of the trades, shape (n,): slot of the key, ns since 1970 UTC, price, quantity, codes.
-    codes : tuple of int
-        The codes that mean an aggressor that buys, one that sells, and a new trade.
-    spec, state, out : tuple
-        ``arguments`` of `Spec`, `BarState` and `Written`; the last two are changed.
+    limits : tuple
+        Most entries of a key, horizon in ns, whether trades without a name are kept, whether none is.
+    spec, out, state : tuple
+        ``arguments`` of `Spec`, `Written` and `BarState`; all but the first are changed.
+    named : tuple of numpy.ndarray, or None
+        Venue, offsets and text of trade_id and of ref_trade_id, ts_ref, whether there is one. None where the
+        batch has no trade to keep: its kernel then has no code for that.
+    kept, revised : tuple, or None
+        ``arguments`` of `KeptTrades` and ``revised`` of `Written`, which are changed; None where `named` is.
 
     Returns
     -------
     int
-        The row to go on with: n, or less where a part of `out` is full. Nothing of that row was added.
+        The row to go on with: n, or less where a part of `out` is full, no block free to keep trades in, or
+        `named` is None and needed for a correction. Nothing of that row was added.
     """
-    buy, sell, new = codes
     lengths, rings, starts, bounds, lateness, fill_limit = spec
     keys, pairs, windows = state
     bars, late, corrections, written = out
+    limit, horizon, keep_all, keep_none = limits
+    if named is not None:
+        venues, id_offsets, id_text, ref_offsets, ref_text, ts_refs, told_refs = named
+        queues, pool, blocks, info = kept
+        entries = revised[3]
     intervals = len(lengths)
     ring = len(windows) // max(len(pairs), 1)
     for i in range(first, len(slots)):
-        if written[LATE_AT] + intervals > len(late) or written[CORRECTIONS_AT] == len(corrections):
+        if (
+            written[LATE_AT] + intervals > len(late)
+            or written[REVISED_AT] + intervals > len(late)
+            or written[CORRECTIONS_AT] == len(corrections)
+        ):
+            return i
+        if named is not None and info[FREE_COUNT] < 2 + intervals // BLOCK:
             return i
         slot = slots[i]
         time = times[i]
@@ -69,19 +97,57 @@ def add_trades(
         frontier = key.frontier
         # Its windows are not among those that close now, for the same reason.
         if frontier >= key.next_end and not _close(
-            slot, lengths, rings, starts, bounds, fill_limit, keys, pairs, windows, bars, written
+            slot,
+            lengths,
+            rings,
+            starts,
+            bounds,
+            fill_limit,
+            keys,
+            pairs,
+            windows,
+            bars,
+            written,
+            kept,
         ):
             return i
-        if actions[i] != new:
-            corrections[written[CORRECTIONS_AT]] = i
-            written[CORRECTIONS_AT] += 1
-            continue
         price = prices[i]
         size = sizes[i]
         side = sides[i]
         high_low = updates_high_low[i]
         last = updates_last[i]
         volume = updates_volume[i]
+        if actions[i] != NEW:
+            reason = OFF
+            if named is None and not keep_none:
+                return i
+            if named is not None:
+                entry = entries[0]
+                entry.name_low, entry.name_high = name_of(ref_offsets, ref_text, i)
+                entry.price = price
+                entry.size = size
+                entry.venue = venues[i]
+                entry.marks = marks_of(side, high_low, last, volume)
+                own = entries[2]
+                own.name_low, own.name_high = name_of(id_offsets, id_text, i)
+                reason = correct(
+                    slot,
+                    actions[i],
+                    ts_refs[i],
+                    told_refs[i],
+                    limits,
+                    spec,
+                    state,
+                    kept,
+                    revised,
+                    i,
+                )
+            if reason != 0:
+                unapplied = corrections[written[CORRECTIONS_AT]]
+                unapplied.row = i
+                unapplied.reason = reason
+                written[CORRECTIONS_AT] += 1
+            continue
         late_before = written[LATE_AT]
         for j in range(intervals):
             pair = slot * intervals + j
@@ -89,7 +155,7 @@ def add_trades(
             at = pair if ring == 1 else pair * ring + pairs[pair].place
             window = windows[at]
             if not window.start <= time < window.end:
-                number, start, end = _window(time, lengths[j], key.calendar, starts, bounds)
+                number, start, end = window_of(time, lengths[j], key.calendar, starts, bounds)
                 if end <= frontier:
                     missed = late[written[LATE_AT]]
                     missed.row = i
@@ -102,46 +168,61 @@ def add_trades(
                 pairs[pair].place = place
                 window = windows[pair * ring + place]
                 if window.count == 0:
-                    window.start = start
-                    window.end = end
-                    window.open = np.nan
-                    window.high = np.nan
-                    window.low = np.nan
-                    window.close = np.nan
-                    window.volume = 0.0
-                    window.turnover = 0.0
-                    window.buy = 0.0
-                    window.sell = 0.0
+                    empty_window(window, start, end)
                     pairs[pair].next_end = min(pairs[pair].next_end, end)
                     key.next_end = min(key.next_end, end)
-            window.count += 1
-            if last:
-                if np.isnan(window.open):
-                    window.open = price
-                window.close = price
-            if high_low:
-                # A comparison with NaN is false: the first price is taken as it is.
-                if not window.high >= price:
-                    window.high = price
-                if not window.low <= price:
-                    window.low = price
-            if volume:
-                window.volume += size
-                window.turnover += price * size
-                if side == buy:
-                    window.buy += size
-                elif side == sell:
-                    window.sell += size
+            add_to_window(window, price, size, side, high_low, last, volume)
         for at in range(late_before, written[LATE_AT]):
             late[at].used = written[LATE_AT] - late_before < intervals
+        if named is None:
+            key.lost = max(key.lost, time)
+            continue
+        low, high = name_of(id_offsets, id_text, i)
+        if high == 0 and not keep_all:
+            key.lost = max(key.lost, time)
+            continue
+        queue = queues[slot]
+        if queue.count >= limit or frontier >= queue.check_at:
+            make_way(
+                slot,
+                limit,
+                horizon,
+                keys,
+                windows,
+                queues,
+                pool,
+                blocks,
+                info,
+                lengths,
+                starts,
+                bounds,
+            )
+        trade = pool[append(queue, blocks, info, time)]
+        trade.name_low = low
+        trade.name_high = high
+        trade.time = time
+        trade.frontier = frontier
+        trade.price = price
+        trade.size = size
+        trade.venue = venues[i]
+        trade.marks = marks_of(side, high_low, last, volume)
     return len(slots)
 
 
 @jit
-def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, out: Any) -> int:
+def pass_time(
+    first: int,
+    slots: Int64s,
+    times: Int64s,
+    horizon: int,
+    spec: Any,
+    state: Any,
+    kept: Any,
+    out: Any,
+) -> int:
     """Take watermark rows in, from `first` on: close the windows that end up to each key's time.
 
-    Parameters and the value returned are those of `add_trades`.
+    Parameters and the value returned are those of `add_trades`; `kept` is None where nothing ever was.
     """
     lengths, rings, starts, bounds, _, fill_limit = spec
     keys, pairs, windows = state
@@ -150,9 +231,36 @@ def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, o
         slot = slots[i]
         keys[slot].frontier = max(keys[slot].frontier, times[i])
         if not _close(
-            slot, lengths, rings, starts, bounds, fill_limit, keys, pairs, windows, bars, written
+            slot,
+            lengths,
+            rings,
+            starts,
+            bounds,
+            fill_limit,
+            keys,
+            pairs,
+            windows,
+            bars,
+            written,
+            kept,
         ):
             return i
+        if kept is not None:
+            queues, pool, blocks, info = kept
+            key, queue = keys[slot], queues[slot]
+            if queue.count > 0 and key.frontier >= queue.check_at:
+                drop_done(
+                    queue,
+                    pool,
+                    blocks,
+                    info,
+                    key.frontier,
+                    horizon,
+                    key.calendar,
+                    lengths,
+                    starts,
+                    bounds,
+                )
     return len(slots)
 
 
@@ -169,6 +277,7 @@ def _close(
     windows: Any,
     bars: Any,
     written: Int64s,
+    kept: Any,
 ) -> bool:
     # Write out what ends up to the key's frontier, by end of window, then order of interval. False where
     # there is no room left.
@@ -197,7 +306,13 @@ def _close(
         bar.interval = interval
         earliest = _earliest(windows, chosen * ring, places)
         if earliest >= 0 and windows[earliest].end == pair.next_end:
-            _write(windows[earliest], bar)
+            if kept is not None:
+                queues, pool, blocks, _ = kept
+                if windows[earliest].corrected:
+                    recompute(queues[slot], pool, blocks, windows[earliest])
+            bar_of_window(windows[earliest], bar)
+            # Its place in the ring is free.
+            empty_window(windows[earliest], 0, 0)
             if fill_limit > 0 and length > 0:
                 _remember(bar, pair, length, fill_limit, key.calendar, starts, bounds)
             earliest = _earliest(windows, chosen * ring, places)
@@ -219,43 +334,6 @@ def _earliest(windows: Any, begin: int, places: int) -> int:
         if windows[at].count > 0 and (found < 0 or windows[at].end < windows[found].end):
             found = at
     return found
-
-
-@jit
-def _window(
-    time: int, length: int, calendar: int, starts: Int64s, bounds: Int64s
-) -> tuple[int, int, int]:
-    if length > 0:
-        number = time // length
-        return number, number * length, number * length + length
-    return session_window(starts, bounds[calendar], bounds[calendar + 1], time)
-
-
-@jit
-def _write(window: Any, bar: Any) -> None:
-    bar.start = window.start
-    bar.end = window.end
-    bar.count = window.count
-    high = window.high
-    low = window.low
-    # What opens or closes the bar is in it, even if its conditions keep it out of the range. A comparison
-    # with NaN is false: what there is replaces what there is not.
-    for price in (window.open, window.close):
-        if not (high >= price or np.isnan(price)):
-            high = price
-        if not (low <= price or np.isnan(price)):
-            low = price
-    bar.open = window.open
-    bar.high = high
-    bar.low = low
-    bar.close = window.close
-    bar.volume = window.volume
-    bar.vwap = window.turnover / window.volume if window.volume > 0 else np.nan
-    bar.buy = window.buy
-    bar.sell = window.sell
-    window.start = 0
-    window.end = 0
-    window.count = 0
 
 
 @jit

@@ -81,7 +81,38 @@ def topic_rows(topic: Topic, rng: np.random.Generator, rows: int, jitter_ns: int
     times = times - rng.integers(0, jitter_ns + 1, size=rows) * (rng.random(rows) < 0.05)
     columns = {field.name: _column(field, rng, rows) for field in topic.fields}
     columns[topic.event_time] = pa.array(times, pa.int64()).cast(TIMESTAMP)
+    if topic.name == "trades":
+        columns |= _corrections(columns, rng, rows)
     return topic.batch(columns)
+
+
+def _corrections(
+    columns: dict[str, pa.Array], rng: np.random.Generator, rows: int
+) -> dict[str, pa.Array]:
+    """One trade in fifty is a correction, mostly of a trade not long before; most trades have a name."""
+    names = np.array([f"T{at}" for at in range(rows)], dtype=object)
+    names[rng.random(rows) < 0.0001] = None
+    at = np.flatnonzero(rng.random(rows) < 0.02)
+    meant = np.maximum(at - rng.integers(1, 2_000, size=len(at)), 0)
+    actions = np.zeros(rows, dtype=np.int32)
+    actions[at] = rng.integers(1, 3, size=len(at))
+    refs = np.full(rows, None, dtype=object)
+    refs[at] = names[meant]
+    times = columns["ts_event"].cast(pa.int64()).to_numpy()
+    ts_refs = np.zeros(rows, dtype=np.int64)
+    ts_refs[at] = times[meant]
+    told = np.zeros(rows, dtype=bool)
+    told[at] = rng.random(len(at)) < 0.5
+    taken = np.arange(rows)
+    taken[at] = meant
+    return {
+        "symbol": columns["symbol"].take(pa.array(taken)),
+        "venue": columns["venue"].take(pa.array(taken)),
+        "trade_id": pa.array(names, pa.string()),
+        "action": pa.DictionaryArray.from_arrays(actions, ["new", "correct", "cancel"]),
+        "ref_trade_id": pa.array(refs, pa.string()),
+        "ts_ref": pa.array(ts_refs, pa.int64(), mask=~told).cast(TIMESTAMP),
+    }
 
 
 def foreign(declared: Input, rng: np.random.Generator, rows: int) -> pa.RecordBatch:

@@ -1,0 +1,41 @@
+-- Landed rows of bars_revised/1: A bar written already, computed again because a trade of it was corrected or cancelled.
+-- Made from schemas/ by `python -m schemas.clickhouse_ddl`; change the declaration.
+CREATE TABLE IF NOT EXISTS bars_revised
+(
+    `symbol` LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
+    `interval` LowCardinality(String) COMMENT 'Length of the bar: a number and s, m, h (UTC grid) or 1d (the calendar\'s session).',
+    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the correction: from then on the revision is known.',
+    `ts_start` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Start of the interval, inclusive.',
+    `ts_end` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval, exclusive: the `ts_event` of the bar that is revised.',
+    `revision` Int64 COMMENT 'Number of the revision of this bar, from 1; the greatest one holds.',
+    `open` Nullable(Float64) COMMENT '[quote currency] First price; null where no trade could set one.',
+    `high` Nullable(Float64) COMMENT '[quote currency] Highest price; null where no trade could set one.',
+    `low` Nullable(Float64) COMMENT '[quote currency] Lowest price; null where no trade could set one.',
+    `close` Nullable(Float64) COMMENT '[quote currency] Last price; null where no trade could set one.',
+    `volume` Float64 COMMENT '[shares, contracts or coins] Sum of the sizes that count.',
+    `trade_count` Int64 COMMENT '[trades] Trades in the interval, whatever their conditions; 0 if forward-filled, or if every trade was cancelled (then all prices are null).',
+    `vwap` Nullable(Float64) COMMENT '[quote currency] Volume-weighted mean price of the trades that count; null without any.',
+    `buy_volume` Float64 COMMENT '[shares, contracts or coins] The part of volume whose aggressor bought.',
+    `sell_volume` Float64 COMMENT '[shares, contracts or coins] The part of volume whose aggressor sold.',
+    `old_open` Nullable(Float64) COMMENT '[quote currency] `open` before this revision.',
+    `old_high` Nullable(Float64) COMMENT '[quote currency] `high` before this revision.',
+    `old_low` Nullable(Float64) COMMENT '[quote currency] `low` before this revision.',
+    `old_close` Nullable(Float64) COMMENT '[quote currency] `close` before this revision.',
+    `old_volume` Float64 COMMENT '[shares, contracts or coins] `volume` before this revision.',
+    `old_trade_count` Int64 COMMENT '[trades] `trade_count` before this revision.',
+    `old_vwap` Nullable(Float64) COMMENT '[quote currency] `vwap` before this revision.',
+    `old_buy_volume` Float64 COMMENT '[shares, contracts or coins] `buy_volume` before this revision.',
+    `old_sell_volume` Float64 COMMENT '[shares, contracts or coins] `sell_volume` before this revision.',
+    `source_partition` Int32 COMMENT 'Log partition of the correction.',
+    `source_offset` Int64 COMMENT 'Log offset of the correction\'s record.',
+    `source_row` Int32 COMMENT 'Row of the correction within its record.',
+    `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
+    `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
+    `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
+    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(ts_event)
+ORDER BY (`symbol`, `ts_event`, `interval`, `ts_end`)
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+COMMENT 'bars_revised/1: A bar written already, computed again because a trade of it was corrected or cancelled.';

@@ -1,0 +1,386 @@
+"""Corrected bars against bars computed from scratch on the corrected trades."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.bars import Bars, BarsParams
+from flows.bars_corrected import REASONS
+from flows.flow import Emit, Input
+from schemas.bars import VALUES
+from schemas.field import TIMESTAMP
+from schemas.market import TRADES
+from tests.flows.bars_reference import Mark, Reference, Trade
+from tests.flows.trades import plain, rows_of, watermarks
+
+SECOND = 10**9
+HOUR = 3600 * SECOND
+NOON = 1_381_161_600 * SECOND  # Monday 2013-10-07 16:00 UTC, noon in New York
+INTERVALS = {"2s": 2 * SECOND, "10s": 10 * SECOND, "1m": 60 * SECOND, "1d": 0}
+NAMES = [value.name for value in VALUES]
+OLD, UNKNOWN, BY_TIME, NO_TIME, SEVERAL, CANCELLED = (
+    REASONS[7],
+    REASONS[2],
+    REASONS[3],
+    REASONS[4],
+    REASONS[5],
+    REASONS[6],
+)
+
+
+class Row(NamedTuple):
+    """A row of trades: a trade with names, or a correction."""
+
+    trade: Trade
+    name: str | None = None
+    ref: str | None = None
+    ts_ref: int | None = None
+    venue: str = "X"
+
+
+def batch_of(rows: Sequence[Row]) -> pa.RecordBatch:
+    trades = [row.trade for row in rows]
+    times = np.array([t.time for t in trades], dtype=np.int64)
+    return TRADES.batch(
+        {
+            "symbol": pa.array([t.key for t in trades]),
+            "venue": pa.array([row.venue for row in rows]),
+            "ts_event": times,
+            "ts_recv": times,
+            "price": np.array([t.price for t in trades]),
+            "size": np.array([t.size for t in trades]),
+            "side": pa.array([t.side for t in trades], pa.string()),
+            "updates_high_low": np.array([t.high_low for t in trades], dtype=bool),
+            "updates_last": np.array([t.last for t in trades], dtype=bool),
+            "updates_volume": np.array([t.volume for t in trades], dtype=bool),
+            "trade_id": pa.array([row.name for row in rows], pa.string()),
+            "action": pa.array([t.action for t in trades]),
+            "ref_trade_id": pa.array([row.ref for row in rows], pa.string()),
+            "ts_ref": pa.array([row.ts_ref for row in rows], pa.int64()).cast(TIMESTAMP),
+        }
+    )
+
+
+class Run:
+    """A flow run over rows and marks; `now` is what the bars are with the revisions laid over."""
+
+    def __init__(
+        self,
+        events: Sequence[Row | Mark],
+        params: BarsParams,
+        *,
+        lateness: int = 0,
+        size: int = 1000,
+        restart: bool = False,
+    ) -> None:
+        class LateBars(Bars):
+            inputs = (Input(topic=replace(TRADES, lateness_ns=lateness)),)
+
+        self.flow = LateBars(params, None)
+        self.now: dict[tuple, tuple] = {}
+        self.bars: list[dict] = []
+        self.revised: list[dict] = []
+        self.unapplied: list[tuple[int, str]] = []
+        begin = 0
+        while begin < len(events):
+            end = begin + 1
+            same = type(events[begin])
+            while end < len(events) and end - begin < size and type(events[end]) is same:
+                end += 1
+            self._take(events[begin:end], begin)
+            if restart:
+                state = self.flow.snapshot()
+                self.flow = LateBars(params, state)
+                assert self.flow.snapshot() == state
+            begin = end
+
+    def _take(self, part: Sequence[Row | Mark], begin: int) -> None:
+        if isinstance(part[0], Mark):
+            emitted = [
+                e
+                for mark in part
+                for e in self.flow.on_watermark(watermarks([mark.key], [mark.time]))
+            ]
+        else:
+            emitted = self.flow.on_rows(rows_of(batch_of(part), offset=begin))
+        for item in (e for e in emitted if isinstance(e, Emit)):
+            item.batch.validate(full=True)
+            for row in plain(item.batch):
+                if item.topic.name == "bars":
+                    self.bars.append(row)
+                    key = (row["symbol"], row["interval"], row["ts_event"])
+                    assert key not in self.now
+                    self.now[key] = tuple(row[name] for name in NAMES)
+                elif item.topic.name == "bars_revised":
+                    self._revise(row)
+                else:
+                    assert row["flow"] == "bars"
+                    self.unapplied.append((begin + row["source_row"], row["reason"]))
+
+    def _revise(self, row: dict) -> None:
+        self.revised.append(row)
+        key = (row["symbol"], row["interval"], row["ts_end"])
+        assert tuple(row[f"old_{name}"] for name in NAMES) == self.now[key]
+        self.now[key] = tuple(row[name] for name in NAMES)
+        before = [r for r in self.revised if (r["symbol"], r["interval"], r["ts_end"]) == key]
+        assert row["revision"] == len(before)
+
+
+class Corrected:
+    """The trades as they are corrected, in log order, by the definition: one dictionary, row by row."""
+
+    def __init__(self, events: Sequence[Row | Mark], lateness: int) -> None:
+        self.events: list[Trade | Mark] = []
+        self.unapplied: list[tuple[int, str]] = []
+        sessions = Reference({})
+        named: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        frontiers: dict[str, int] = {}
+        for index, event in enumerate(events):
+            if isinstance(event, Mark):
+                self.events.append(event)
+                frontiers[event.key] = max(frontiers.get(event.key, event.time), event.time)
+                continue
+            trade = event.trade
+            moved = trade.time - lateness
+            frontier = frontiers[trade.key] = max(frontiers.get(trade.key, moved), moved)
+            name = (trade.key, event.venue, event.name)
+            if trade.action == "new":
+                if event.name:
+                    named[name].append(index)
+                self.events.append(trade)
+                continue
+            self.events.append(Mark(trade.key, moved))
+            times = {at: events[at].trade.time for at in named[trade.key, event.venue, event.ref]}
+            meant = [at for at in times if event.ts_ref in (None, times[at])]
+            begin = sessions.session(frontier)[0]
+            if event.ref is None:
+                self.unapplied.append((index, BY_TIME))
+            elif event.ts_ref is not None and event.ts_ref < begin:
+                self.unapplied.append((index, OLD))
+            elif not meant:
+                self.unapplied.append((index, UNKNOWN))
+            elif isinstance(self.events[at := meant[-1]], Mark):
+                self.unapplied.append((index, CANCELLED))
+            elif trade.action == "cancel":
+                self.events[at] = Mark(trade.key, self.events[at].time - lateness)
+            else:
+                self.events[at] = trade._replace(time=self.events[at].time, action="new")
+                if event.name:
+                    named[name].append(at)
+
+
+PRICES = st.floats(min_value=1e-3, max_value=1e6)
+FLAG = st.booleans()
+TRADE = st.builds(
+    Trade,
+    key=st.sampled_from("AB"),
+    time=st.integers(-20, 20).map(lambda s: s * SECOND // 4),
+    price=PRICES,
+    size=st.floats(min_value=0, max_value=1e6),
+    side=st.sampled_from([None, "buy", "sell"]),
+    high_low=FLAG,
+    last=FLAG,
+    volume=FLAG,
+    action=st.sampled_from(["new"] * 4 + ["correct", "correct", "cancel"]),
+)
+MARK = st.builds(
+    Mark, key=st.sampled_from("AB"), time=st.integers(-60, 5).map(lambda s: s * SECOND)
+)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Row | Mark]:
+    """Trades of two keys and venues that go on, jitter included; corrections of any of them by any name."""
+    steps = draw(st.lists(st.one_of(TRADE, TRADE, TRADE, MARK), min_size=2, max_size=50))
+    pace = draw(st.sampled_from([1, 7, 1500]))
+    made: list[Row | Mark] = []
+    trades: list[int] = []
+    for at, step in enumerate(steps):
+        one = step._replace(time=NOON + step.time + at * pace * SECOND)
+        if isinstance(one, Mark):
+            made.append(one)
+            continue
+        if one.action == "new" or not trades:
+            # Long names are hashed; now and then one is used again.
+            name = draw(st.sampled_from([f"{at}", f"trade-number-{at:05}", "again"]))
+            made.append(Row(one._replace(action="new"), name, venue=draw(st.sampled_from("XXY"))))
+            trades.append(len(made) - 1)
+            continue
+        meant = made[draw(st.sampled_from(trades))]
+        told = draw(st.sampled_from([None, meant.trade.time]))
+        made.append(
+            Row(
+                one._replace(key=meant.trade.key),
+                draw(st.sampled_from([None, f"{at}"])),
+                draw(st.sampled_from([meant.name, meant.name, meant.name, "unknown", None])),
+                told,
+                meant.venue,
+            )
+        )
+        if one.action == "correct" and made[-1].name:
+            # A correction can be meant by its own name, at the time of the trade.
+            trades.append(len(made) - 1)
+            made[-1] = made[-1]._replace(ts_ref=None)
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    drawn=logs(),
+    lateness=st.sampled_from([0, 7 * SECOND]),
+    size=st.sampled_from([1, 3, 1000]),
+    restart=st.booleans(),
+    keep=st.sampled_from(["named", "all"]),
+)
+def test_bars_with_their_revisions_are_those_of_the_corrected_trades(
+    drawn: list[Row | Mark], lateness: int, size: int, restart: object, keep: str
+) -> None:
+    drawn = [
+        row._replace(ref="unknown")
+        if isinstance(row, Row) and keep == "all" and not row.ref
+        else row
+        for row in drawn
+    ]
+    wanted = Corrected(drawn, lateness)
+    # Closed only where the rows' own time closes them: a mark at the end would too.
+    for ended in (False, True):
+        end = [Mark(key, NOON + 400 * 24 * HOUR) for key in "AB"] if ended else []
+        expected = Reference(INTERVALS, lateness).run([*wanted.events, *end])
+        params = BarsParams(intervals=tuple(INTERVALS), keep_trades=keep)
+        found = Run([*drawn, *end], params, lateness=lateness, size=size, restart=bool(restart))
+        bars = {(row[0], row[1], row[2]): row[4:] for row in expected.bars}
+        trades = NAMES.index("trade_count")
+        kept = {key: row for key, row in found.now.items() if row[trades]}
+        assert kept == bars
+        assert all(row[:4] == (None,) * 4 for row in found.now.values() if not row[trades])
+        assert found.unapplied == wanted.unapplied
+
+
+def trade(at: float, name: str | None, price: float = 7.0, **changed: object) -> Row:
+    return Row(Trade("A", NOON + int(at * SECOND), price, **changed), name)
+
+
+def correction(
+    at: float, ref: str | None, price: float = 9.0, action: str = "correct", **changed: object
+) -> Row:
+    row = trade(at, None, price, action=action)
+    return row._replace(ref=ref)._replace(**changed)
+
+
+def run(rows: Sequence[Row | Mark], **changed: object) -> Run:
+    return Run(rows, BarsParams(**{"intervals": ("1m",), **changed}))
+
+
+END = Mark("A", NOON + 60 * SECOND)
+LATER = Mark("A", NOON + 12 * HOUR)
+
+
+def test_a_closed_bar_whose_only_trade_is_cancelled_is_revised_to_null_prices_and_no_trades() -> (
+    None
+):
+    found = run([trade(1, "a"), END, correction(70, "a", action="cancel")])
+    (row,) = found.revised
+    assert (row["old_close"], row["old_trade_count"], row["revision"]) == (7.0, 1, 1)
+    assert list(found.now.values()) == [(None, None, None, None, 0.0, 0, None, 0.0, 0.0)]
+    assert (row["source_partition"], row["source_offset"], row["source_row"]) == (0, 2, 0)
+    assert (row["ts_event"], row["ts_end"]) == (NOON + 70 * SECOND, NOON + 60 * SECOND)
+
+
+def test_an_open_bar_whose_only_trade_is_cancelled_is_written_as_if_it_had_been_closed() -> None:
+    found = run([trade(1, "a"), correction(2, "a", action="cancel"), END])
+    assert not found.revised
+    assert list(found.now.values()) == [(None, None, None, None, 0.0, 0, None, 0.0, 0.0)]
+
+
+def test_a_correction_may_change_the_conditions_and_the_side() -> None:
+    rows = [trade(1, "a"), trade(2, "b", 8.0), correction(3, "b")]
+    changed = rows[-1].trade._replace(last=False, high_low=False, side="buy", size=5.0)
+    found = run([*rows[:-1], rows[-1]._replace(trade=changed), END])
+    assert list(found.now.values()) == [(7.0, 7.0, 7.0, 7.0, 6.0, 2, (7 + 45) / 6, 5.0, 0.0)]
+
+
+def test_a_correction_that_changes_nothing_revises_nothing() -> None:
+    found = run([trade(1, "a"), END, correction(70, "a", 7.0)])
+    assert not found.revised
+    assert not found.unapplied
+
+
+def test_a_late_trade_is_corrected_where_it_counted_only() -> None:
+    rows = [trade(1, "a"), END, trade(30, "late", 3.0), correction(70, "late", 4.0), LATER]
+    found = run(rows, intervals=("1m", "1d"))
+    assert not found.revised
+    assert not found.unapplied
+    assert [row[2] for row in found.now.values()] == [7.0, 4.0]
+
+
+def test_by_time_alone_the_one_trade_at_that_time_is_meant() -> None:
+    rows = [trade(1, None), trade(2, None, 8.0), trade(2, None, 8.5), END]
+    first, second = NOON + SECOND, NOON + 2 * SECOND
+    corrections = [
+        correction(70, None, ts_ref=first),
+        correction(71, None, ts_ref=second),
+        correction(72, None, 8.5, "cancel", ts_ref=second),
+        correction(73, None, 8.5, "cancel", ts_ref=second),
+        correction(74, None, 9.0, ts_ref=second, venue="Y"),
+        correction(75, None, 9.5, ts_ref=second),
+    ]
+    found = run([*rows, *corrections], keep_trades="all")
+    assert found.unapplied == [(5, SEVERAL), (7, NO_TIME), (8, NO_TIME)]
+    assert [row[3] for row in found.now.values()] == [9.5]
+    assert [row["revision"] for row in found.revised] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("limit", "applied"), [(3, False), (4, True)])
+def test_a_bar_is_computed_again_as_long_as_all_its_trades_are_kept(
+    limit: int, applied: object
+) -> None:
+    rows = [trade(at, f"{at}", float(at)) for at in range(1, 5)]
+    found = run([*rows, correction(5, "4", 9.0), END], max_kept_trades=limit)
+    assert [reason for _, reason in found.unapplied] == ([] if applied else [REASONS[8]])
+    assert [row[3] for row in found.now.values()] == [9.0 if applied else 4.0]
+
+
+def test_an_open_bar_that_was_corrected_stays_so_when_its_trades_leave() -> None:
+    rows = [trade(1, "a"), trade(2, "b"), correction(3, "a", 9.0)]
+    rows += [trade(4 + at, f"{at}") for at in range(9)]
+    found = run([*rows, END], max_kept_trades=3)
+    assert [row[0] for row in found.now.values()] == [9.0]
+
+
+@pytest.mark.parametrize("hours", [1, 3])
+def test_a_trade_can_be_corrected_within_the_horizon_only(hours: int) -> None:
+    rows = [trade(1, "a"), END, correction(3600 * hours - 5, "a")]
+    found = run(rows, correction_horizon="2h")
+    assert len(found.revised) == (hours == 1)
+    assert len(found.unapplied) == (hours == 3)
+
+
+def test_a_bar_with_a_trade_without_a_name_cannot_be_computed_again() -> None:
+    found = run([trade(1, "a"), trade(2, None), correction(3, "a"), END])
+    assert found.unapplied == [(2, REASONS[8])]
+
+
+def test_nothing_is_applied_where_no_trade_is_kept() -> None:
+    found = run([trade(1, "a"), correction(3, "a"), END], keep_trades="none")
+    assert found.unapplied == [(1, REASONS[1])]
+
+
+def test_bars_filled_after_a_correction_have_the_corrected_close() -> None:
+    rows = [trade(1, "a"), Mark("A", NOON + 120 * SECOND), correction(130, "a", 9.0)]
+    found = run([*rows, Mark("A", NOON + 240 * SECOND)], fill="forward")
+    assert [row["close"] for row in found.bars] == [7.0, 7.0, 9.0, 9.0]
+    assert [row["close"] for row in found.revised] == [9.0]
+
+
+def test_kept_trades_end_with_their_session() -> None:
+    flow = run([trade(at, f"{at}") for at in range(1000)]).flow
+    assert len(flow.snapshot()) > 64_000
+    flow.on_watermark(watermarks(["A"], [NOON + 12 * HOUR]))
+    assert len(flow.snapshot()) < 2_000
