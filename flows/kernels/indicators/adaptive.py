@@ -6,7 +6,7 @@ from flows.kernels.indicators.averages import QUOTE, TALIB, period_of
 from flows.kernels.indicators.declaration import CLOSE, VOLUME, Indicator, Parameter
 from flows.kernels.indicators.smoothing import weighted_step
 from flows.kernels.indicators.windows import ZERO, following, run_end
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 # Kaufman's fastest and slowest weight: exponential means over 2 and 30 bars.
@@ -14,7 +14,7 @@ _FASTEST = 2.0 / 3.0
 _SLOWEST = 2.0 / 31.0
 
 
-@jit
+@jit_in_place
 def _kama(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -63,51 +63,74 @@ def _kama(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         start = end
 
 
-@jit
+@jit_in_place
 def _hma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     half = max(period // 2, 1)
     root = int(np.sqrt(period))
+    whole_share = 1.0 / (0.5 * period * (period + 1.0))
+    half_share = 1.0 / (0.5 * half * (half + 1.0))
     closes = bars[CLOSE]
     out = values[0]
     start = 0
     while start < len(slots):
         end = run_end(slots, start)
         own = state[slots[start]]
-        at_full, at_half, at_root = int(own[0]), int(own[1]), int(own[2])
-        full = (int(own[3]), own[4], own[5], own[6], int(own[7]))
-        halved = (int(own[8]), own[9], own[10], own[11], int(own[12]))
-        rooted = (int(own[13]), own[14], own[15], own[16], int(own[17]))
-        ring_full = own[18 : 18 + period]
-        ring_half = own[18 + period : 18 + period + half]
-        ring_root = own[18 + period + half : 18 + period + half + root]
+        count, position, at_root, left = int(own[0]), int(own[1]), int(own[2]), int(own[3])
+        whole, whole_weighted, halved, half_weighted = own[4], own[5], own[6], own[7]
+        sums = (int(own[8]), own[9], own[10], own[11], int(own[12]))
+        ring = own[13 : 13 + period]
+        roots = own[13 + period : 13 + period + root]
         for i in range(start, end):
+            close = closes[i]
             out[i] = np.nan
-            if np.isnan(closes[i]):
+            if np.isnan(close):
                 continue
-            at_full, full, mean = weighted_step(ring_full, at_full, full, closes[i])
-            at_half, halved, fast = weighted_step(ring_half, at_half, halved, closes[i])
-            if not np.isnan(mean):
-                at_root, rooted, out[i] = weighted_step(
-                    ring_root, at_root, rooted, 2.0 * fast - mean
-                )
-        own[0], own[1], own[2] = at_full, at_half, at_root
-        own[3], own[4], own[5], own[6], own[7] = full
-        own[8], own[9], own[10], own[11], own[12] = halved
-        own[13], own[14], own[15], own[16], own[17] = rooted
+            # The closes that leave the whole and the half window.
+            oldest = ring[position]
+            middle = ring[position - half if position >= half else position - half + period]
+            ring[position] = close
+            position = following(position, period)
+            if count < period - 1:
+                count += 1
+                continue
+            if left > 0:
+                left -= 1
+                whole_weighted += period * close - whole
+                whole += close - oldest
+                half_weighted += half * close - halved
+                halved += close - middle
+            else:
+                # Made anew from the window, so that what rounding loses does not add up.
+                left = 8 * period
+                whole, whole_weighted = _sums(ring, position, period)
+                halved, half_weighted = _sums(ring, position, half)
+            value = 2.0 * half_weighted * half_share - whole_weighted * whole_share
+            at_root, sums, out[i] = weighted_step(roots, at_root, sums, value)
+        own[0], own[1], own[2], own[3] = count, position, at_root, left
+        own[4], own[5], own[6], own[7] = whole, whole_weighted, halved, half_weighted
+        own[8], own[9], own[10], own[11], own[12] = sums
         start = end
 
 
-@jit
+@jit_in_place
+def _sums(ring: Floats, position: int, last: int) -> tuple[float, float]:
+    # Sum of the last values of a ring whose oldest is at `position`, and that with weights from 1 on.
+    total = 0.0
+    weighted = 0.0
+    place = (position + len(ring) - last) % len(ring)
+    for weight in range(1, last + 1):
+        total += ring[place]
+        weighted += weight * ring[place]
+        place = following(place, len(ring))
+    return total, weighted
+
+
+@jit_in_place
 def _alma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     middle = parameters[1] * (period - 1)
     width = period / parameters[2]
-    weights = np.empty(period)
-    total = 0.0
-    for j in range(period):
-        weights[j] = np.exp(-(j - middle) * (j - middle) / (2.0 * width * width))
-        total += weights[j]
     closes = bars[CLOSE]
     out = values[0]
     start = 0
@@ -115,7 +138,14 @@ def _alma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         end = run_end(slots, start)
         own = state[slots[start]]
         count, position = int(own[0]), int(own[1])
-        ring = own[2 : 2 + period]
+        total = own[2]
+        ring = own[3 : 3 + period]
+        weights = own[3 + period : 3 + 2 * period]
+        if total == 0.0:
+            for j in range(period):
+                weights[j] = np.exp(-(j - middle) * (j - middle) / (2.0 * width * width))
+                total += weights[j]
+            own[2] = total
         for i in range(start, end):
             out[i] = np.nan
             if np.isnan(closes[i]):
@@ -135,7 +165,7 @@ def _alma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         start = end
 
 
-@jit
+@jit_in_place
 def _vwma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -189,7 +219,7 @@ HMA = Indicator(
     parameters=period_of(20),
     inputs=("close",),
     warm_up=lambda period: period + int(period**0.5) - 2,
-    width=lambda period: period + max(period // 2, 1) + int(period**0.5) + 18,
+    width=lambda period: period + int(period**0.5) + 13,
     kernel=_hma,
     definition=(
         "Weighted mean, over the square root of the period, of twice the weighted mean over half the "
@@ -208,7 +238,7 @@ ALMA = Indicator(
     ),
     inputs=("close",),
     warm_up=lambda period, *_: period - 1,
-    width=lambda period, *_: period + 2,
+    width=lambda period, *_: 2 * period + 3,
     kernel=_alma,
     definition=(
         "Mean of closes under a bell of weights: its top at offset * (period - 1) from the oldest, its "

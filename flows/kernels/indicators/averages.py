@@ -5,14 +5,14 @@ import numpy as np
 from flows.kernels.indicators.declaration import CLOSE, Indicator, Parameter
 from flows.kernels.indicators.smoothing import exponential_step, mean_step, weighted_step
 from flows.kernels.indicators.windows import run_end
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 TALIB = "TA-Lib 0.8, function {}"
 QUOTE = "quote currency"
 
 
-@jit
+@jit_in_place
 def _sma(
     bars: Floats,
     slots: Int64s,
@@ -40,7 +40,7 @@ def _sma(
         start = end
 
 
-@jit
+@jit_in_place
 def _ema(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     weight = 2.0 / (period + 1)
@@ -64,7 +64,7 @@ def _ema(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _wma(
     bars: Floats,
     slots: Int64s,

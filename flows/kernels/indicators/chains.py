@@ -6,11 +6,11 @@ from flows.kernels.indicators.averages import QUOTE, TALIB, period_of
 from flows.kernels.indicators.declaration import CLOSE, Indicator, Parameter
 from flows.kernels.indicators.smoothing import exponential_step, wilder_step
 from flows.kernels.indicators.windows import run_end
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def _dema(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     weight = 2.0 / (period + 1)
@@ -35,7 +35,7 @@ def _dema(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         start = end
 
 
-@jit
+@jit_in_place
 def _triple_step(
     counts: tuple[int, int, int],
     means: tuple[float, float, float],
@@ -54,7 +54,7 @@ def _triple_step(
     return (count_1, count_2, count_3), (first, second, third)
 
 
-@jit
+@jit_in_place
 def _tema(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     weight = 2.0 / (period + 1)
@@ -80,7 +80,7 @@ def _tema(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         start = end
 
 
-@jit
+@jit_in_place
 def _trix(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     weight = 2.0 / (period + 1)
@@ -106,7 +106,7 @@ def _trix(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         start = end
 
 
-@jit
+@jit_in_place
 def _t3(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     weight = 2.0 / (period + 1)
@@ -145,7 +145,7 @@ def _t3(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: 
         start = end
 
 
-@jit
+@jit_in_place
 def _rma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     keep = (period - 1) / period
@@ -167,7 +167,7 @@ def _rma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _tsi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period_1, period_2 = int(parameters[0]), int(parameters[1])
     weight_1, weight_2 = 2.0 / (period_1 + 1), 2.0 / (period_2 + 1)

@@ -7,16 +7,16 @@ from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, Indicator
 from flows.kernels.indicators.windows import (
     ZERO,
     following,
-    highest,
-    lowest,
+    latest_highest,
+    latest_lowest,
     run_end,
     true_range,
 )
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def _movement_step(
     count: int, sums: tuple[float, float, float], moves: tuple[float, float, float], period: int
 ) -> tuple[int, tuple[float, float, float]]:
@@ -34,7 +34,7 @@ def _movement_step(
     return count, (minus, plus, ranges + spread)
 
 
-@jit
+@jit_in_place
 def _shares(sums: tuple[float, float, float]) -> tuple[float, float]:
     # Movement down and up in percent of the true range; 0 without any range.
     minus, plus, ranges = sums
@@ -43,7 +43,7 @@ def _shares(sums: tuple[float, float, float]) -> tuple[float, float]:
     return 0.0, 0.0
 
 
-@jit
+@jit_in_place
 def _index_of(sums: tuple[float, float, float]) -> float:
     # Directional index, NaN where it is undefined.
     minus, plus = _shares(sums)
@@ -53,7 +53,7 @@ def _index_of(sums: tuple[float, float, float]) -> float:
     return np.nan
 
 
-@jit
+@jit_in_place
 def _di(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     start = 0
@@ -81,7 +81,7 @@ def _di(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: 
         start = end
 
 
-@jit
+@jit_in_place
 def _dx(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     out = values[0]
@@ -116,7 +116,7 @@ def _dx(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: 
         start = end
 
 
-@jit
+@jit_in_place
 def _adx(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     out = values[0]
@@ -158,7 +158,7 @@ def _adx(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _aroon(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     factor = 100.0 / period
@@ -178,8 +178,8 @@ def _aroon(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
                 continue
             lows[position] = low
             highs[position] = high
-            low_at = lowest(lows, position, low_at)
-            high_at = highest(highs, position, high_at)
+            low_at = latest_lowest(lows, position, low_at)
+            high_at = latest_highest(highs, position, high_at)
             since_high = position - high_at if position >= high_at else position - high_at + size
             since_low = position - low_at if position >= low_at else position - low_at + size
             position = following(position, size)
@@ -193,7 +193,7 @@ def _aroon(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         start = end
 
 
-@jit
+@jit_in_place
 def _vortex(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     start = 0

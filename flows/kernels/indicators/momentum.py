@@ -6,13 +6,13 @@ from flows.kernels.indicators.averages import QUOTE, period_of
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, Indicator, Parameter
 from flows.kernels.indicators.smoothing import exponential_step, strength_step
 from flows.kernels.indicators.windows import RELATIVE_ZERO, ZERO, following, mean_of, run_end
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 _WILDER = "Wilder, New Concepts in Technical Trading Systems (1978); TA-Lib 0.8, function RSI"
 
 
-@jit
+@jit_in_place
 def _rsi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -39,7 +39,7 @@ def _rsi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _cmo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -66,7 +66,7 @@ def _cmo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _macd(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     fast_period = int(min(parameters[0], parameters[1]))
     slow_period = int(max(parameters[0], parameters[1]))
@@ -109,7 +109,7 @@ def _macd(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         start = end
 
 
-@jit
+@jit_in_place
 def _cci(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     out = values[0]
@@ -146,7 +146,7 @@ def _cci(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _mom(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -172,7 +172,7 @@ def _mom(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _roc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -199,7 +199,7 @@ def _roc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _bop(
     bars: Floats,
     slots: Int64s,

@@ -6,11 +6,11 @@ from flows.kernels.indicators.averages import QUOTE, TALIB, period_of
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, VOLUME, Indicator, Parameter
 from flows.kernels.indicators.smoothing import exponential_step, mean_step
 from flows.kernels.indicators.windows import following, highest, lowest, run_end
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def _difference(
     series: Floats, slots: Int64s, state: Floats, parameters: Floats, out: Floats, percent: int
 ) -> None:
@@ -41,22 +41,22 @@ def _difference(
         start = end
 
 
-@jit
+@jit_in_place
 def _apo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     _difference(bars[CLOSE], slots, state, parameters, values[0], 0)
 
 
-@jit
+@jit_in_place
 def _ppo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     _difference(bars[CLOSE], slots, state, parameters, values[0], 1)
 
 
-@jit
+@jit_in_place
 def _pvo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     _difference(bars[VOLUME], slots, state, parameters, values[0], 1)
 
 
-@jit
+@jit_in_place
 def _ao(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     fast, slow = int(parameters[0]), int(parameters[1])
     out = values[0]
@@ -86,7 +86,7 @@ def _ao(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: 
         start = end
 
 
-@jit
+@jit_in_place
 def _dpo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     back = period // 2 + 1
@@ -111,7 +111,7 @@ def _dpo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _kst(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     closes = bars[CLOSE]
     longest = int(max(parameters[0], parameters[1], parameters[2], parameters[3]))
@@ -166,7 +166,7 @@ def _kst(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _cycle_step(own: Floats, at: int, period: int, value: float, factor: float) -> float:
     # Place of a value in its range over the period, smoothed; NaN before the ring is full. Of the state are
     # used: count, position, the places of the lowest and highest, the last place, the smoothed one, the ring.
@@ -193,7 +193,7 @@ def _cycle_step(own: Floats, at: int, period: int, value: float, factor: float) 
     return smoothed
 
 
-@jit
+@jit_in_place
 def _stc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     fast_period = int(min(parameters[1], parameters[2]))

@@ -4,7 +4,7 @@ import numpy as np
 
 from flows.kernels.indicators.averages import QUOTE
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, SESSION, Indicator
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 # Places in the state: whether a session has begun and which; its prices so far; whether one is complete, and
@@ -12,7 +12,7 @@ from schemas.arrays import Floats, Int64s
 _STARTED, _SESSION, _HIGH, _LOW, _CLOSE, _COMPLETE, _TOP, _BOTTOM, _LAST = range(9)
 
 
-@jit
+@jit_in_place
 def _pivots(
     bars: Floats,
     slots: Int64s,

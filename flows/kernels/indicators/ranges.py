@@ -12,11 +12,11 @@ from flows.kernels.indicators.windows import (
     run_end,
     true_range,
 )
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def _bbands(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     deviations = parameters[1]
@@ -78,7 +78,7 @@ def _bbands(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
         start = end
 
 
-@jit
+@jit_in_place
 def _sums_anew(ring: Floats, position: int, share: float) -> tuple[float, float, float]:
     # Mean of a full ring, and the sums of distances from it and of their squares, from the oldest on.
     shift = 0.0
@@ -97,12 +97,12 @@ def _sums_anew(ring: Floats, position: int, share: float) -> tuple[float, float,
     return shift, first, second
 
 
-@jit
+@jit_in_place
 def _atr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     _average_range(bars, slots, state, parameters, values[0])
 
 
-@jit
+@jit_in_place
 def _natr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     _average_range(bars, slots, state, parameters, values[0])
     for i in range(len(slots)):
@@ -111,7 +111,7 @@ def _natr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
             values[0, i] = values[0, i] / close * 100.0 if close != 0.0 else 0.0
 
 
-@jit
+@jit_in_place
 def _average_range(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, out: Floats
 ) -> None:
@@ -138,7 +138,7 @@ def _average_range(
         start = end
 
 
-@jit
+@jit_in_place
 def _kc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period, range_period, reach = int(parameters[0]), int(parameters[1]), parameters[2]
     weight = 2.0 / (period + 1)
@@ -174,7 +174,7 @@ def _kc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: 
         start = end
 
 
-@jit
+@jit_in_place
 def _donchian(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -207,7 +207,7 @@ def _donchian(
         start = end
 
 
-@jit
+@jit_in_place
 def _chandelier(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -244,7 +244,7 @@ def _chandelier(
         start = end
 
 
-@jit
+@jit_in_place
 def _ichimoku(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 
 from flows.kernels.fused import fma
 from flows.kernels.indicators.windows import following
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats
 
 
-@jit
+@jit_in_place
 def mean_step(
     ring: Floats, position: int, count: int, total: float, value: float
 ) -> tuple[int, int, float, float]:
@@ -25,7 +25,7 @@ def mean_step(
     return position, count, total - ring[position], total / period
 
 
-@jit
+@jit_in_place
 def exponential_step(
     count: int, average: float, value: float, period: int, weight: float
 ) -> tuple[int, float]:
@@ -42,7 +42,7 @@ def exponential_step(
     return count, average
 
 
-@jit
+@jit_in_place
 def wilder_step(
     count: int, average: float, value: float, period: int, keep: float
 ) -> tuple[int, float]:
@@ -56,7 +56,7 @@ def wilder_step(
     return count, average
 
 
-@jit
+@jit_in_place
 def weighted_step(
     ring: Floats, position: int, sums: tuple[int, float, float, float, int], value: float
 ) -> tuple[int, tuple[int, float, float, float, int], float]:
@@ -85,11 +85,11 @@ def weighted_step(
             simple += ring[place]
             weighted += ring[place] * weight
             place = following(place, period)
-    mean = value if period == 1 else weighted / (period * (period + 1) / 2.0)
+    mean = value if period == 1 else weighted / (0.5 * period * (period + 1.0))
     return position, (count, weighted - simple, simple, ring[position], left), mean
 
 
-@jit
+@jit_in_place
 def strength_step(
     count: int, gain: float, loss: float, change: float, period: int
 ) -> tuple[int, float, float]:

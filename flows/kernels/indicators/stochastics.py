@@ -13,11 +13,11 @@ from flows.kernels.indicators.windows import (
     place_in_range,
     run_end,
 )
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def _stoch(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period, k_period, d_period = int(parameters[0]), int(parameters[1]), int(parameters[2])
     start = 0
@@ -61,7 +61,7 @@ def _stoch(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         start = end
 
 
-@jit
+@jit_in_place
 def _stochf(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period, d_period = int(parameters[0]), int(parameters[1])
     start = 0
@@ -99,7 +99,7 @@ def _stochf(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
         start = end
 
 
-@jit
+@jit_in_place
 def _stochrsi(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -150,7 +150,7 @@ def _stochrsi(
         start = end
 
 
-@jit
+@jit_in_place
 def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     start = 0
@@ -182,7 +182,7 @@ def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         start = end
 
 
-@jit
+@jit_in_place
 def _fisher(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     start = 0

@@ -6,11 +6,11 @@ from flows.kernels.indicators.averages import QUOTE, TALIB, period_of
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, OPEN, Indicator, Parameter
 from flows.kernels.indicators.smoothing import wilder_step
 from flows.kernels.indicators.windows import following, run_end, true_range
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def _sar(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     largest = parameters[1]
     acceleration = min(parameters[0], largest)
@@ -61,7 +61,7 @@ def _sar(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _supertrend(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -104,7 +104,7 @@ def _supertrend(
         start = end
 
 
-@jit
+@jit_in_place
 def _ha(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:  # noqa: ARG001 - the form of every kernel
     start = 0
     while start < len(slots):
@@ -129,7 +129,7 @@ def _ha(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: 
         start = end
 
 
-@jit
+@jit_in_place
 def _linreg_slope(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:

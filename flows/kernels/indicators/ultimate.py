@@ -12,11 +12,11 @@ from flows.kernels.indicators.windows import (
     run_end,
     true_range,
 )
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 
-@jit
+@jit_in_place
 def _ultosc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     p_1 = int(min(parameters[0], parameters[1], parameters[2]))
     p_3 = int(max(parameters[0], parameters[1], parameters[2]))
@@ -80,7 +80,7 @@ def _ultosc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
         start = end
 
 
-@jit
+@jit_in_place
 def _chop(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     scale = 100.0 / np.log10(float(period))

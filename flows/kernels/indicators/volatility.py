@@ -8,7 +8,7 @@ import numpy as np
 from flows.kernels.indicators.averages import period_of
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, OPEN, Indicator
 from flows.kernels.indicators.windows import following, mean_of, run_end, variance_of
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 _LN_2 = float(np.log(2.0))
@@ -18,7 +18,7 @@ _LAGS = 5
 _LONGEST_LAG = 16
 
 
-@jit
+@jit_in_place
 def _rv_close(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -49,7 +49,7 @@ def _rv_close(
         start = end
 
 
-@jit
+@jit_in_place
 def _rv_parkinson(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -76,7 +76,7 @@ def _rv_parkinson(
         start = end
 
 
-@jit
+@jit_in_place
 def _rv_garman_klass(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -105,7 +105,7 @@ def _rv_garman_klass(
         start = end
 
 
-@jit
+@jit_in_place
 def _rv_yang_zhang(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
@@ -147,7 +147,7 @@ def _rv_yang_zhang(
         start = end
 
 
-@jit
+@jit_in_place
 def _ulcer(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -181,7 +181,7 @@ def _ulcer(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         start = end
 
 
-@jit
+@jit_in_place
 def _zscore(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     closes = bars[CLOSE]
@@ -211,7 +211,7 @@ def _zscore(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
         start = end
 
 
-@jit
+@jit_in_place
 def _hurst(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     size = period + 1
@@ -261,7 +261,7 @@ def _hurst(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         start = end
 
 
-@jit
+@jit_in_place
 def _squares_anew(ring: Floats, position: int, sums: Floats) -> None:
     size = len(ring)
     for k in range(_LAGS):

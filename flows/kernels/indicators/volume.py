@@ -15,13 +15,13 @@ from flows.kernels.indicators.declaration import (
 )
 from flows.kernels.indicators.smoothing import exponential_step
 from flows.kernels.indicators.windows import RELATIVE_ZERO, following, run_end
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 _UNIT = "shares, contracts or coins"
 
 
-@jit
+@jit_in_place
 def _obv(
     bars: Floats,
     slots: Int64s,
@@ -54,14 +54,14 @@ def _obv(
         start = end
 
 
-@jit
+@jit_in_place
 def _flow(high: float, low: float, close: float, volume: float) -> float:
     # Chaikin's money flow of a bar: its volume by where in its range it closed, from -1 to 1.
     spread = high - low
     return ((close - low) - (high - close)) / spread * volume if spread > 0.0 else 0.0
 
 
-@jit
+@jit_in_place
 def _ad(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:  # noqa: ARG001 - the form of every kernel
     out = values[0]
     start = 0
@@ -79,7 +79,7 @@ def _ad(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: 
         start = end
 
 
-@jit
+@jit_in_place
 def _adosc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     warm_up = int(max(parameters[0], parameters[1])) - 1
     fast_weight = 2.0 / (parameters[0] + 1.0)
@@ -109,7 +109,7 @@ def _adosc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         start = end
 
 
-@jit
+@jit_in_place
 def _cmf(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     out = values[0]
@@ -142,7 +142,7 @@ def _cmf(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _mfi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     out = values[0]
@@ -191,7 +191,7 @@ def _mfi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _efi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
     weight = 2.0 / (period + 1)
@@ -217,7 +217,7 @@ def _efi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
         start = end
 
 
-@jit
+@jit_in_place
 def _vwap_session(
     bars: Floats,
     slots: Int64s,

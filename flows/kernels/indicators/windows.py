@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from flows.kernels.jit import jit
+from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
 # TA-Lib's bounds below which a number counts as zero: beside what it is the difference of, and alone.
@@ -10,7 +10,7 @@ RELATIVE_ZERO = 1e-14
 ZERO = 1e-14
 
 
-@jit
+@jit_in_place
 def run_end(slots: Int64s, start: int) -> int:
     """Where the run of bars of one slot that begins at `start` ends, exclusive."""
     end = start + 1
@@ -19,16 +19,16 @@ def run_end(slots: Int64s, start: int) -> int:
     return end
 
 
-@jit
+@jit_in_place
 def following(position: int, size: int) -> int:
     """The next place in a ring of `size` places."""
     position += 1
     return position if position < size else 0
 
 
-@jit
+@jit_in_place
 def highest(ring: Floats, position: int, place: int) -> int:
-    """Place of the highest value of a ring, the newest of equals.
+    """Place of the highest value of a ring, any of equals.
 
     Parameters
     ----------
@@ -37,41 +37,78 @@ def highest(ring: Floats, position: int, place: int) -> int:
     place : int
         The place before that value came, -1 if it is the first.
     """
-    if place < 0 or (place != position and ring[position] >= ring[place]):
+    if place < 0:
         return position
-    if place == position:
-        # The highest has left: look through the window from its oldest value on.
-        place = following(position, len(ring))
-        other = place
-        for _ in range(len(ring) - 1):
-            other = following(other, len(ring))
-            if ring[other] >= ring[place]:
-                place = other
+    if place != position:
+        return position if ring[position] >= ring[place] else place
+    # It has been written over: look through the window.
+    place = 0
+    best = ring[0]
+    for j in range(1, len(ring)):
+        if ring[j] >= best:
+            best = ring[j]
+            place = j
     return place
 
 
-@jit
+@jit_in_place
 def lowest(ring: Floats, position: int, place: int) -> int:
-    """Place of the lowest value of a ring, the newest of equals; see `highest`."""
-    if place < 0 or (place != position and ring[position] <= ring[place]):
+    """Place of the lowest value of a ring, any of equals; see `highest`."""
+    if place < 0:
         return position
-    if place == position:
-        place = following(position, len(ring))
-        other = place
-        for _ in range(len(ring) - 1):
-            other = following(other, len(ring))
-            if ring[other] <= ring[place]:
-                place = other
+    if place != position:
+        return position if ring[position] <= ring[place] else place
+    # It has been written over: look through the window.
+    place = 0
+    best = ring[0]
+    for j in range(1, len(ring)):
+        if ring[j] <= best:
+            best = ring[j]
+            place = j
     return place
 
 
-@jit
+@jit_in_place
+def latest_highest(ring: Floats, position: int, place: int) -> int:
+    """Place of the highest value of a ring, the newest of equals; see `highest`."""
+    if place != position or place < 0:
+        return position if place < 0 or ring[position] >= ring[place] else place
+    # It has been written over: look through the window, from its oldest value on.
+    size = len(ring)
+    place = position + 1 if position + 1 < size else 0
+    for j in range(position + 2, size):
+        if ring[j] >= ring[place]:
+            place = j
+    for j in range(position + 1):
+        if ring[j] >= ring[place]:
+            place = j
+    return place
+
+
+@jit_in_place
+def latest_lowest(ring: Floats, position: int, place: int) -> int:
+    """Place of the lowest value of a ring, the newest of equals; see `highest`."""
+    if place != position or place < 0:
+        return position if place < 0 or ring[position] <= ring[place] else place
+    # It has been written over: look through the window, from its oldest value on.
+    size = len(ring)
+    place = position + 1 if position + 1 < size else 0
+    for j in range(position + 2, size):
+        if ring[j] <= ring[place]:
+            place = j
+    for j in range(position + 1):
+        if ring[j] <= ring[place]:
+            place = j
+    return place
+
+
+@jit_in_place
 def true_range(high: float, low: float, previous_close: float) -> float:
     """The range of a bar and of the way from the close before it."""
     return max(high - low, abs(high - previous_close), abs(low - previous_close))
 
 
-@jit
+@jit_in_place
 def place_in_range(value: float, low: float, high: float) -> float:
     """Place of a value in a range, from 0 to 100; 0 for a range of zero, as TA-Lib has it."""
     spread = high - low
@@ -80,7 +117,7 @@ def place_in_range(value: float, low: float, high: float) -> float:
     return 0.0
 
 
-@jit
+@jit_in_place
 def mean_of(ring: Floats) -> float:
     """Mean of a full ring; the sum runs over the ring's places."""
     total = 0.0
@@ -89,7 +126,7 @@ def mean_of(ring: Floats) -> float:
     return total / len(ring)
 
 
-@jit
+@jit_in_place
 def variance_of(ring: Floats, freedom: int) -> float:
     """Variance of a full ring over its length less `freedom`, in two passes: nothing cancels or drifts."""
     mean = mean_of(ring)
