@@ -38,6 +38,8 @@ _HEARTBEAT = "heartbeat"
 _NOT_UDP = "packet that is not whole, or no UDP over IPv4"
 _NOT_IEX = "packet of another protocol"
 _AGAIN = "message that came before"
+_CUT = "the capture ends within this packet"
+_SHORT = "the packet is shorter than its header says"
 
 
 class Iex(Format):
@@ -81,7 +83,7 @@ class _IexFile(MessageFile):
                 for packet in packets.whole:
                     messages.add(packet)
                 if packets.cut is not None:
-                    messages.add_cut(packets.cut)
+                    messages.add(packets.cut, cut=True)
                 yield messages.stretch(self._source, books)
                 line += messages.count
         except BrokenFileError as error:
@@ -126,16 +128,15 @@ class _Messages:
         """How many messages there are, packets without any among them."""
         return len(self.starts)
 
-    def add(self, packet: Span) -> None:
-        """Add a packet's messages."""
-        payload = udp_payload(self.data, packet)
-        if payload is None:
-            self._alone(packet, _NOT_UDP)
+    def add(self, packet: Span, *, cut: bool = False) -> None:
+        """Add a packet's messages; of the one within which the capture ends those that are whole."""
+        payload = udp_payload(self.data, packet, cut=cut)
+        if payload is None or payload[1] - payload[0] < _HEADER.size:
+            if cut:
+                self.faults.append((self.count, _CUT))
+            self._alone(packet, "" if cut else _NOT_UDP if payload is None else _NOT_IEX)
             return
         at, end = payload
-        if end - at < _HEADER.size:
-            self._alone(packet, _NOT_IEX)
-            return
         header = _HEADER.unpack_from(self.data, at)
         _, protocol, channel, session, length, count, first, sent_ns = header
         if protocol not in _PROTOCOLS:
@@ -156,9 +157,7 @@ class _Messages:
         if not count:
             self._alone(packet, _HEARTBEAT)
             return
-        if at + length > end:
-            self.faults.append((self.count, "the packet is shorter than its header says"))
-        self._split(at, min(end, at + length), count, old)
+        self._split((at, min(end, at + length)), count, old, _CUT if cut else _SHORT)
 
     def _notice(self, kind: str, header: tuple[int, ...], expected: int) -> None:
         _, protocol, channel, _, _, _, first, _ = header
@@ -167,26 +166,24 @@ class _Messages:
             Notice(at=self.count, kind=kind, stream=stream, expected=expected, found=first)
         )
 
-    def add_cut(self, packet: Span) -> None:
-        """Add the packet within which the capture ends."""
-        self.faults.append((self.count, "the capture ends within this packet"))
-        self._alone(packet, "")
-
-    def _split(self, at: int, end: int, count: int, old: int) -> None:
+    def _split(self, payload: Span, count: int, old: int, fault: str) -> None:
         """Cut a payload into its messages, of which the first ``old`` came before."""
         data, starts, sizes = self.data, self.starts, self.sizes
-        if old:
-            self.skipped.setdefault(_AGAIN, []).extend(
-                range(len(starts), len(starts) + min(old, count))
-            )
+        at, end = payload
         began = len(starts)
-        while at + 2 <= end and len(starts) < began + count:
+        while len(starts) < began + count and at + 2 <= end:
             size = data[at] | data[at + 1] << 8
-            at += 2
-            starts.append(at)
-            sizes.append(min(size, end - at))
-            at += size
-        if len(starts) == began:
+            if at + 2 + size > end:
+                break
+            starts.append(at + 2)
+            sizes.append(size)
+            at += 2 + size
+        found = len(starts) - began
+        if old:
+            again = range(began, began + min(old, found))
+            self.skipped.setdefault(_AGAIN, []).extend(again)
+        if found < count:
+            self.faults.append((self.count, fault))
             self._alone((at, end), "")
 
     def _alone(self, packet: Span, why: str) -> None:

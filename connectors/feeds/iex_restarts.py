@@ -31,11 +31,13 @@ def clear_books(
     others = [group for group in groups if group.topic is not BOOK_EVENTS]
     events = next((group for group in groups if group.topic is BOOK_EVENTS), None)
     clears: list[DepthUpdate] = []
+    begun = 0
     for at in restarts:
-        books |= _with_levels(events, -1, at)
+        books |= _with_levels(events, begun, at)
         clears += [_clear(symbol, at, int(sent_ns[at])) for symbol in sorted(books)]
         books.clear()
-    books |= _with_levels(events, max(restarts, default=-1), len(sent_ns))
+        begun = at
+    books |= _with_levels(events, begun, len(sent_ns))
     if clears:
         names = {clear.symbol: clear.symbol for clear in clears}
         cleared = book_rows(clears, VENUE, names)
@@ -43,14 +45,14 @@ def clear_books(
     return [*others, events] if events is not None else others
 
 
-def _with_levels(events: TopicRows | None, after: int, before: int) -> set[str]:
-    """Symbols of the price levels between two messages."""
+def _with_levels(events: TopicRows | None, first: int, before: int) -> set[str]:
+    """Symbols of the price levels from one message to before another."""
     if events is None:
         return set()
     batch = events.rows.batch
     levels = batch.column("price").is_valid().to_numpy(zero_copy_only=False)
     symbol = batch.column("symbol")
-    mine = symbol.indices.to_numpy()[levels & (events.at >= after) & (events.at < before)]
+    mine = symbol.indices.to_numpy()[levels & (events.at >= first) & (events.at < before)]
     return set(symbol.dictionary.take(pa.array(np.unique(mine))).to_pylist())
 
 

@@ -105,6 +105,7 @@ class _Shared:
         self._kept: deque[Stretch] = deque(maxlen=_KEPT)
         self._count = 0
         self._pass: Iterator[Stretch] | None = None
+        self._broken: BrokenFileError | None = None
 
     def stretches(self) -> Iterator[Stretch]:
         """All stretches: kept ones, or those of the shared pass, or of one's own where both are past."""
@@ -113,7 +114,7 @@ class _Shared:
         at = 0
         while at >= self._count - len(self._kept):
             if at == self._count:
-                stretch = next(self._pass, None)
+                stretch = self._next(self._pass)
                 if stretch is None:
                     return
                 self._kept.append(stretch)
@@ -121,6 +122,16 @@ class _Shared:
             yield self._kept[at - self._count]
             at += 1
         yield from islice(self.file.stretches(), at, None)
+
+    def _next(self, shared: Iterator[Stretch]) -> Stretch | None:
+        """The shared pass's next stretch; where it broke off, every reader meets the error."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return next(shared, None)
+        except BrokenFileError as error:
+            self._broken = error
+            raise
 
 
 class _Part(Source):

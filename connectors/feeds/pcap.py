@@ -81,7 +81,8 @@ def packet_blocks(stream: ByteStream, block_bytes: int) -> Iterator[Packets]:
             splitter, at = _splitter(stream, data)
         packets, at = splitter.split(data, at)
         over = not chunk and broken is None and not splitter.damage
-        cut = (at, len(data)) if over and at < len(data) else None
+        begins = at + splitter.header_bytes
+        cut = (begins, len(data)) if over and begins < len(data) else None
         if packets or cut:
             yield Packets(data, packets, cut)
         held, held_bytes = [data[at:]], len(data) - at
@@ -93,8 +94,8 @@ def packet_blocks(stream: ByteStream, block_bytes: int) -> Iterator[Packets]:
         raise broken
 
 
-def udp_payload(data: bytes, packet: Span) -> Span | None:
-    """Where a packet's UDP payload lies; None where it is not whole, or no UDP over IPv4."""
+def udp_payload(data: bytes, packet: Span, *, cut: bool = False) -> Span | None:
+    """Where a packet's UDP payload lies; None where it is no UDP over IPv4, or neither whole nor known as cut."""
     at, end = packet
     at += _ETHERNET
     kind = _two(data, at - 2)
@@ -106,13 +107,19 @@ def udp_payload(data: bytes, packet: Span) -> Span | None:
     at += 4 * (data[at] & 15)
     size = _two(data, at + 4)
     # What lies behind the datagram fills the Ethernet frame.
-    return None if size < 8 or at + size > end else (at + 8, at + size)
+    if size < 8 or (at + size > end and not cut):
+        return None
+    return at + 8, min(at + size, end)
 
 
 class _Splitter(ABC):
-    """Cuts bytes into packets; ``damage`` says why it cannot go on, and is empty while it can."""
+    """Cuts bytes into packets.
+
+    ``damage`` says why it cannot go on, and is empty while it can; ``header_bytes`` lie before each packet.
+    """
 
     damage = ""
+    header_bytes: int
 
     @abstractmethod
     def split(self, data: bytes, at: int) -> tuple[list[Span], int]:
@@ -122,6 +129,7 @@ class _Splitter(ABC):
 class _Pcap(_Splitter):
     def __init__(self, order: str) -> None:
         self._header = struct.Struct(f"{order}IIII")
+        self.header_bytes = self._header.size
 
     def split(self, data: bytes, at: int) -> tuple[list[Span], int]:
         """Records: a header with the captured length, the packet."""
@@ -141,6 +149,8 @@ class _Pcap(_Splitter):
 
 
 class _Pcapng(_Splitter):
+    header_bytes = 28
+
     def __init__(self) -> None:
         self._order = "<"
 
