@@ -21,6 +21,7 @@ https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -108,7 +109,10 @@ class BinanceParser(MessageParser):
             groups=tuple(group for group in (trades, quotes, book) if len(group.at)),
             faults=tuple(sorted(found.faults + bad_trades + bad_quotes + bad_updates)),
             skipped={why: np.array(at, np.int64) for why, at in skipped.items()},
-            notices=tuple(sorted(found.notices + booked.notices, key=lambda notice: notice.at)),
+            notices=tuple(
+                replace(notice, symbol=renamed(notice.symbol or "", venue))
+                for notice in sorted(found.notices + booked.notices, key=lambda notice: notice.at)
+            ),
         )
 
     def again(self) -> "BinanceParser":

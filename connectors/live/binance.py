@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from connectors.feeds.binance import BinanceParser, snapshot_message
-from connectors.feeds.binance_rows import SPOT, USD_MARGINED
+from connectors.feeds.binance_rows import SPOT, USD_MARGINED, renamed
 from connectors.feeds.source import FeedError
 from connectors.live.adapter import Adapter, Limits, Message, Noticed, Parsed, Request
 from connectors.live.rates import Rate
@@ -174,7 +174,11 @@ class BinanceAdapter(Adapter):
     def failed(self, request: Request, ts_ns: int, why: str) -> Parsed:
         """Ask again, and say so."""
         failure = Noticed(
-            kind="snapshot_failed", ts_ns=ts_ns, stream="depth", symbol=request.key, detail=why
+            kind="snapshot_failed",
+            ts_ns=ts_ns,
+            stream="depth",
+            symbol=renamed(request.key, self._market.venue),
+            detail=why,
         )
         return Parsed(noticed=[failure], requests=[request])
 

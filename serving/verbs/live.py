@@ -38,6 +38,7 @@ def feed_live(settings: Settings, paths: Sequence[Path], asked: LiveRequest) -> 
     from connectors.live.sources import LiveSource, open_adapter
     from connectors.log import open_log
     from connectors.topics import create_topics
+    from serving.logs import configure_logs
 
     if (asked.live is None) == (asked.recorded_from is None) or bool(paths) != (asked.live is None):
         raise typer.BadParameter(
@@ -60,6 +61,7 @@ def feed_live(settings: Settings, paths: Sequence[Path], asked: LiveRequest) -> 
         capture=asked.capture,
         again=asked.again,
     )
+    configure_logs()
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
         if asked.live is not None:
@@ -90,7 +92,7 @@ def _log_events(events: "Sequence[Noticed]") -> None:
 
     logger = structlog.get_logger("live")
     for event in events:
-        if event.symbol is None:
+        if event.symbol is None and event.kind != "skipped":
             logger.info(event.kind, detail=event.detail)
 
 

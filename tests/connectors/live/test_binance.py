@@ -116,20 +116,24 @@ def test_a_faulty_wire_gives_all_rows_but_the_lost_and_says_what_was_lost(
         wanted = expected_quotes(venue.delivered, suffix)
         assert mine == [one for one in wanted if one[0] == symbol + suffix]
 
+    names = [symbol + suffix for symbol in venue.books]
     # Each loss is a gap of its own, and each of a book is mended by a whole book.
     lost = Counter((one.kind, one.symbol) for one in venue.lost)
-    swaps = Counter({("trade", symbol): 1 for symbol in venue.books})
+    swaps = Counter({("trade", symbol + suffix): 1 for symbol in venue.books})
     gaps = Counter((row["stream"], row["symbol"]) for row in events(log, "gap"))
-    told = {("depth" if kind == "depthUpdate" else kind, s): n for (kind, s), n in lost.items()}
+    told = {
+        ("depth" if kind == "depthUpdate" else kind, symbol + suffix): count
+        for (kind, symbol), count in lost.items()
+    }
     assert gaps == Counter(told) + swaps
     assert Counter(row["symbol"] for row in events(log, "gap_filled")) == Counter(
-        dict.fromkeys(venue.books, 1)
+        dict.fromkeys(names, 1)
     )
     assert Counter(row["symbol"] for row in events(log, "duplicate")) == Counter(
-        dict.fromkeys(venue.books, 3)
+        dict.fromkeys(names, 3)
     )
     assert Counter(row["symbol"] for row in events(log, "resynchronised")) == Counter(
-        {symbol: lost["depthUpdate", symbol] for symbol in venue.books}
+        {symbol + suffix: lost["depthUpdate", symbol] for symbol in venue.books}
     )
     assert len(events(log, "snapshot_failed")) >= 2
     assert running.seen.count("connected") == len(venue.venue.scripts)
