@@ -43,10 +43,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
-from flows.columns import Codes, chosen, columns, float_columns, floats_or_nan, times_ns
+from flows.columns import Codes, chosen, columns, floats_or_nan, times_ns
 from flows.flow import (
     Emit,
     Emitted,
@@ -88,9 +87,9 @@ from flows.kernels.book_state import (
 )
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
-from schemas.arrays import Bools, Int64s, UInt64s
+from schemas.arrays import Bools, Bytes, Floats, Int64s, UInt64s
 from schemas.book import BOOK_FAULTS, BOOK_TOP, FAULT_KINDS, LEVELS, RESOLUTIONS
-from schemas.field import INT32, INT64, TIMESTAMP, UINT64
+from schemas.field import FLOAT, INT32, INT64, TIMESTAMP, UINT64
 from schemas.market import BOOK_EVENTS
 
 # What one pass of the kernel can write before it is taken away. No power of two rows: columns would lie at
@@ -310,7 +309,7 @@ class Book(Flow):
                 times,
                 ordinals,
                 chosen(self._state_names, states),
-                *float_columns(numbers, undefined, bitmap),
+                *_float_columns(numbers, undefined, bitmap, count),
             ],
             schema=BOOK_TOP.schema,
         )
@@ -321,21 +320,26 @@ class Book(Flow):
         kinds = faults["kind"].astype(np.int32)
         known = faults["known"].copy()
         no_number = (kinds != SEQUENCE_GAP) & (kinds != SEQUENCE_BACK)
-        taken = given.batch.select(_COPIED).take(pa.array(index))
-        return BOOK_FAULTS.batch(
-            {
-                **dict(zip(_COPIED, taken.columns, strict=True)),
-                "number": faults["number"].copy(),
-                "kind": chosen(self._kind_names, pa.array(kinds)),
-                "resolution": chosen(
-                    self._resolution_names, pa.array(faults["resolution"].astype(np.int32))
-                ),
-                "known": pa.array(known, mask=np.isnan(known)),
-                "sequence_expected": pa.array(faults["expected"].copy(), UINT64, mask=no_number),
-                "source_partition": np.full(count, given.partition, dtype=np.int32),
-                "source_offset": given.offset[index],
-                "source_row": given.row[index],
-            }
+        number, partition = faults["number"].copy(), np.full(count, given.partition, np.int32)
+        copied = given.batch.select(_COPIED).take(pa.array(index)).columns
+        symbol, venue, ts_event, *event, sequence = copied
+        return pa.RecordBatch.from_arrays(
+            [
+                symbol,
+                venue,
+                ts_event,
+                pa.array(number),
+                chosen(self._kind_names, pa.array(kinds)),
+                chosen(self._resolution_names, pa.array(faults["resolution"].astype(np.int32))),
+                *event,
+                pa.array(known, mask=np.isnan(known)),
+                sequence,
+                pa.array(faults["expected"].copy(), UINT64, mask=no_number),
+                pa.array(partition),
+                pa.array(given.offset[index]),
+                pa.array(given.row[index]),
+            ],
+            schema=BOOK_FAULTS.schema,
         )
 
     def _late(self, count: int) -> Late:
@@ -351,13 +355,29 @@ class Book(Flow):
 
 
 def _numbers(column: pa.Array) -> tuple[UInt64s, Bools]:
-    # A column of whole numbers, 0 for null, and where it is not null; not by way of floats, which hold 53 bits.
-    defined = np.ones(len(column), dtype=np.bool_)
-    if column.null_count:
-        defined = pc.is_valid(column).to_numpy(zero_copy_only=False)
-        column = column.fill_null(0)
+    # A column of whole numbers and where it is not null; where it is, the number means nothing. Not by way of floats,
+    # which hold 53 bits.
+    count = len(column)
+    bitmap, buffer = column.buffers()
+    values = np.frombuffer(buffer or bytes(8 * count), np.uint64, count, 8 * column.offset)
+    if bitmap is None or not column.null_count:
+        defined = np.ones(count, dtype=np.bool_)
+    else:
+        defined = column.is_valid().to_numpy(zero_copy_only=False)
     # A kernel is compiled for each kind of array, and only some of Arrow's buffers are read-only.
-    values = column.to_numpy()
     values.flags.writeable = False
     defined.flags.writeable = False
     return values, defined
+
+
+def _float_columns(values: Floats, undefined: Int64s, bitmap: Bytes, count: int) -> list[pa.Array]:
+    # What `row_columns` gives as columns, views. Slices of one array are half the price of arrays.
+    width = values.shape[1]
+    buffer, valid = pa.py_buffer(values), pa.py_buffer(bitmap)
+    whole = pa.Array.from_buffers(FLOAT, values.size, [None, buffer], 0)
+    return [
+        pa.Array.from_buffers(FLOAT, count, [valid, buffer], nulls, at * width)
+        if nulls
+        else whole.slice(at * width, count)
+        for at, nulls in enumerate(undefined.tolist())
+    ]
