@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from connectors.feeds.adjusted_bars import AdjustedBars
 from connectors.feeds.binance import BinanceCapture
 from connectors.feeds.bitstamp import BitstampLog
 from connectors.feeds.bitstamp_csv import BitstampOrders
@@ -14,10 +15,14 @@ from connectors.feeds.conditions import TABLES
 from connectors.feeds.dbn import Dbn
 from connectors.feeds.detect import Found, find
 from connectors.feeds.fix import Fix
+from connectors.feeds.futures import Futures
+from connectors.feeds.fx import Fx
 from connectors.feeds.iex import Iex
 from connectors.feeds.instruments import Instruments
+from connectors.feeds.lean_bars import LeanBars
 from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState, file_key
 from connectors.feeds.lobster import Lobster
+from connectors.feeds.named_bars import NamedBars
 from connectors.feeds.options import FeedOptions
 from connectors.feeds.source import FeedError, Source
 from connectors.feeds.taq import Taq
@@ -54,6 +59,11 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
         Taq(TABLES[options.conditions]),
         Lobster(),
         Dbn(),
+        Fx(),
+        Futures(),
+        LeanBars(),
+        NamedBars(),
+        AdjustedBars(),
         BinanceCapture(),
         BitstampLog(),
         BitstampOrders(),

@@ -1,7 +1,7 @@
 """Any CSV (plain, gzip, zip) or Parquet file, by a mapping of its columns to a topic's fields."""
 
 import csv as csv_reader
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,10 @@ class Columns(Format):
         if self._mapping is None:
             raise FeedError(f"{probe}: format columns needs a column mapping (--map)")
         if probe.container == "parquet":
-            return (ParquetSource(probe.path, self._mapping, block_bytes),)
+            wanted = {at.column for at in self._mapping.fields.values() if at.column}
+            build = partial(_rows, mapping=self._mapping, read=_parquet_column)
+            topic = self._mapping.topic
+            return (ParquetSource(probe.path, topic, sorted(wanted), build, block_bytes),)
         names = _file_columns(self._mapping, probe)
         missing = _missing(self._mapping, names)
         if missing:
@@ -107,14 +110,36 @@ class ParquetBlock(Block):
 
 
 class ParquetSource(Source):
-    """A Parquet file by a mapping."""
+    """A Parquet file of one topic.
 
-    def __init__(self, path: Path, mapping: ColumnMapping, block_bytes: int) -> None:
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    topic : Topic
+        Of the rows.
+    columns : sequence of str
+        Those of the file that are read.
+    build : callable
+        From them to `Rows`.
+    block_bytes : int
+        How much is read into one block, about.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        topic: Topic,
+        columns: Sequence[str],
+        build: Callable[[pa.RecordBatch], Rows],
+        block_bytes: int,
+    ) -> None:
         self.path = path
-        self.topic = mapping.topic
+        self.topic = topic
         self.bytes_total = path.stat().st_size
         self.bytes_done = 0
-        self._mapping = mapping
+        self._columns = list(columns)
+        self._build_rows = build
         self._rows = max(1, block_bytes // _PARQUET_ROW_BYTES)
         try:
             self._schema = pq.read_schema(path)
@@ -122,7 +147,7 @@ class ParquetSource(Source):
             raise BrokenFileError(
                 f"{path}: not a whole Parquet file ({error}); nothing of it can be read"
             ) from error
-        missing = _missing(mapping, self._schema.names)
+        missing = sorted(set(self._columns) - set(self._schema.names))
         if missing:
             raise FeedError(
                 f"{path}: the mapping names column {', '.join(missing)}, the file has "
@@ -132,11 +157,10 @@ class ParquetSource(Source):
     def blocks(self, after_line: int = 0) -> Iterator[ParquetBlock]:
         """Blocks of rows behind a row number."""
         row = 1
-        wanted = [source.column for source in self._mapping.fields.values() if source.column]
         # Pre-buffering would keep what was read until the end: memory as large as the file.
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             try:
-                for table in file.iter_batches(self._rows, columns=sorted(set(wanted))):
+                for table in file.iter_batches(self._rows, columns=self._columns):
                     behind = min(max(0, after_line - row + 1), table.num_rows)
                     row += table.num_rows
                     self.bytes_done = self.bytes_total * (row - 1) // file.metadata.num_rows
@@ -154,7 +178,7 @@ class ParquetSource(Source):
 
     def _build(self, table: pa.RecordBatch) -> Rows:
         try:
-            return _rows(table, mapping=self._mapping, read=_parquet_column)
+            return self._build_rows(table)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise FeedError(
                 f"{self.path}: a column has another type than needed: {error}"

@@ -29,9 +29,9 @@ from connectors.feeds.categories import constant
 from connectors.feeds.conditions import SaleConditions
 from connectors.feeds.source import FeedError, Format, Probe, Rows, Source
 from connectors.feeds.text import Layout, TextSource
-from connectors.feeds.times import DAY_NS, new_york_midnight
+from connectors.feeds.times import milliseconds, new_york_midnight
 from schemas.arrays import Bools, Int64s
-from schemas.field import CATEGORY, TIMESTAMP
+from schemas.field import CATEGORY
 from schemas.market import QUOTES, TRADES
 
 PRICE_SCALE = 10_000.0
@@ -116,7 +116,7 @@ class Taq(Format):
 
 
 def _quotes(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) -> Rows:
-    ts_event, refused = _times(columns, midnight_ns)
+    ts_event, refused = milliseconds(columns, midnight_ns)
     suspicious = _suspicious(columns, refused)
     bid, bid_size = _side(columns, "bid")
     ask, ask_size = _side(columns, "ask")
@@ -140,7 +140,7 @@ def _quotes(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) -> Rows:
 def _trades(
     columns: pa.RecordBatch, *, symbol: str, midnight_ns: int, conditions: SaleConditions
 ) -> Rows:
-    ts_event, refused = _times(columns, midnight_ns)
+    ts_event, refused = milliseconds(columns, midnight_ns)
     suspicious = _suspicious(columns, refused)
     condition, codes = _conditions(columns, suspicious)
     refused["column condition: a hexadecimal bit field was needed"] = codes < 0
@@ -166,14 +166,6 @@ def _trades(
 def _ints(columns: pa.RecordBatch, name: str) -> Int64s:
     values: Int64s = columns.column(name).to_numpy(zero_copy_only=False)
     return values
-
-
-def _times(columns: pa.RecordBatch, midnight_ns: int) -> tuple[pa.Array, dict[str, Bools]]:
-    ms = _ints(columns, "ms")
-    outside = (ms < 0) | (ms >= DAY_NS // 1_000_000)
-    refused = {"column ms: milliseconds since midnight, 0 to 86399999, were needed": outside}
-    ns = midnight_ns + np.where(outside, 0, ms) * 1_000_000
-    return pa.array(ns).view(TIMESTAMP), refused
 
 
 def _suspicious(columns: pa.RecordBatch, refused: dict[str, Bools]) -> Bools:

@@ -40,6 +40,8 @@ class Layout:
         Between two values.
     quoted : bool
         Whether values may stand in double quotes (without line ends inside).
+    rows_per_line : int
+        How many rows ``build`` makes of each line, one behind the other.
     """
 
     topic: Topic
@@ -49,6 +51,7 @@ class Layout:
     header: bool = False
     delimiter: str = ","
     quoted: bool = False
+    rows_per_line: int = 1
 
 
 class TextBlock(Block):
@@ -61,7 +64,7 @@ class TextBlock(Block):
         columns, at, faults = read_lines(data, first_line, layout)
         self.faults = tuple(faults)
         self.rows = layout.build(columns)
-        self.lines = at
+        self.lines = at if layout.rows_per_line == 1 else np.repeat(at, layout.rows_per_line)
 
     def text(self, line: int) -> bytes:
         """The text of a line without its end."""

@@ -1,6 +1,7 @@
-"""Times of day in New York as files give them, to nanoseconds UTC, exactly."""
+"""Times of day as files give them, in New York or elsewhere, to nanoseconds UTC, exactly."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 
 from connectors.feeds.source import FeedError
 from schemas.arrays import Bools, Int64s
+from schemas.field import TIMESTAMP
 
 DAY_NS = 86_400_000_000_000
 # Seconds with up to nine decimals; 28 digits hold any time of day and any time since 1970.
@@ -21,12 +23,40 @@ def new_york_midnight(text: str) -> int:
     Times of day are counted from it as elapsed time; US markets are closed on the days on which the
     clocks change.
     """
+    return midnight(text, _NEW_YORK)
+
+
+def midnight(text: str, zone: tzinfo) -> int:
+    """Midnight of a date such as ``2012-06-21`` or ``20120621`` in a time zone, ns since 1970 UTC."""
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
         raise FeedError(f"{text!r} in a file name is no date: {error}") from error
-    midnight = datetime(day.year, day.month, day.day, tzinfo=_NEW_YORK)
-    return int(midnight.timestamp()) * 1_000_000_000
+    return _midnight(day, zone)
+
+
+def new_york_midnights(days: Int64s) -> Int64s:
+    """Midnight in New York of each day, given as days since 1970; ns since 1970 UTC, shape (n,)."""
+    distinct, at = np.unique(days, return_inverse=True)
+    first = date(1970, 1, 1).toordinal()
+    found = [_midnight(date.fromordinal(first + day), _NEW_YORK) for day in distinct.tolist()]
+    midnights: Int64s = np.array(found, np.int64)[at]
+    return midnights
+
+
+@cache
+def _midnight(day: date, zone: tzinfo) -> int:
+    begins = datetime(day.year, day.month, day.day, tzinfo=zone)
+    return int(begins.astimezone(UTC).timestamp()) * 1_000_000_000
+
+
+def milliseconds(columns: pa.RecordBatch, midnight_ns: int) -> tuple[pa.Array, dict[str, Bools]]:
+    """The times in column ``ms``, counted from midnight; and by reason the rows whose time is none."""
+    ms = columns.column("ms").to_numpy(zero_copy_only=False)
+    outside = (ms < 0) | (ms >= DAY_NS // 1_000_000)
+    refused = {"column ms: milliseconds since midnight, 0 to 86399999, were needed": outside}
+    ns = midnight_ns + np.where(outside, 0, ms) * 1_000_000
+    return pa.array(ns).view(TIMESTAMP), refused
 
 
 def decimal_to_int64(values: pa.Decimal128Array) -> tuple[Int64s, Bools]:
