@@ -36,7 +36,10 @@ SOURCE_OFFSET = Field(
     unit="none",
     nullable=True,
     minimum=0,
-    meaning="Log offset of the record that holds the row, or line number in a file (from 1).",
+    meaning=(
+        "Log offset of the record that holds the row, line number in a file (from 1), or receive time "
+        "of a live source's message (ns since 1970 UTC)."
+    ),
 )
 SOURCE_ROW = Field(
     name="source_row",
@@ -129,7 +132,9 @@ DEAD_LETTER = Topic(
     kind=Kind.DERIVED,
     meaning="A record or row that was rejected, with the reason and its bytes.",
     fields=(
-        replace(SOURCE_TOPIC, meaning="Inbox (or file name) that the rejected row came from."),
+        replace(
+            SOURCE_TOPIC, meaning="Inbox, file or live source that the rejected row came from."
+        ),
         replace(TS_EVENT, meaning="When the rejected record was appended to the log."),
         SOURCE_PARTITION,
         SOURCE_OFFSET,

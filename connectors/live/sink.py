@@ -127,10 +127,7 @@ class LiveSink:
         self._appender.beside(FEED_EVENTS, self._events(parsed.noticed))
         letters.sort(key=lambda letter: letter[0])
         self._appender.dead_letters(
-            [
-                (self._adapter.source, _received(messages, number), reason, payload)
-                for number, reason, payload in letters
-            ]
+            [(*self._origin(messages, one[0]), *one[1:]) for one in letters]
         )
         self.counts.messages += len(messages)
         self.counts.rejected += len(letters)
@@ -220,13 +217,15 @@ class LiveSink:
             }
         )
 
+    def _origin(self, messages: Sequence[Message], number: int) -> tuple[str, int]:
+        """Where a message is from: a line of the recording, or the source and when it was received."""
+        if self._options.file is not None:
+            return self._options.file[1].name, number
+        return self._adapter.source, messages[number - messages[0].number].recv_ns
+
     def _count(self, topic: Topic, rows: int) -> None:
         self.counts.rows[topic.name] = self.counts.rows.get(topic.name, 0) + rows
 
 
 def _payload(messages: Sequence[Message], number: int) -> bytes:
     return messages[number - messages[0].number].payload
-
-
-def _received(messages: Sequence[Message], number: int) -> int:
-    return messages[number - messages[0].number].recv_ns

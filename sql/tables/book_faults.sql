@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS book_faults
     `sequence` Nullable(UInt64) COMMENT 'The venue\'s number of its message in the symbol\'s stream; null where it gives none.',
     `sequence_expected` Nullable(UInt64) COMMENT 'For sequence_gap and sequence_back: the number that was due.',
     `source_partition` Nullable(Int32) COMMENT 'Log partition of the row; null for a file.',
-    `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, or line number in a file (from 1).',
+    `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, line number in a file (from 1), or receive time of a live source\'s message (ns since 1970 UTC).',
     `source_row` Nullable(Int32) COMMENT 'Row within the record; null where the record could not be split into rows.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
     `_offset` Int64 COMMENT 'Log offset of the row\'s record.',

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS corrections_unapplied
     `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the correction.',
     `flow` LowCardinality(String) COMMENT 'The flow that has not taken it into account.',
     `source_partition` Nullable(Int32) COMMENT 'Log partition of the row; null for a file.',
-    `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, or line number in a file (from 1).',
+    `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, line number in a file (from 1), or receive time of a live source\'s message (ns since 1970 UTC).',
     `source_row` Nullable(Int32) COMMENT 'Row within the record; null where the record could not be split into rows.',
     `reason` LowCardinality(String) COMMENT 'Why the row did not take part: what was needed and what came.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',

@@ -2,10 +2,10 @@
 -- Made from schemas/ by `python -m schemas.clickhouse_ddl`; change the declaration.
 CREATE TABLE IF NOT EXISTS dead_letter
 (
-    `source_topic` LowCardinality(String) COMMENT 'Inbox (or file name) that the rejected row came from.',
+    `source_topic` LowCardinality(String) COMMENT 'Inbox, file or live source that the rejected row came from.',
     `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the rejected record was appended to the log.',
     `source_partition` Nullable(Int32) COMMENT 'Log partition of the row; null for a file.',
-    `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, or line number in a file (from 1).',
+    `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, line number in a file (from 1), or receive time of a live source\'s message (ns since 1970 UTC).',
     `source_row` Nullable(Int32) COMMENT 'Row within the record; null where the record could not be split into rows.',
     `reason` LowCardinality(String) COMMENT 'Why the row did not take part: what was needed and what came.',
     `payload` Nullable(String) COMMENT '[bytes] The record\'s bytes, or the row\'s as JSON; null for an empty record.',

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,15 @@ price = "price"
 size = "size"
 trade_id = "n"
 """
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """A verb that runs in this process must not keep its signals."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 def tapeflow(home: Path, *words: str, **changed: str) -> subprocess.CompletedProcess[str]:
@@ -88,6 +99,14 @@ def test_a_mapping_is_fed_and_recorded_and_its_recording_gives_the_same_rows(
     ):
         # The receive times too: the recording has them.
         assert rows(live, "trades") == rows(other, "trades") != []
+        (letter,), (line,) = rows(live, "dead_letter"), rows(other, "dead_letter")
+    assert (letter["source_topic"], line["source_topic"]) == (
+        "market",
+        f"{tmp_path.name}/wire.jsonl",
+    )
+    received = int(wire.read_text().splitlines()[-1].split(" ")[0])
+    assert (letter["source_offset"], line["source_offset"]) == (received, 5)
+    assert letter["payload"] == line["payload"] == b"nonsense"
     fed = tapeflow(tmp_path / "again", "feed", str(wire), "--recorded-from", str(mapping))
     assert fed.returncode == 1
     assert "was fed before" in fed.stderr
