@@ -35,7 +35,7 @@ from schemas.instruments import INSTRUMENTS
 from schemas.sessions import DEFAULT_CALENDAR
 
 ALL = "ALL"
-_SECTOR = "sector:"
+SECTOR = "sector:"
 _KEYS = 16
 
 
@@ -71,8 +71,8 @@ class BreadthPartsParams(Params):
     @classmethod
     def _named(cls, universes: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for name, symbols in universes.items():
-            if not name or name == ALL or name.startswith(_SECTOR):
-                raise ValueError(f"universe {name!r}: {ALL} and {_SECTOR}… are made by themselves")
+            if not name or name == ALL or name.startswith(SECTOR):
+                raise ValueError(f"universe {name!r}: {ALL} and {SECTOR}… are made by themselves")
             if len(set(symbols)) < len(symbols):
                 raise ValueError(f"universe {name!r} names a symbol twice")
         return universes
@@ -207,7 +207,7 @@ class BreadthParts(Flow):
             [np.zeros(len(keys), np.int64), lists, np.where(sectors < 0, -1, sectors + offset)]
         )
         row, place = np.nonzero(universes >= 0)
-        dictionary = pa.array([ALL, *self._lists.names, *(_SECTOR + name for name in names)])
+        dictionary = pa.array([ALL, *self._lists.names, *(SECTOR + name for name in names)])
         columns = {
             "universe": chosen(dictionary, _codes(universes[row, place])),
             "interval": chosen(self._interval_names, _codes(intervals[row])),
