@@ -111,7 +111,7 @@ BARS_REVISED = Topic(
             type=INT64,
             unit="none",
             nullable=False,
-            minimum=1,
+            minimum=0,
             meaning="Number of the revision of this bar, from 1; the greatest one holds.",
         ),
         *VALUES,

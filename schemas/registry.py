@@ -1,6 +1,6 @@
 """The registry of topics: the only list of what the platform's records are."""
 
-from schemas.bars import BARS, BARS_REVISED
+from schemas.bars import BARS, BARS_REVISED, BARS_ROLLED
 from schemas.book import BOOK_FAULTS, BOOK_TOP
 from schemas.breadth import BREADTH, BREADTH_PARTS, INDEX_LEVELS
 from schemas.composite import COMPOSITE_QUOTES, SOURCE_LAGS
@@ -34,6 +34,7 @@ TOPICS: dict[str, Topic] = _registry(
     VENDOR_BARS,
     BARS,
     BARS_REVISED,
+    BARS_ROLLED,
     INDICATORS,
     NBBO,
     TRADE_SIGNS,
