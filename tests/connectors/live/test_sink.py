@@ -1,0 +1,120 @@
+"""Where live rows meet the log: sessions end neither early nor never, and restarts go on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from connectors.feeds.ledger import DONE, FileState, read_ledger
+from connectors.feeds.pace import Clock
+from connectors.live.adapter import Message
+from connectors.live.generic import GenericAdapter
+from connectors.live.mapping import LiveMapping
+from connectors.live.sink import LiveSink, SinkOptions
+from connectors.log import Log
+from connectors.records import decode_rows, decode_watermarks, is_watermarks
+from schemas.market import TRADES
+from tests.connectors.live.conftest import records, rows
+from tests.connectors.live.test_client import MAPPING
+
+SECOND = 1_000_000_000
+MIDNIGHT = 1_767_571_200 * SECOND  # 2026-01-05T00:00:00Z
+LATENESS = 5 * SECOND
+
+
+def sink(log: Log, now_ns: int, **options: Any) -> tuple[GenericAdapter, LiveSink]:
+    adapter = GenericAdapter(LiveMapping(**MAPPING), credentials={})
+    given = {
+        "calendar": "24/7",
+        "lateness_ns": LATENESS,
+        "clock": Clock(now_ns=lambda: now_ns),
+        **options,
+    }
+    return adapter, LiveSink(log, adapter, SinkOptions(**given))
+
+
+def message(number: int, symbol: str, seconds: float, recv_s: float | None = None) -> Message:
+    """A trade so many seconds from midnight, received then or at another time."""
+    ts = MIDNIGHT + round(seconds * SECOND)
+    payload = json.dumps(
+        {
+            "type": "match",
+            "symbol": symbol,
+            "n": number,
+            "time": f"{'2026-01-04T23:59' if seconds < 0 else '2026-01-05T00:00'}:{seconds % 60:012.9f}Z",
+            "price": 1,
+            "size": 1,
+        }
+    )
+    received = ts if recv_s is None else MIDNIGHT + round(recv_s * SECOND)
+    return Message(number=number, recv_ns=received, payload=payload.encode())
+
+
+def trace(log: Log, key: str) -> list[tuple[str, float]]:
+    """Rows and watermark rows of a key in log order, in seconds from midnight."""
+    found = []
+    for record in records(log, "trades"):
+        if is_watermarks(record):
+            batch, name, kind = decode_watermarks(record), "key", "watermark"
+        else:
+            batch, name, kind = decode_rows(TRADES, record), "symbol", "row"
+        times = batch["ts_event"].cast("int64").to_pylist()
+        found += [
+            (kind, (time - MIDNIGHT) / SECOND)
+            for symbol, time in zip(batch[name].to_pylist(), times, strict=True)
+            if symbol == key
+        ]
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_session_ends_when_no_row_of_it_may_come_any_more(log: Log, size: int) -> None:
+    said = [
+        message(1, "A", -2),
+        message(2, "B", 3),
+        message(3, "A", -1),
+        message(4, "B", 5.5),
+        message(5, "A", 6),
+    ]
+    adapter, one = sink(log, MIDNIGHT + 60 * SECOND)
+    for at in range(0, len(said), size):
+        part = said[at : at + size]
+        one.take(part, adapter.parse(part))
+    one.finish()
+    one.close()
+    assert trace(log, "A") == [("row", -2), ("row", -1), ("watermark", 0), ("row", 6)]
+    # The next session is not over: a live source's end is no end.
+    assert trace(log, "B") == [("row", 3), ("watermark", 0), ("row", 5.5)]
+
+
+def test_a_venue_whose_clock_runs_ahead_ends_no_session(log: Log) -> None:
+    adapter, one = sink(log, MIDNIGHT + SECOND)
+    said = [message(1, "A", -2), message(2, "B", 40, recv_s=-1), message(3, "A", -1)]
+    one.take(said, adapter.parse(said))
+    one.finish()
+    one.close()
+    assert trace(log, "A") == [("row", -2), ("row", -1)]
+
+
+def test_the_end_of_a_recording_ends_its_sessions_and_is_in_the_ledger(log: Log) -> None:
+    state = FileState(name="folder/wire.jsonl", topic="")
+    adapter, one = sink(log, MIDNIGHT + 60 * SECOND, live=False, file=("digest", state))
+    said = [message(1, "A", -2), message(2, "A", 7)]
+    one.take(said, adapter.parse(said))
+    one.finish()
+    one.close()
+    assert trace(log, "A") == [("row", -2), ("watermark", 0), ("row", 7), ("watermark", 86_400)]
+    (run,) = read_ledger(log).runs.values()
+    assert (run.status, run.files["digest"].rows, run.files["digest"].status) == (DONE, 2, DONE)
+    assert read_ledger(log).known_ns("trades", "A") == MIDNIGHT + 86_400 * SECOND
+
+
+def test_a_source_that_starts_again_goes_on_behind_what_it_had(log: Log) -> None:
+    for start in (1, 3):
+        adapter, one = sink(log, MIDNIGHT + 60 * SECOND)
+        said = [message(number, "A", number) for number in (start, start + 1)]
+        one.take(said, adapter.parse(said))
+        one.finish()
+        one.close()
+    assert [row["trade_id"] for row in rows(log, "trades")] == ["1", "2", "3", "4"]
+    assert rows(log, "feed_events") == []
