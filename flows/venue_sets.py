@@ -3,8 +3,13 @@
 import numpy as np
 import pyarrow as pa
 
+from flows.kernels.venue_sets import set_codes
 from flows.keys import KeySlots
 from schemas.arrays import Int64s
+
+# Texts that are kept; beyond, all are made again as they come: sets could be as many as two to the venues. One
+# batch has fewer rows.
+_KEPT = 1 << 14
 
 
 class VenueSets:
@@ -18,7 +23,10 @@ class VenueSets:
 
     def __init__(self, venues: KeySlots) -> None:
         self._venues = venues
-        self._texts: dict[int, str | None] = {0: None}
+        self._local = np.full(_KEPT, -1, dtype=np.int32)
+        self._sets = np.zeros(4 * _KEPT, dtype=np.int64)
+        self._places = np.zeros(4 * _KEPT, dtype=np.int32)
+        self._texts = pa.array([], pa.string())
 
     def column(self, bits: Int64s) -> pa.DictionaryArray:
         """Sets of venues as a dictionary-encoded column; null for the empty set.
@@ -26,23 +34,21 @@ class VenueSets:
         Parameters
         ----------
         bits : numpy.ndarray of int64, shape (n,)
+            At most as many rows as one pass of a kernel writes.
         """
-        # Most rows repeat the set before them: what is sorted is what changes only.
-        changes = np.empty(len(bits), dtype=np.bool_)
-        changes[:1] = True
-        np.not_equal(bits[1:], bits[:-1], out=changes[1:])
-        found, places = np.unique(bits[changes], return_inverse=True)
-        codes = places.astype(np.int32)[np.cumsum(changes) - 1]
-        texts = [self._text(one) for one in found.tolist()]
-        if texts[:1] != [None]:
-            return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(texts, pa.string()))
-        # The empty set is the smallest number.
-        return pa.DictionaryArray.from_arrays(
-            pa.array(codes - 1, mask=codes == 0), pa.array(texts[1:], pa.string())
-        )
+        table = (self._sets, self._places)
+        codes, used, new, fits = set_codes(bits, *table, len(self._texts), self._local)
+        if not fits:
+            self._sets[:] = 0
+            self._texts = pa.array([], pa.string())
+            codes, used, new, _ = set_codes(bits, *table, 0, self._local)
+        if len(new):
+            added = pa.array([self._text(one) for one in new.tolist()], pa.string())
+            self._texts = pa.concat_arrays([self._texts, added])
+        texts = self._texts.take(pa.array(used))
+        if codes.min(initial=0) < 0:
+            return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
+        return pa.DictionaryArray.from_arrays(pa.array(codes), texts, safe=False)
 
-    def _text(self, bits: int) -> str | None:
-        if bits not in self._texts:
-            names = [name for at, name in enumerate(self._venues.keys) if bits >> at & 1]
-            self._texts[bits] = ",".join(sorted(names))
-        return self._texts[bits]
+    def _text(self, bits: int) -> str:
+        return ",".join(sorted(name for at, name in enumerate(self._venues.keys) if bits >> at & 1))

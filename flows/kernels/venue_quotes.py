@@ -183,7 +183,11 @@ def put_quote(
             find_best(key, top, quotes, order, at, side, total)
         return
     elif level == top.level:
-        find_best(key, top, quotes, order, at, side, total)
+        if not total and (top.venues & bit == 0 or size >= top.size):
+            top.size = max(size, top.size)
+            top.venues |= bit
+        else:
+            find_best(key, top, quotes, order, at, side, total)
         return
     top.level = level
     top.size = size
