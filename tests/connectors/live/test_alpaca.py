@@ -1,6 +1,7 @@
 """Alpaca's streams: authentication, subscription, every kind of message, errors that mend and that do not."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,12 @@ import pytest
 from connectors.feeds.source import FeedError
 from connectors.live.adapter import Message, VenueRefusalError
 from connectors.live.alpaca import FEEDS, AlpacaAdapter
-from connectors.log import Log
+from connectors.live.program import LiveOptions, replay_capture
+from connectors.log import Log, open_log
+from connectors.receipts import receipt
+from connectors.topics import create_topics
+from schemas.market import QUOTES, TRADES
+from schemas.vendor_bars import VENDOR_BARS
 from tests.connectors.live.conftest import events, feeding, rows
 from tests.connectors.live.venue import Hear, Say, Step, Venue
 
@@ -125,9 +131,13 @@ def script(*said: str) -> list[Step]:
     ]
 
 
-def test_every_kind_of_message_becomes_its_row(log: Log) -> None:
+def test_every_kind_of_message_becomes_its_row(log: Log, tmp_path: Path) -> None:
     said = [json.dumps(one) for one in DATA]
-    with Venue([script(*said)]).running() as venue, feeding(log, adapter(venue)) as running:
+    capture = tmp_path / "wire.jsonl"
+    with (
+        Venue([script(*said)]).running() as venue,
+        feeding(log, adapter(venue), capture=capture) as running,
+    ):
         running.until(lambda: len(rows(log, "vendor_bars")) == 1)
     assert [json.loads(one) for one in venue.heard] == [
         {"action": "auth", "key": "the-key", "secret": "the-secret"},
@@ -192,6 +202,15 @@ def test_every_kind_of_message_becomes_its_row(log: Log) -> None:
     (subscribed,) = events(log, "subscribed")
     assert subscribed["detail"] == "trades AAPL, quotes AAPL, bars AAPL"
     assert rows(log, "dead_letter") == []
+
+    # The recording needs no credentials, has none, and gives the same rows.
+    assert "the-secret" not in capture.read_text()
+    with open_log(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        create_topics(other, 2)
+        again = AlpacaAdapter(FEEDS["alpaca-sip"], symbols=[], credentials={})
+        replay_capture(other, again, capture, LiveOptions())
+        topics = [TRADES, QUOTES, VENDOR_BARS]
+        assert receipt(other, topics) == receipt(log, topics)
 
 
 def test_a_wrong_key_ends_the_feed_and_says_why(log: Log) -> None:

@@ -1,5 +1,6 @@
 """Binance live, on loopback: recorded captures with drops, duplicates, reordering and cuts, and true books."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from connectors.feeds.options import FeedOptions
 from connectors.feeds.program import feed
+from connectors.live.adapter import Message, Parsed
 from connectors.live.program import LiveOptions, replay_capture
 from connectors.live.sources import LiveSource, open_adapter
 from connectors.log import Log, open_log
@@ -169,3 +171,31 @@ def test_a_capture_of_the_wire_gives_the_same_rows(log: Log, shared: Path, tmp_p
         assert counts.messages == running.counts.messages
         for kind in ("gap", "gap_filled", "duplicate", "resynchronised"):
             assert counts.events[kind] == running.counts.events[kind]
+
+
+def test_what_the_venue_says_of_the_connection_is_told_and_done() -> None:
+    adapter = open_adapter(LiveSource(name="binance", symbols=("BTCUSDT",), channels=("trade",)))
+    (said,) = adapter.opened()
+    assert json.loads(said) == {"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}
+
+    def parsed(text: str) -> Parsed:
+        return adapter.parse([Message(number=1, recv_ns=9, payload=text.encode())])
+
+    (answer,) = (one for one in parsed('{"result":null,"id":1}').noticed if one.kind != "skipped")
+    assert (answer.kind, answer.detail) == ("subscribed", "request 1")
+    wrong = parsed('{"error":{"code":2,"msg":"Invalid request: unknown stream"},"id":1}')
+    assert wrong.refusal == "2 Invalid request: unknown stream; see the symbols"
+    assert "venue_error" in [one.kind for one in wrong.noticed]
+    assert parsed('{"e":"serverShutdown","E":1}').reconnect == "the venue's server shuts down"
+    assert parsed('{"e":"trade"}').bad[0].payload == b'{"e":"trade"}'
+
+
+def test_many_streams_are_subscribed_to_a_hundred_at_a_time() -> None:
+    symbols = tuple(f"S{number}" for number in range(70))
+    adapter = open_adapter(LiveSource(name="binance-usdm", symbols=symbols))
+    said = [json.loads(text) for text in adapter.opened()]
+    assert [len(one["params"]) for one in said] == [100, 100, 10]
+    assert [one["id"] for one in said] == [1, 2, 3]
+    names = [name for one in said for name in one["params"]]
+    assert names[:3] == ["s0@trade", "s0@bookTicker", "s0@depth@100ms"]
+    assert len(set(names)) == 210
