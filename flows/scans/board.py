@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from flows.kernels import scans as kernel
-from flows.kernels.indicators.declaration import Chosen
-from flows.scans.criteria import Resolved
+from flows.scans.criteria import Resolved, Series
 from flows.scans.evaluate import Columns, Scan
 from schemas.arrays import Bools, Floats, Int64s
 
@@ -26,12 +25,12 @@ class Board:
     def __init__(self, scans: Sequence[Scan]) -> None:
         self.scans = scans
         chosen = {
-            (one.series.name, one.series.indicator.name): one.series
+            one.series.key: one.series
             for scan in scans
             for one in scan.resolved.values()
             if one.series is not None
         }
-        self._series: list[Chosen] = list(chosen.values())
+        self._series: list[Series] = list(chosen.values())
         self._places = {key: place for place, key in enumerate(chosen)}
         self._parameters = [np.array(one.parameters, np.float64) for one in self._series]
         self._allot(_KEYS)
@@ -68,8 +67,7 @@ class Board:
         def value(name: str, resolved: Resolved) -> Any:
             if resolved.series is None:
                 return read(name, resolved)
-            key = (resolved.series.name, resolved.series.indicator.name)
-            return series[self._places[key]][resolved.output]
+            return series[self._places[resolved.series.key]][resolved.output]
 
         columns = Columns(len(slots), value, slots)
         found = []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
-from flows.kernels.indicators.declaration import Chosen, Indicator, IndicatorError
+from flows.kernels.indicators.declaration import Indicator, IndicatorError
 from flows.kernels.indicators.registry import INDICATORS, choose
 from flows.kernels.scan_series import (
     SESSION_OUTPUTS,
@@ -64,6 +64,24 @@ class Criterion:
     is_text: bool = False
 
 
+@dataclass(frozen=True)
+class Series:
+    """An indicator, or a series like one, with its parameters in order of the declaration."""
+
+    indicator: Indicator
+    parameters: tuple[float, ...]
+
+    @property
+    def key(self) -> tuple[str, tuple[float, ...]]:
+        """What it is known by: two of the same key have the same values."""
+        return self.indicator.name, self.parameters
+
+    @property
+    def width(self) -> int:
+        """Floats of state of a slot."""
+        return self.indicator.width(*map(int, self.parameters))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
     """A criterion as an expression names it.
@@ -74,7 +92,7 @@ class Resolved:
         Its declaration.
     formula : str
         For a formula its text, with ``{n}`` filled in.
-    series : Chosen or None
+    series : Series or None
         The series or indicator with its parameters.
     output : int
         Which of the series' outputs.
@@ -82,7 +100,7 @@ class Resolved:
 
     criterion: Criterion
     formula: str = ""
-    series: Chosen | None = None
+    series: Series | None = None
     output: int = 0
 
 
@@ -406,9 +424,7 @@ def resolve(name: str) -> Resolved:
             raise UnknownCriterionError(f"{name}: at most {parameter.maximum:g} {parameter.name}")
     return Resolved(
         criterion=known,
-        series=Chosen(
-            name=f"{known.series.name}_{number}", indicator=known.series, parameters=parameters
-        ),
+        series=Series(known.series, parameters),
         output=known.series.outputs.index(known.source),
     )
 
@@ -426,8 +442,14 @@ def _indicator(name: str) -> Resolved:
             if any(name.startswith(f"{stem}_") for stem in INDICATORS):
                 wrong = wrong or str(error)
             continue
-        if name in chosen.outputs:
-            return Resolved(criterion=_INDICATOR, series=chosen, output=chosen.outputs.index(name))
+        # All outputs: a name may also choose one of them, and then says nothing of its place.
+        whole = len(chosen.outputs) == len(chosen.indicator.outputs)
+        if whole and name in chosen.outputs:
+            return Resolved(
+                criterion=_INDICATOR,
+                series=Series(chosen.indicator, chosen.parameters),
+                output=chosen.outputs.index(name),
+            )
     raise UnknownCriterionError(wrong or f"no criterion {name!r}{_nearest(name)}")
 
 

@@ -138,7 +138,8 @@ def test_there_are_far_more_than_fifty_criteria_and_all_can_be_asked() -> None:
         for at, name in enumerate(choose(indicator.default_name).outputs):
             found = resolve(name)
             assert found.series is not None
-            assert (found.series.name, found.output) == (indicator.default_name, at)
+            assert (found.series.indicator, found.output) == (indicator, at)
+            assert found.series.parameters == choose(indicator.default_name).parameters
 
 
 def test_the_page_lists_what_there_is() -> None:
