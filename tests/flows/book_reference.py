@@ -57,10 +57,17 @@ class Book:
         return float(sum(map(Fraction, at)))
 
     def levels(self, side: str) -> list[tuple[float, float]]:
-        prices = {o.price for o in self.orders.values() if o.side == side}
-        prices |= {price for (of, price), rest in self.rests.items() if of == side and rest > 0}
+        named: dict[float, list[float]] = defaultdict(list)
+        for order in self.orders.values():
+            if order.side == side:
+                named[order.price].append(order.size)
+        prices = {
+            *named,
+            *(price for (of, price), rest in self.rests.items() if of == side and rest),
+        }
+        sizes = {price: float(sum(map(Fraction, named[price]))) for price in prices}
         ordered = sorted(prices, reverse=side == "buy")
-        return [(price, self.sum_at(side, price) + self.rests[side, price]) for price in ordered]
+        return [(price, sizes[price] + self.rests[side, price]) for price in ordered]
 
 
 class Reference:

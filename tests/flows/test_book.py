@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.book import Book, BookParams
-from flows.flow import Late
+from flows.flow import FlowError, Late
+from schemas.book import FAULT_KINDS, RESOLUTIONS
 from schemas.market import BOOK_EVENTS
 from tests.flows.book_reference import Event, Mark, Reference
 from tests.flows.trades import late_rows, plain, rows_of, watermarks
@@ -176,4 +178,184 @@ def test_any_events_in_any_cut_give_what_the_plain_book_gives(
     params = BookParams(
         depth=depth, conflation_ms=conflation_ms, channel_venues=channels, call_venues=calls
     )
-    same(Run(events, params, size=size, restart=restart), reference(events, params))
+    run = Run(events, params, size=size, restart=restart)
+    same(run, reference(events, params))
+    assert run.flow.snapshot() == Run(events, params).flow.snapshot()
+
+
+def event(action: str, **what: Any) -> Event:
+    return Event("A", "X", START, action, **what)
+
+
+def add(id_: int, side: str, price: float, size: float, **what: Any) -> Event:
+    return event("add", order_id=id_, side=side, price=price, size=size, **what)
+
+
+def cancel(id_: int, side: str, price: float, size: float, **what: Any) -> Event:
+    return event("cancel", order_id=id_, side=side, price=price, size=size, **what)
+
+
+BID = add(1, "buy", 10.0, 5.0)
+LEVEL = event("level", side="buy", price=10.0, size=8.0)
+
+FAULTS = {
+    "incomplete": ([BID, event("add", order_id=2, side="buy", price=9.9)], "ignored", None, 5.0),
+    "unknown_order": ([BID, cancel(2, "buy", 10.0, 1.0)], "ignored", None, 5.0),
+    "unknown_order, modified": (
+        [event("modify", order_id=1, side="buy", price=10.0, size=3.0)],
+        "added",
+        None,
+        3.0,
+    ),
+    "duplicate_order": ([BID, add(1, "buy", 10.0, 2.0)], "replaced", 5.0, 2.0),
+    "oversized": ([BID, add(2, "buy", 10.0, 1.0), cancel(1, "buy", 10.0, 6.0)], "zeroed", 5.0, 1.0),
+    "other_price": ([BID, cancel(1, "buy", 9.9, 1.0)], "own_price_kept", 10.0, 4.0),
+    "other_side": ([BID, cancel(1, "sell", 10.0, 1.0)], "own_side_kept", 10.0, 4.0),
+    "negative": ([BID, LEVEL, cancel(9, "buy", 10.0, 4.0)], "zeroed", None, 5.0),
+    "sequence_gap": (
+        [BID._replace(sequence=1), cancel(1, "buy", 10.0, 1.0, sequence=3)],
+        "kept",
+        None,
+        4.0,
+    ),
+    "sequence_back": (
+        [BID._replace(sequence=4), cancel(1, "buy", 10.0, 1.0, sequence=3)],
+        "kept",
+        None,
+        4.0,
+    ),
+    "locked": ([BID, add(2, "sell", 10.0, 1.0)], "kept", 10.0, 5.0),
+    "crossed": ([BID, add(2, "sell", 9.9, 1.0)], "kept", 10.0, 5.0),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_does_not_fit_is_told_and_resolved(name: str) -> None:
+    events, resolution, known, bid_size = FAULTS[name]
+    run = Run(events, BookParams())
+    (fault,) = run.faults
+    assert fault[4:7] == (name.partition(",")[0], resolution, known)
+    assert run.rows[-1][6] == bid_size
+
+
+def test_every_kind_of_fault_and_resolution_has_its_example() -> None:
+    assert {name.partition(",")[0] for name in FAULTS} == set(FAULT_KINDS)
+    assert {resolution for _, resolution, _, _ in FAULTS.values()} == set(RESOLUTIONS)
+
+
+def test_a_fault_is_told_once_as_long_as_it_lasts() -> None:
+    crossed = [BID, add(2, "sell", 9.9, 1.0), add(3, "sell", 9.9, 1.0), add(4, "buy", 9.8, 1.0)]
+    assert [fault[4] for fault in Run(crossed, BookParams()).faults] == ["crossed"]
+    again = [*crossed, cancel(1, "buy", 10.0, 5.0), BID]
+    assert [fault[4] for fault in Run(again, BookParams()).faults] == ["crossed", "crossed"]
+
+
+def test_a_book_may_cross_within_an_event_and_before_an_auction() -> None:
+    cross = add(2, "sell", 9.9, 5.0)
+    within = [BID, cross._replace(is_last=False), cancel(2, "sell", 9.9, 5.0)]
+    assert not Run(within, BookParams()).faults
+    halted = [event("halt", state="quoting"), BID, cross]
+    assert not Run(halted, BookParams()).faults
+    called = BookParams(call_venues=("X",))
+    assert not Run([BID, cross], called).faults
+    fill = event("fill", order_id=1, side="buy", price=10.0, size=1.0)
+    auction = [fill._replace(is_last=False), cancel(1, "buy", 10.0, 5.0)]
+    assert not Run([BID, cross, *auction], called).faults
+    assert [fault[4] for fault in Run([BID, cross, fill], called).faults] == ["crossed"]
+
+
+def test_sequence_numbers_of_a_channel_have_holes() -> None:
+    events = [BID._replace(sequence=1), cancel(1, "buy", 10.0, 1.0, sequence=30)]
+    assert not Run(events, BookParams(channel_venues=("X",))).faults
+
+
+def test_a_level_taken_out_takes_its_orders_with_it() -> None:
+    gone = [BID, LEVEL._replace(size=0.0), LEVEL, cancel(1, "buy", 10.0, 5.0)]
+    run = Run(gone, BookParams())
+    assert [row[6] for row in run.rows] == [5.0, None, 8.0, 3.0]
+    assert not run.faults
+
+
+def test_sizes_leave_no_rounding_behind() -> None:
+    sizes = [0.1, 0.2, 1e9, 0.3, 1e-8]
+    adds = [add(at, "buy", 10.0, size) for at, size in enumerate(sizes)]
+    cancels = [cancel(at, "buy", 10.0, sizes[at]) for at in (2, 0, 3, 4)]
+    parts = [cancel(1, "buy", 10.0, 0.1), cancel(1, "buy", 10.0, 0.1)]
+    run = Run([*adds, *cancels, *parts], BookParams())
+    assert [row[6] for row in run.rows[-3:]] == [0.2, 0.1, None]
+    assert not run.faults
+
+
+def test_depth_says_how_many_levels_a_row_has() -> None:
+    adds = [add(at, "buy", 10.0 - at / 10, 1.0 + at) for at in range(12)]
+    for depth in (1, 3, 10):
+        rows = Run(adds, BookParams(depth=depth)).rows
+        assert len(rows) == depth
+        sizes = [rows[-1][6 + 4 * level] for level in range(10)]
+        assert sizes == [*(1.0 + at for at in range(depth)), *[None] * (10 - depth)]
+
+
+def test_a_cleared_book_is_empty_and_its_rebuilding_is_no_flow() -> None:
+    clear = event("clear", is_last=False)
+    run = Run([BID, add(2, "buy", 10.0, 1.0), clear, add(1, "buy", 10.0, 9.0)], BookParams())
+    assert [row[6] for row in run.rows] == [5.0, 6.0, 9.0]
+    assert [row[-1] for row in run.rows] == [0.0, 1.0, 0.0]
+    assert not run.faults
+
+
+@pytest.mark.parametrize(
+    ("params", "needs"),
+    [
+        ({"max_orders": 5}, "6 orders are more than max_orders = 5; raise the flow's max_orders"),
+        ({"max_levels": 5}, "6 levels are more than max_levels = 5"),
+        ({"max_books": 5}, "6 books are more than max_books = 5"),
+        ({"max_keys": 5}, "key 'S5' is one more than max_keys = 5"),
+    ],
+)
+def test_state_is_bounded_and_the_error_says_how_to_mend(
+    params: dict[str, int], needs: str
+) -> None:
+    events = [
+        add(at, "buy", 1.0 + at, 1.0)._replace(symbol=f"S{at}" if at < 6 else "S5")
+        for at in range(8)
+    ]
+    with pytest.raises(FlowError, match=needs):
+        Run(events, BookParams(**params))
+    Run(events, BookParams(max_orders=8, max_levels=8, max_books=6, max_keys=6))
+
+
+def test_orders_that_are_gone_count_no_more() -> None:
+    """Ten times as many orders as may rest, of which never more than a tenth does."""
+    events: list[Event] = []
+    for at in range(10):
+        events += [add(1000 * at + one, "buy", 10.0, 1.0) for one in range(1000)]
+        events.append(event("clear") if at % 2 else LEVEL._replace(size=0.0))
+    run = Run(events, BookParams(max_orders=1000))
+    assert not run.faults
+
+
+def test_many_books_orders_and_levels_are_those_of_the_plain_book() -> None:
+    """More of each than there is room for at first, so that all of it grows and moves."""
+    rng = np.random.default_rng(5)
+    events: list[Event] = []
+    for at in range(9000):
+        side = ("buy", "sell")[int(rng.integers(2))]
+        symbol, venue = f"S{rng.integers(7)}", f"V{rng.integers(6)}"
+        price = float(rng.integers(1, 90)) / 8
+        action = "add" if at < 6000 else "cancel"
+        id_ = at if at < 6000 else int(rng.integers(6000))
+        drawn = Event(symbol, venue, START + at * MS, action, id_, side, price, 1.0)
+        if action == "cancel":
+            known = events[id_]
+            drawn = drawn._replace(symbol=known.symbol, venue=known.venue)
+        events.append(drawn)
+    params = BookParams(depth=4)
+    expected = reference(events, params)
+    same(Run(events, params, size=5000), expected)
+    same(Run(events, params, size=1700, restart=True), expected)
+
+
+def test_a_snapshot_tells_nothing_of_how_the_state_came_about() -> None:
+    adds = [add(at, "buy", 1.0 + at % 50, 1.0) for at in range(3000)]
+    once, cut = Run(adds, BookParams()), Run(adds, BookParams(), size=700, restart=True)
+    assert once.flow.snapshot() == cut.flow.snapshot()
