@@ -200,6 +200,10 @@ def _read_metadata(probe: Probe) -> tuple[Listing, int]:
         raise FeedError(
             f"{probe.path}: DBN schema {metadata.schema}; only mbo (market by order) can be fed"
         )
+    if metadata.ts_out:
+        raise FeedError(
+            f"{probe.path}: its records have the time of sending behind them (ts_out); ask for them without"
+        )
     return _listing(probe, metadata), size
 
 

@@ -5,7 +5,7 @@ month of delivery). The venue is that of the root. Lines are milliseconds since 
 files is 21:15 to 22:00, which is 17:15 to 18:00 in New York), price, contracts, the vendor's exchange code (not
 used: it is ``usa``), condition and a suspicious flag.
 
-A line of no contracts is a price at which nothing changed hands (some 250 of the 92,532 lines of 7 and 8 October 2013): it is
+A line of no contracts is a price at which nothing changed hands (247 of the 92,514 lines of 7 and 8 October 2013): it is
 a row, but sets nothing of a bar, and so does a suspicious one.
 """
 
