@@ -1,5 +1,6 @@
 """Binance messages sorted by what they are: trades, book tickers, depth; the others are named and left."""
 
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from connectors.feeds.messages import MALFORMED, Group, Notice, malformed
 from schemas.arrays import Int64s
 
 # Streams of the best levels only have the shape of diffs, or of snapshots; they name themselves first.
-_PARTIAL = (b"@depth5", b"@depth10", b"@depth20")
+_PARTIAL = re.compile(rb"@depth(?:5|10|20)\b")
 _NAME_BYTES = 80
 
 _AGGREGATE = "aggTrade: the symbol's trades are there"
@@ -76,18 +77,25 @@ class Kinds:
         self._sizes: list[str] = []
         self._first: dict[str, Any] | None = None
         self._sent = array("q", bytes(8 * len(messages)))
+        # Most messages are book tickers: what is done for each of them stands here, without calls.
+        ticker_at, tickers, last = self.tickers.at, self.tickers.messages, follows.tickers
+        loads = orjson.loads
         for at, message in enumerate(messages):
             try:
-                whole = orjson.loads(message)
+                whole = loads(message)
                 data = whole.get("data", whole)
                 kind = data.get("e")
                 if kind == "bookTicker" or (kind is None and "B" in data and "A" in data):
-                    if follows.take_ticker(data):
-                        self.tickers.add(at, data)
-                    else:
+                    number, symbol = data["u"], data["s"]
+                    if type(number) is int and number > last.get(symbol, number):
+                        last[symbol] = number
+                    elif not follows.take_ticker(data):
                         self._skip(_OLD_TICKER, at)
+                        continue
+                    ticker_at.append(at)
+                    tickers.append(data)
                 else:
-                    self._put(at, data, whole, message)
+                    self._put(at, kind, data, whole, message)
             except MALFORMED as error:
                 self.faults.append((at, malformed(error)))
 
@@ -147,8 +155,9 @@ class Kinds:
         times: list[int] = np.where(ns == 0, times_ns[at], ns).tolist()
         return times
 
-    def _put(self, at: int, data: dict[str, Any], whole: dict[str, Any], message: bytes) -> None:
-        kind = data.get("e")
+    def _put(
+        self, at: int, kind: object, data: dict[str, Any], whole: dict[str, Any], message: bytes
+    ) -> None:
         if kind in {"trade", "aggTrade"}:
             self._sent[at] = data["E"]
             if kind == "trade":
@@ -161,7 +170,7 @@ class Kinds:
             else:
                 self._skip(_TWICE, at)
         elif kind == "depthUpdate" or (kind is None and "lastUpdateId" in data):
-            if any(name in message[:_NAME_BYTES] for name in _PARTIAL):
+            if _PARTIAL.search(message, 0, _NAME_BYTES):
                 self._skip(_BEST_LEVELS, at)
             elif kind is None:
                 self._add_snapshot(at, data, whole)

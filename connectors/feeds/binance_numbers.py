@@ -14,11 +14,11 @@ _ANEW = 2
 
 
 class BinanceNumbers:
-    """Follows the numbers of all symbols over a wire."""
+    """Follows the numbers of all symbols over a wire; ``tickers`` are the last ones of their book tickers."""
 
     def __init__(self) -> None:
         self._trades: dict[tuple[str, str], Numbers] = {}
-        self._tickers: dict[str, int] = {}
+        self.tickers: dict[str, int] = {}
 
     def take_trade(self, at: int, trade: dict[str, Any], notices: list[Notice]) -> bool:
         """Whether a ``trade`` or ``aggTrade`` is new; what is not as it should be is noticed.
@@ -56,10 +56,10 @@ class BinanceNumbers:
     def take_ticker(self, ticker: dict[str, Any]) -> bool:
         """Whether a ``bookTicker`` is newer than the last one of its symbol."""
         symbol, number = ticker["s"], _number(ticker["u"])
-        last = self._tickers.get(symbol, -1)
+        last = self.tickers.get(symbol, -1)
         if number <= last <= number * _ANEW:
             return False
-        self._tickers[symbol] = number
+        self.tickers[symbol] = number
         return True
 
 

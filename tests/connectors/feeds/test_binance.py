@@ -256,8 +256,8 @@ def test_a_missing_update_clears_the_book_until_the_next_snapshot() -> None:
         "depth update older than the book": [3],
     }
     assert [(n.at, n.kind, n.symbol, n.expected, n.found) for n in taken.notices] == [
-        (4, "gap", "BTCUSDT", 8, 10),
-        (6, "resynchronised", "BTCUSDT", None, 10),
+        (4, "gap", "BTCUSDT-PERP", 8, 10),
+        (6, "resynchronised", "BTCUSDT-PERP", None, 10),
     ]
     assert parser.books.waiting == ()
     parser.books.forget()
