@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 PREFIX = "TAPEFLOW_"
 CONFIG = "TAPEFLOW_CONFIG"
@@ -97,10 +105,21 @@ class Settings(BaseModel):
         default={},
         description="Keys of live sources, a table: `[credentials]` (in the environment: JSON)",
     )
+    run_flows: tuple[str, ...] = Field(
+        default=(),
+        description="Flows that `run` and `up` carry, with commas between them; all where it is empty",
+    )
     flows: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Parameters of flows, a table each: `[flows.bars]` (in the environment: JSON)",
     )
+
+    @field_validator("run_flows", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return [name for name in (part.strip() for part in value.split(",")) if name]
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -150,6 +169,7 @@ def program_environment(settings: Settings) -> dict[str, str]:
     """
     values = settings.model_dump(mode="json")
     flows = values.pop("flows")
+    values["run_flows"] = ",".join(settings.run_flows)
     # A program that is started feeds from no live source: it needs none, so it gets none.
     values["credentials"] = "{}"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -278,12 +298,12 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 def _check_flows(
     settings: Settings, path: Path | None, from_environment: Mapping[str, Any]
 ) -> None:
-    if not settings.flows:
-        return
-    try:
-        flow_params(settings, settings.flows)
-    except SettingsError as error:
-        raise SettingsError(f"{_origin('flows', path, from_environment)}: {error}") from error
+    for name, told in (("flows", settings.flows), ("run_flows", settings.run_flows)):
+        if told:
+            try:
+                flow_params(settings, told)
+            except SettingsError as error:
+                raise SettingsError(f"{_origin(name, path, from_environment)}: {error}") from error
 
 
 def _told(error: ValidationError, path: Path | None, from_environment: Mapping[str, Any]) -> str:

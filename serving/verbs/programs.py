@@ -18,7 +18,8 @@ def add_to(app: typer.Typer) -> None:
 
 def run(
     flows: Annotated[
-        list[str] | None, typer.Argument(metavar="FLOW", help="Flows; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="FLOW", help="Flows; those of the setting run_flows by default."),
     ] = None,
     *,
     until_end: Annotated[
@@ -43,7 +44,7 @@ def run(
     settings = load_settings()
     configure_logs()
     stop = stop_event()
-    params = flow_params(settings, flows or ())
+    params = flow_params(settings, flows or settings.run_flows)
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
     _keep_what_is_loaded()

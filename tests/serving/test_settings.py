@@ -140,3 +140,20 @@ def test_a_program_that_gets_the_environment_has_the_same_settings(folder: Path)
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         load_settings({}).partitions = 3
+
+
+def test_flows_to_run_are_named_with_commas_and_known() -> None:
+    assert load_settings({"TAPEFLOW_RUN_FLOWS": "bars, indicators"}).run_flows == (
+        "bars",
+        "indicators",
+    )
+    assert load_settings({}).run_flows == ()
+    with pytest.raises(SettingsError, match=r"TAPEFLOW_RUN_FLOWS.*'barz'"):
+        load_settings({"TAPEFLOW_RUN_FLOWS": "barz"})
+
+
+def test_a_program_that_is_started_runs_the_same_flows() -> None:
+    settings = load_settings({"TAPEFLOW_RUN_FLOWS": "bars,indicators"})
+    given = program_environment(settings)
+    known = {name: value for name, value in given.items() if name.startswith("TAPEFLOW_")}
+    assert load_settings(known).run_flows == ("bars", "indicators")
