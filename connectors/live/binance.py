@@ -30,6 +30,8 @@ CHANNELS = ("trade", "aggTrade", "bookTicker", "depth")
 DEFAULT_CHANNELS = ("trade", "bookTicker", "depth")
 
 _STREAMS = 1024
+# Pings tell a dead connection from a quiet market; a connection that is answered but given nothing is left too.
+_SILENCE_S = 300.0
 # Names of one subscription message: a few kilobytes.
 _NAMES = 100
 # Messages about the connection say so at once.
@@ -82,7 +84,7 @@ MARKETS = {
             # Pings and pongs count too: of 5 a second, two are left for those.
             sends=Rate(count=3, seconds=1.0),
             requests=Rate(count=6000, seconds=60.0),
-            silence_s=60.0,
+            silence_s=_SILENCE_S,
         ),
     ),
     "binance-usdm": Market(
@@ -98,7 +100,7 @@ MARKETS = {
             connects=Rate(count=300, seconds=300.0),
             sends=Rate(count=8, seconds=1.0),
             requests=Rate(count=2400, seconds=60.0),
-            silence_s=60.0,
+            silence_s=_SILENCE_S,
         ),
     ),
 }
@@ -202,7 +204,7 @@ def _streams(market: Market, symbols: Sequence[str], channels: Sequence[str]) ->
     if len(streams) > _STREAMS:
         raise FeedError(
             f"{len(streams)} streams are more than the {_STREAMS} that a connection may have; name fewer "
-            "symbols or channels"
+            "symbols or channels, and feed the others beside it with another --source"
         )
     return streams
 

@@ -1,28 +1,4 @@
-"""A declared mapping of a live source's JSON messages to topics, as a TOML file says it.
-
-::
-
-    name = "coinbase"
-    url = "wss://ws-feed.exchange.coinbase.com"
-    symbols = ["BTC-USD"]
-    subscribe = ['{"type":"subscribe","product_ids":{symbols},"channels":["matches"]}']
-
-    [[messages]]
-    topic = "trades"
-    when = { type = "match" }
-    sequence = "trade_id"
-    [messages.fields]
-    symbol = "product_id"
-    venue = { value = "COINBASE" }
-    ts_event = { path = "time", unit = "iso" }
-    price = "price"
-    size = "size"
-    side = { path = "side", map = { buy = "sell", sell = "buy" } }
-    trade_id = "trade_id"
-
-    [[control]]
-    when = { type = "subscriptions" }
-    kind = "subscribed"
+"""A declared mapping of a live source's JSON messages to topics, as a TOML file says it (see ``docs/live.md``).
 
 A path is keys and list positions joined by dots; within ``each`` it starts at the element, and at the message again
 where it begins with ``$.``. ``when`` asks for values at paths: a text may have ``*``. In ``subscribe``,

@@ -28,6 +28,9 @@ class LiveSource:
         In place of the source's own addresses, where they are not empty.
     credentials : mapping of str to str
         By name.
+    source : str
+        Name of the source in headers, feed events and dead letters; the adapter's usual one where it is empty. Two
+        feeds at once need two names: a second one of a name ends the first.
     """
 
     name: str
@@ -36,6 +39,7 @@ class LiveSource:
     url: str = ""
     rest_url: str = ""
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    source: str = ""
 
 
 NAMES = (*MARKETS, *FEEDS)
@@ -49,6 +53,12 @@ def open_adapter(source: LiveSource) -> Adapter:
     FeedError
         For an unknown name or channel, or a mapping that cannot be.
     """
+    adapter = _adapter(source)
+    adapter.source = source.source or adapter.source
+    return adapter
+
+
+def _adapter(source: LiveSource) -> Adapter:
     if source.name in MARKETS:
         return BinanceAdapter(
             MARKETS[source.name],

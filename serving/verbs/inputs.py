@@ -69,6 +69,9 @@ def feed(
             metavar="SOURCE", help="The files are what --capture recorded of this source."
         ),
     ] = None,
+    source: Annotated[
+        str, typer.Option(help="Name of the live source in the log, where several are fed at once.")
+    ] = "",
     symbols: Annotated[str, typer.Option(help="Of a live source: A,B,C.")] = "",
     channels: Annotated[
         str, typer.Option(help="Of a live source: which streams, such as trade,depth.")
@@ -97,6 +100,7 @@ def feed(
         asked = LiveRequest(
             live=live,
             recorded_from=recorded_from,
+            source=source,
             symbols=symbols,
             channels=channels,
             url=url,

@@ -21,6 +21,7 @@ class LiveRequest:
 
     live: str | None
     recorded_from: str | None
+    source: str
     symbols: str
     channels: str
     url: str
@@ -53,6 +54,7 @@ def feed_live(settings: Settings, paths: Sequence[Path], asked: LiveRequest) -> 
         credentials={
             name: secret.get_secret_value() for name, secret in settings.credentials.items()
         },
+        source=asked.source,
     )
     options = LiveOptions(
         sink=SinkOptions(

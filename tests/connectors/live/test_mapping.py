@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from connectors.feeds.source import FeedError
-from connectors.live import mapping as mapping_module
 from connectors.live.adapter import Message, Parsed
 from connectors.live.generic import GenericAdapter
 from connectors.live.mapping import read_live_mapping
+from connectors.live.sources import NAMES
+from schemas.feed_events import FEED_EVENT_KINDS
 
 BOOK = """
 name = "exchange"
@@ -223,9 +224,9 @@ def test_a_credential_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_example_of_the_documentation_is_a_mapping(tmp_path: Path) -> None:
-    text = str(mapping_module.__doc__).split("::\n", 1)[1].split("\nA path is", 1)[0]
+    text = (Path(__file__).parents[3] / "docs" / "live.md").read_text(encoding="utf-8")
     path = tmp_path / "coinbase.toml"
-    path.write_text("\n".join(line.removeprefix("    ") for line in text.splitlines()))
+    path.write_text(text.split("```toml\n")[1].split("```")[0])
     one = GenericAdapter(read_live_mapping(path), credentials={})
     match = {
         "type": "match",
@@ -245,3 +246,8 @@ def test_the_example_of_the_documentation_is_a_mapping(tmp_path: Path) -> None:
         "10",
     )
     assert found.noticed[0].kind == "subscribed"
+
+
+def test_the_documentation_names_every_source_and_every_kind_of_event() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "live.md").read_text(encoding="utf-8")
+    assert [name for name in (*NAMES, *FEED_EVENT_KINDS) if f"`{name}`" not in text] == []

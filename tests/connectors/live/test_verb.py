@@ -74,6 +74,7 @@ def test_a_mapping_is_fed_and_recorded_and_its_recording_gives_the_same_rows(
             tmp_path / "live",
             *("feed", "--live", str(mapping), "--symbols", "ACME, OTHER", "--url", venue.url),
             *("--capture", str(wire), "--seconds", "1.5", "--json"),
+            *("--source", "market.first"),
             TAPEFLOW_CREDENTIALS=json.dumps({"market_key": SECRET}),
         )
     assert done.returncode == 0, done.stderr
@@ -101,7 +102,7 @@ def test_a_mapping_is_fed_and_recorded_and_its_recording_gives_the_same_rows(
         assert rows(live, "trades") == rows(other, "trades") != []
         (letter,), (line,) = rows(live, "dead_letter"), rows(other, "dead_letter")
     assert (letter["source_topic"], line["source_topic"]) == (
-        "market",
+        "market.first",
         f"{tmp_path.name}/wire.jsonl",
     )
     received = int(wire.read_text().splitlines()[-1].split(" ")[0])
