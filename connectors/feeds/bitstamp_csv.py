@@ -49,6 +49,11 @@ class BitstampOrders(Format):
         return parts(_OrdersFile(probe.path, block_bytes))
 
 
+def is_told_by_log(file: Path) -> bool:
+    """Whether the file is such a table and lies beside the log that it was made of."""
+    return file.name.startswith("orders.csv") and any(file.parent.glob("*.raw.log*"))
+
+
 class _OrdersFile(MessageFile):
     """Read from its start each time: a deletion's size is known from the events before."""
 

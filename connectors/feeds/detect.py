@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.feeds.archive import probe
+from connectors.feeds.bitstamp_csv import is_told_by_log
 from connectors.feeds.lobster import is_orderbook
 from connectors.feeds.source import FeedError, Format, Probe
 
@@ -72,6 +73,8 @@ def _not_fed(file: Path, *, named: bool) -> str:
         return "LOBSTER orderbook file: it is read with its message file"
     if not named and file.suffix.lower() in _DOCUMENTS:
         return "a document, not data"
+    if not named and is_told_by_log(file):
+        return "Bitstamp order events: the log beside it says them too"
     return ""
 
 

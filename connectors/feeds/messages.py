@@ -6,7 +6,7 @@ cut into calls.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -116,29 +116,35 @@ class Group:
         self.at.append(at)
         self.messages.append(message)
 
-    def ones(self) -> Iterator["Group"]:
-        """Each message alone."""
-        for at, message in zip(self.at, self.messages, strict=True):
-            yield Group([at], [message])
+    def cut(self, at: int) -> tuple["Group", "Group"]:
+        """The first so many messages, and the rest."""
+        return Group(self.at[:at], self.messages[:at]), Group(self.at[at:], self.messages[at:])
 
 
 def sound(group: Group, build: Callable[[Group], R]) -> tuple[R, list[tuple[int, str]]]:
     """What is built from the messages of a group that are well, and the others with the reason.
 
-    Messages are tried one by one only where not all of them are well.
+    Where not all of them are well, those that are not are found by halving.
     """
     try:
         return build(group), []
     except MALFORMED:
         good = Group()
         faults: list[tuple[int, str]] = []
-        for one in group.ones():
+        # A stack, not recursion: last half first, so that the messages come in order.
+        todo = [group]
+        while todo:
+            part = todo.pop()
             try:
-                build(one)
+                build(part)
             except MALFORMED as error:
-                faults.append((one.at[0], malformed(error)))
+                if len(part.at) == 1:
+                    faults.append((part.at[0], malformed(error)))
+                else:
+                    todo += reversed(part.cut(len(part.at) // 2))
             else:
-                good.add(one.at[0], one.messages[0])
+                good.at += part.at
+                good.messages += part.messages
         return build(good), faults
 
 

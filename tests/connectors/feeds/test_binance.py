@@ -332,6 +332,16 @@ def test_a_message_that_cannot_be_read_costs_that_message_only(
     assert frame(taken, "quotes").select("bid", "ask_size").rows() == [(1.0, 4.0)]
 
 
+def test_bad_messages_among_many_are_found() -> None:
+    messages: list[Message | bytes] = [trade(at) for at in range(300)]
+    for at in (0, 7, 8, 299):
+        messages[at] = {**trade(at), "p": "?"}
+    taken = take(messages)
+    assert [at for at, _ in taken.faults] == [0, 7, 8, 299]
+    [group] = taken.groups
+    assert group.at.tolist() == [at for at in range(300) if at not in (0, 7, 8, 299)]
+
+
 def test_markets_have_their_own_venues_and_names() -> None:
     spot = trade(1, M=True)
     del spot["X"]

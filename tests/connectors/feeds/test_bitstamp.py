@@ -10,9 +10,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from connectors.feeds.admission import find_files
 from connectors.feeds.archive import probe
 from connectors.feeds.bitstamp import BitstampLog
 from connectors.feeds.bitstamp_csv import BitstampOrders
+from connectors.feeds.options import FeedOptions
 from tests.connectors.feeds.parts_read import read_parts
 
 MS = 1_430_438_404_000
@@ -179,6 +181,18 @@ def test_bad_lines_of_an_order_file_are_faults(tmp_path: Path) -> None:
         read = read_parts(BitstampOrders(), path, block_bytes)
         assert read.rows["book_events"]["order_id"].to_list() == [1, 6]
         assert [fault.line for fault in read.faults] == [3, 4, 5, 6]
+
+
+def test_a_folder_gives_its_order_events_once(tmp_path: Path) -> None:
+    log = write(tmp_path / "2015-05-01.raw.log", [order("created", 1, "2.0")])
+    table = tmp_path / "orders.csv"
+    table.write_text(f"{HEADER}\n1,{MS},{MS},236.47,200000000,created,bid\n")
+    found = find_files([tmp_path], FeedOptions())
+    assert [seen.path for seen, _ in found.files] == [log]
+    [(path, why)] = found.skipped
+    assert (path, "the log beside it" in why) == (table, True)
+    # Whoever names it gets it.
+    assert [seen.path for seen, _ in find_files([table], FeedOptions()).files] == [table]
 
 
 def test_formats_are_known_by_their_first_lines(tmp_path: Path) -> None:

@@ -8,10 +8,18 @@ import pytest
 
 from connectors.control import control_value
 from connectors.feeds import ledger as ledger_module
-from connectors.feeds.ledger import FileState, Ledger, LedgerWriter, read_ledger
+from connectors.feeds.ledger import (
+    FileState,
+    Ledger,
+    LedgerWriter,
+    RunState,
+    file_key,
+    read_ledger,
+)
 from connectors.feeds.options import FeedOptions
 from connectors.feeds.pace import Clock
 from connectors.feeds.program import feed
+from connectors.feeds.reading import Window
 from connectors.feeds.source import FeedError
 from connectors.log import Log
 
@@ -87,3 +95,17 @@ def test_a_snapshot_does_not_hide_what_another_run_wrote_beside_it(
 
 def test_an_empty_log_has_an_empty_ledger(log: Log) -> None:
     assert read_ledger(log) == Ledger()
+
+
+def test_a_file_that_was_fed_in_other_parts_was_fed() -> None:
+    """A later version may cut a file into other parts: its rows must not come twice all the same."""
+    ledger = Ledger()
+    fed = RunState(run="r:0", status="done")
+    for part in ("a", "b"):
+        key = file_key("x", part)
+        fed.files[key] = FileState(name="f", topic="trades", part=part, status="done")
+    ledger.runs["r:0"] = fed
+    found = {part: ledger.fed("x", part, Window()) for part in ("", "a", "b", "c")}
+    parts = {part: state and state[1].part for part, state in found.items()}
+    assert parts == {"": "a", "a": "a", "b": "b", "c": "a"}
+    assert ledger.fed("y", "a", Window()) is None
