@@ -4,6 +4,7 @@ from schemas.bars import BARS, BARS_REVISED, BARS_ROLLED
 from schemas.book import BOOK_FAULTS, BOOK_TOP
 from schemas.breadth import BREADTH, BREADTH_PARTS, INDEX_LEVELS
 from schemas.composite import COMPOSITE_QUOTES, SOURCE_LAGS
+from schemas.event_bars import EVENT_BARS
 from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
 from schemas.feed_events import FEED_EVENTS
 from schemas.field import DeclarationError
@@ -35,6 +36,7 @@ TOPICS: dict[str, Topic] = _registry(
     BARS,
     BARS_REVISED,
     BARS_ROLLED,
+    EVENT_BARS,
     INDICATORS,
     NBBO,
     TRADE_SIGNS,
