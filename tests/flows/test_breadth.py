@@ -214,6 +214,48 @@ def test_what_is_fed_later_revises_and_what_is_too_old_is_late(
         assert set(late["window"]) == {"ALL 1m"}
 
 
+def test_an_index_waits_for_its_slowest_member_and_carries_the_last_close_of_a_quiet_one(
+    make_log: Callable[[int], Log],
+) -> None:
+    index = Index(weights={"A": 2.0, "B": 1.0}, base_level=50.0)
+    params: dict[str, Params] = {"index_levels": IndexLevelsParams(indices={"AB": index})}
+    with make_log(1) as log:
+        quick = [("B", OPEN + at * MINUTE, 10.0 + at, 1.0) for at in range(1, 5)]
+        append(log, BARS, bars(quick, "1m", MINUTE))
+        run(log, params)
+        assert logged(log, INDEX_LEVELS).num_rows == 0
+        append(log, BARS, bars([("A", OPEN + 2 * MINUTE, 20.0, 1.0)], "1m", MINUTE))
+        run(log, params)
+        # The first minute has no close of A; the second sets the divisor: (2 * 20 + 12) / 50.
+        rows = logged(log, INDEX_LEVELS).to_pylist()
+        assert [(row["level"], row["divisor"], row["members"]) for row in rows] == [(50.0, 1.04, 2)]
+        append_watermarks(log, {"A": OPEN + 4 * MINUTE})
+        run(log, params)
+        rows = logged(log, INDEX_LEVELS).to_pylist()[1:]
+        assert [row["level"] for row in rows] == [(40.0 + close) / 1.04 for close in (13.0, 14.0)]
+        assert [row["members"] for row in rows] == [1, 1]
+
+
+def test_an_index_goes_on_without_a_member_beyond_the_horizon_and_says_so(
+    make_log: Callable[[int], Log],
+) -> None:
+    index = Index(weights={"A": 1.0, "B": 1.0}, divisor=2.0)
+    params: dict[str, Params] = {
+        "index_levels": IndexLevelsParams(indices={"AB": index}, horizon=3)
+    }
+    given = [(symbol, OPEN + MINUTE, 10.0, 1.0) for symbol in "AB"]
+    given += [("A", OPEN + at * MINUTE, 10.0 + at, 1.0) for at in range(2, 9)]
+    given += [("B", OPEN + at * MINUTE, 20.0, 1.0) for at in range(2, 9)]
+    with make_log(1) as log:
+        append(log, BARS, bars(given, "1m", MINUTE))
+        run(log, params)
+        rows = logged(log, INDEX_LEVELS).to_pylist()
+        assert [row["stale"] for row in rows] == [0, 1, 1, 1, 1, 0, 0, 0]
+        assert [row["level"] for row in rows] == [10, 11, 11.5, 12, 12.5, 18, 18.5, 19]
+        late = logged(log, LATE).to_pylist()
+        assert [(row["window"], row["used"]) for row in late] == [("index level", False)] * 4
+
+
 @pytest.mark.shared
 def test_real_daily_bars_count_as_polars_counts_them_at_any_partition_count(
     make_log: Callable[[int], Log], shared: Path
