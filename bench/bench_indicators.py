@@ -9,17 +9,18 @@ machine does is not in them.
 from collections.abc import Callable
 from statistics import median
 from time import process_time
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import talib
-from talib import MA_Type
 
 from bench.report import Result
 from flows.flow import InputRows, Rows
 from flows.indicators import Indicators, IndicatorsParams
 from flows.kernels.indicators.declaration import BAR_COLUMNS
-from flows.kernels.indicators.registry import INDICATORS, choose
+from flows.kernels.indicators.patterns import PATTERNS
+from flows.kernels.indicators.registry import DEFAULT_INDICATORS, INDICATORS, choose
 from schemas.arrays import Floats
 from schemas.bars import BARS
 
@@ -30,6 +31,12 @@ MINUTE_NS = 60 * 10**9
 
 Series = dict[str, Floats]
 
+# TA-Lib's numbers of its means.
+_SIMPLE: Any = 0
+_EXPONENTIAL: Any = 1
+
+_PATTERN_CALLS = [getattr(talib, f"CDL{name.upper()}") for name in PATTERNS]
+
 # TA-Lib's call of each indicator that it has, with the parameters of the default name.
 CALLS: dict[str, Callable[[Series], object]] = {
     "sma": lambda b: talib.SMA(b["close"], 20),
@@ -38,7 +45,7 @@ CALLS: dict[str, Callable[[Series], object]] = {
     "rsi": lambda b: talib.RSI(b["close"], 14),
     "macd": lambda b: talib.MACD(b["close"], 12, 26, 9),
     "bbands": lambda b: talib.BBANDS(b["close"], 20, 2, 2),
-    "stoch": lambda b: talib.STOCH(b["high"], b["low"], b["close"], 14, 3, 0, 3, 0),
+    "stoch": lambda b: talib.STOCH(b["high"], b["low"], b["close"], 14, 3, _SIMPLE, 3, _SIMPLE),
     "adx": lambda b: talib.ADX(b["high"], b["low"], b["close"], 14),
     "atr": lambda b: talib.ATR(b["high"], b["low"], b["close"], 14),
     "cci": lambda b: talib.CCI(b["high"], b["low"], b["close"], 20),
@@ -50,9 +57,9 @@ CALLS: dict[str, Callable[[Series], object]] = {
     "kama": lambda b: talib.KAMA(b["close"], 30),
     "hma": lambda b: talib.HMA(b["close"], 20),
     "vwma": lambda b: talib.VWMA(b["close"], b["volume"], 20),
-    "apo": lambda b: talib.APO(b["close"], 12, 26, MA_Type.EMA),
-    "ppo": lambda b: talib.PPO(b["close"], 12, 26, MA_Type.EMA),
-    "pvo": lambda b: talib.PVO(b["volume"], 12, 26, MA_Type.EMA),
+    "apo": lambda b: talib.APO(b["close"], 12, 26, _EXPONENTIAL),
+    "ppo": lambda b: talib.PPO(b["close"], 12, 26, _EXPONENTIAL),
+    "pvo": lambda b: talib.PVO(b["volume"], 12, 26, _EXPONENTIAL),
     "ao": lambda b: talib.AO(b["high"], b["low"], 5, 34),
     "dpo": lambda b: talib.DPO(b["close"], 20),
     "trix": lambda b: talib.TRIX(b["close"], 15),
@@ -61,8 +68,8 @@ CALLS: dict[str, Callable[[Series], object]] = {
     "roc": lambda b: talib.ROC(b["close"], 10),
     "cmo": lambda b: talib.CMO(b["close"], 14),
     "bop": lambda b: talib.BOP(b["open"], b["high"], b["low"], b["close"]),
-    "stochf": lambda b: talib.STOCHF(b["high"], b["low"], b["close"], 14, 3, 0),
-    "stochrsi": lambda b: talib.STOCHRSI(b["close"], 14, 14, 3, 0),
+    "stochf": lambda b: talib.STOCHF(b["high"], b["low"], b["close"], 14, 3, _SIMPLE),
+    "stochrsi": lambda b: talib.STOCHRSI(b["close"], 14, 14, 3, _SIMPLE),
     "willr": lambda b: talib.WILLR(b["high"], b["low"], b["close"], 14),
     "ultosc": lambda b: talib.ULTOSC(b["high"], b["low"], b["close"], 7, 14, 28),
     "di": lambda b: (
@@ -87,6 +94,7 @@ CALLS: dict[str, Callable[[Series], object]] = {
     "cmf": lambda b: talib.CMF(b["high"], b["low"], b["close"], b["volume"], 20),
     "mfi": lambda b: talib.MFI(b["high"], b["low"], b["close"], b["volume"], 14),
     "efi": lambda b: talib.EFI(b["close"], b["volume"], 13),
+    "cdl": lambda b: [call(b["open"], b["high"], b["low"], b["close"]) for call in _PATTERN_CALLS],
 }
 
 
@@ -95,7 +103,7 @@ def run(quick: bool) -> list[Result]:
     rounds = 3 if quick else 7
     series = [_series(seed) for seed in range(SYMBOLS)]
     minutes = _minutes(series)
-    every = [_flow_rate(minutes, names, rounds) for names in (("all",), None)]
+    every = [_flow_rate(minutes, names, rounds) for names in (("all",), DEFAULT_INDICATORS)]
     return [
         Result(
             name="indicators, all, 1-minute bars of 500 symbols",
@@ -149,9 +157,8 @@ def beside_talib(series: list[Series], rounds: int) -> list[Result]:
     return found
 
 
-def _flow_rate(minutes: list[Rows], names: tuple[str, ...] | None, rounds: int) -> float:
-    chosen = {} if names is None else {"indicators": names}
-    params = IndicatorsParams(intervals=("1m",), **chosen)
+def _flow_rate(minutes: list[Rows], names: tuple[str, ...], rounds: int) -> float:
+    params = IndicatorsParams(intervals=("1m",), indicators=names)
     Indicators(params, None).on_rows(minutes[0])
     taken = []
     for _ in range(rounds):

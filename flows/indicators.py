@@ -16,7 +16,7 @@ from flows.columns import Codes, chosen, columns, float_columns, floats_or_nan, 
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.intervals import known_intervals
 from flows.kernels.columns import bars_with_sessions, repeated, wanted
-from flows.kernels.indicators.declaration import BAR_COLUMNS
+from flows.kernels.indicators.declaration import BAR_COLUMNS, Chosen
 from flows.kernels.indicators.registry import DEFAULT_INDICATORS, choose, chosen_names
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
@@ -102,13 +102,18 @@ class Indicators(Flow):
         self._intervals = Codes(params.intervals)
         self._interval_names = pa.array(params.intervals, pa.string())
         self._calendars = _Calendars(params)
-        self._chosen = [choose(name) for name in params.indicators]
-        self._parameters = [np.array(one.parameters, dtype=np.float64) for one in self._chosen]
-        self._names = pa.array([name for one in self._chosen for name in one.outputs], pa.string())
+        chosen_ones = [choose(name) for name in params.indicators]
+        self._names = pa.array([name for one in chosen_ones for name in one.outputs], pa.string())
+        # What is computed: each indicator and its parameters once, however many of its outputs are chosen.
+        self._computed = list(
+            {(one.indicator.name, one.parameters): one for one in chosen_ones}.values()
+        )
+        self._parameters = [np.array(one.parameters, dtype=np.float64) for one in self._computed]
+        self._kept = _kept(self._computed, chosen_ones)
         head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
         self._keys = KeySlots(head.get("keys", []), params.max_keys)
         self._state: list[Floats] = [
-            np.zeros((_KEYS * len(params.intervals), one.width)) for one in self._chosen
+            np.zeros((_KEYS * len(params.intervals), one.width)) for one in self._computed
         ]
         if arrays:
             self._make_room()
@@ -160,13 +165,16 @@ class Indicators(Flow):
                 self._state[place] = grown
 
     def _values(self, bars: Floats, slots: Int64s) -> Floats:
-        values: Floats = np.empty((len(self._names), len(slots)))
+        count = sum(len(one.indicator.outputs) for one in self._computed)
+        values: Floats = np.empty((count, len(slots)))
         at = 0
-        for one, parameters, state in zip(self._chosen, self._parameters, self._state, strict=True):
+        for one, parameters, state in zip(
+            self._computed, self._parameters, self._state, strict=True
+        ):
             count = len(one.indicator.outputs)
             one.indicator.kernel(bars, slots, state, parameters, values[at : at + count])
             at += count
-        return values
+        return values if self._kept is None else values[self._kept]
 
     def _batch(
         self, codes: Int32s, ends: Int64s, values: Floats, undefined: Int64s, bitmap: Bytes
@@ -182,6 +190,19 @@ class Indicators(Flow):
             ],
             schema=INDICATORS.schema,
         )
+
+
+def _kept(computed: Sequence[Chosen], chosen_ones: Sequence[Chosen]) -> Int64s | None:
+    # Rows of the values that were chosen, in order of the choice; None for all of them.
+    begins = {}
+    count = 0
+    for one in computed:
+        begins[one.indicator.name, one.parameters] = count
+        count += len(one.indicator.outputs)
+    kept = [
+        begins[one.indicator.name, one.parameters] + at for one in chosen_ones for at in one.kept
+    ]
+    return None if kept == list(range(count)) else np.array(kept, dtype=np.int64)
 
 
 class _Calendars:

@@ -105,20 +105,25 @@ class Chosen:
     Parameters
     ----------
     name : str
-        As it was chosen, such as ``rsi_14``.
+        As it was chosen, such as ``rsi_14``, or ``bbands_20_2_upper`` for one output.
     indicator : Indicator
         Its declaration.
     parameters : tuple of float
         In order of the declaration.
+    kept : tuple of int
+        Which of its outputs were chosen: all, or the one that the name says.
     """
 
     name: str
     indicator: Indicator
     parameters: tuple[float, ...]
+    kept: tuple[int, ...]
 
     @property
     def outputs(self) -> list[str]:
-        """Names of its values."""
+        """Names of the values chosen."""
+        if len(self.kept) < len(self.indicator.outputs):
+            return [self.name]
         return [self.name + suffix for suffix in self.indicator.outputs]
 
     @property
@@ -128,6 +133,6 @@ class Chosen:
 
     @property
     def warm_ups(self) -> tuple[int, ...]:
-        """Bars before the first value of each output."""
+        """Bars before the first value of each output chosen."""
         bars = self.indicator.warm_up(*map(int, self.parameters))
-        return bars if isinstance(bars, tuple) else (bars,) * len(self.indicator.outputs)
+        return tuple(bars[at] if isinstance(bars, tuple) else bars for at in self.kept)

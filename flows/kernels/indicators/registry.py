@@ -9,6 +9,7 @@ from flows.kernels.indicators.declaration import Chosen, Indicator, IndicatorErr
 from flows.kernels.indicators.directional import ADX, AROON, DI, DX, VORTEX
 from flows.kernels.indicators.momentum import BOP, CCI, CMO, MACD, MOM, ROC, RSI
 from flows.kernels.indicators.oscillators import AO, APO, DPO, KST, PPO, PVO, STC
+from flows.kernels.indicators.patterns import CDL
 from flows.kernels.indicators.pivots import PIVOTS
 from flows.kernels.indicators.ranges import ATR, BBANDS, CHANDELIER, DONCHIAN, ICHIMOKU, KC, NATR
 from flows.kernels.indicators.stochastics import FISHER, STOCH, STOCHF, STOCHRSI, WILLR
@@ -88,6 +89,7 @@ INDICATORS: dict[str, Indicator] = {
         ULCER,
         ZSCORE,
         HURST,
+        CDL,
     )
 }
 
@@ -113,7 +115,8 @@ def choose(name: str) -> Chosen:
     Parameters
     ----------
     name : str
-        Stem and all parameters in order, with underscores between: ``rsi_14``, ``bbands_20_2.5``.
+        Stem and all parameters in order, with underscores between: ``rsi_14``, ``bbands_20_2.5``; with the
+        name of an output behind, for that one only: ``bbands_20_2.5_upper``, ``cdl_engulfing``.
 
     Raises
     ------
@@ -124,6 +127,8 @@ def choose(name: str) -> Chosen:
     --------
     >>> choose("macd_12_26_9").outputs
     ['macd_12_26_9', 'macd_12_26_9_signal', 'macd_12_26_9_hist']
+    >>> choose("macd_12_26_9_signal").outputs
+    ['macd_12_26_9_signal']
     >>> choose("rsi_21").warm_ups
     (21,)
     """
@@ -134,7 +139,18 @@ def choose(name: str) -> Chosen:
             f"indicator {name!r} is not known; there are (with default parameters, or {ALL!r}): {known}"
         )
     indicator = INDICATORS[max(stems, key=len)]
-    texts = name[len(indicator.name) + 1 :].split("_") if name != indicator.name else []
+    kept = tuple(range(len(indicator.outputs)))
+    told = name
+    for at, suffix in enumerate(indicator.outputs):
+        if suffix and name.endswith(suffix):
+            kept = (at,)
+            told = name.removesuffix(suffix)
+    values = _parameters(indicator, told, name)
+    return Chosen(name=name, indicator=indicator, parameters=values, kept=kept)
+
+
+def _parameters(indicator: Indicator, told: str, name: str) -> tuple[float, ...]:
+    texts = told[len(indicator.name) + 1 :].split("_") if told != indicator.name else []
     needed = ", ".join(parameter.name for parameter in indicator.parameters) or "none"
     if len(texts) != len(indicator.parameters):
         raise IndicatorError(
@@ -155,4 +171,4 @@ def choose(name: str) -> Chosen:
                 f"{parameter.maximum:.0f}, plainly written, as in {indicator.default_name}; {text!r} is not"
             )
         values.append(value)
-    return Chosen(name=name, indicator=indicator, parameters=tuple(values))
+    return tuple(values)

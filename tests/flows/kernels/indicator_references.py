@@ -9,7 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 import talib
-from talib import MA_Type
+from talib import MA_Type, abstract
+
+from flows.kernels.indicators.patterns import PATTERNS
 
 Series = dict[str, np.ndarray]
 Reference = Callable[..., list[np.ndarray]]
@@ -35,6 +37,16 @@ def _aroon(bars: Series, period: int) -> list[np.ndarray]:
 def _supertrend(bars: Series, period: int, multiple: float) -> list[np.ndarray]:
     line, trend = talib.SUPERTREND(*_hlc(bars), period, multiple)
     return [line, np.where(np.isnan(line), np.nan, trend)]
+
+
+def _cdl(bars: Series) -> list[np.ndarray]:
+    found = []
+    for name, warm_up in PATTERNS.items():
+        values = getattr(talib, f"CDL{name.upper()}")(*_ohlc(bars)).astype(float)
+        assert abstract.Function(f"CDL{name.upper()}").lookback == warm_up
+        values[:warm_up] = np.nan
+        found.append(values)
+    return found
 
 
 TALIB: dict[str, Reference] = {
@@ -87,6 +99,7 @@ TALIB: dict[str, Reference] = {
     "cmf": lambda b, n: [talib.CMF(*_hlcv(b), n)],
     "mfi": lambda b, n: [talib.MFI(*_hlcv(b), n)],
     "efi": lambda b, n: [talib.EFI(b["close"], b["volume"], n)],
+    "cdl": _cdl,
 }
 
 
