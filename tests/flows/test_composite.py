@@ -1,9 +1,7 @@
 """Sources together and their lags: against plain references, and on two dealers' ticks of EUR/USD."""
 
 import statistics
-import zipfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +10,12 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from connectors.feeds.archive import probe
+from connectors.feeds.fx import Fx
 from flows.composite import Composite, CompositeParams
 from flows.flow import Emit, Late
-from schemas.market import QUOTES
 from tests.flows.nbbo_reference import Mark, Quote, quotes_batch
-from tests.flows.trades import constant, rows_of, watermarks
+from tests.flows.trades import rows_of, watermarks
 
 SECOND = 10**9
 NOON = 1_381_161_600 * SECOND
@@ -291,52 +290,34 @@ def test_rows_are_those_of_the_plain_reference(min_move: float) -> None:
         assert sum(row[6] for row in want.lags) > 50
 
 
-# The dealers' clocks: FXCM's files are in New York's standard time without daylight saving. With that shift
-# the two dealers' minute moves have a correlation of 0.99, with every other whole hour's one of about 0.
-AHEAD_NS = {"fxcm": 5 * 3600 * SECOND, "oanda": 0}
-
-
-def dealers(shared: Path, dates: Sequence[str]) -> pl.DataFrame:
-    """Two dealers' ticks of EUR/USD in order of time."""
-    frames = []
-    for dealer, ahead in AHEAD_NS.items():
-        for date in dates:
-            path = shared / f"ticks/fx/{dealer}_eurusd/{date}_quote.zip"
-            with zipfile.ZipFile(path) as archive:
-                text = archive.read(archive.namelist()[0])
-            midnight = int(datetime.strptime(date, "%Y%m%d").replace(tzinfo=UTC).timestamp())
-            ticks = pl.read_csv(text, has_header=False, new_columns=["ms", "bid", "ask"])
-            frames.append(
-                ticks.select(
-                    pl.lit(dealer.upper()).alias("venue"),
-                    (midnight * SECOND + ahead + pl.col("ms") * 1_000_000).alias("time"),
-                    "bid",
-                    "ask",
-                )
-            )
-    return pl.concat(frames).sort("time", maintain_order=True)
-
-
-def dealers_batch(ticks: pl.DataFrame) -> pa.RecordBatch:
-    """The ticks as rows of quotes."""
-    times = ticks["time"].to_numpy()
-    return QUOTES.batch(
-        {
-            "symbol": constant("EURUSD", len(ticks)),
-            "venue": ticks["venue"].to_arrow().cast(pa.string()).dictionary_encode(),
-            "ts_event": times,
-            "ts_recv": times,
-            "bid": ticks["bid"].to_numpy(),
-            "ask": ticks["ask"].to_numpy(),
-        }
-    )
+def dealers(shared: Path, dates: Sequence[str]) -> pa.RecordBatch:
+    """Two dealers' ticks of EUR/USD in order of time, as the feed reads them."""
+    parts = [
+        block.rows.batch
+        for dealer in ("fxcm", "oanda")
+        for date in dates
+        for source in Fx().open(
+            probe(shared / f"ticks/fx/{dealer}_eurusd/{date}_quote.zip"), 4 << 20
+        )
+        for block in source.blocks()
+    ]
+    table = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()
+    [batch] = table.to_batches()
+    times = batch.column("ts_event").to_numpy()
+    return batch.take(pa.array(np.argsort(times, kind="stable")))
 
 
 @pytest.mark.shared
 def test_two_dealers_together_are_what_polars_finds_and_the_busier_one_leads(shared: Path) -> None:
-    ticks = dealers(shared, ["20140505", "20140506", "20140507"])
+    batch = dealers(shared, ["20140505", "20140506", "20140507"])
+    ticks = pl.DataFrame(batch).select(
+        pl.col("venue").cast(pl.String),
+        pl.col("ts_event").to_physical().alias("time"),
+        "bid",
+        "ask",
+    )
     flow = Composite(CompositeParams(), None)
-    emitted = flow.on_rows(rows_of(dealers_batch(ticks)))
+    emitted = flow.on_rows(rows_of(batch))
     found: dict[str, list[pl.DataFrame]] = {"composite_quotes": [], "source_lags": []}
     for one in emitted:
         assert isinstance(one, Emit)
