@@ -141,6 +141,78 @@ PATTERNS: dict[str, int] = {
     "xsidegap3methods": 2,
 }
 
+# What each is, in the same order.
+MEANINGS: dict[str, str] = {
+    name: str(function.__doc__)
+    for name, function in zip(
+        PATTERNS,
+        (
+            two_crows,
+            three_black_crows,
+            three_inside,
+            three_line_strike,
+            three_outside,
+            three_stars_in_south,
+            three_white_soldiers,
+            abandonedbaby,
+            advanceblock,
+            belthold,
+            breakaway,
+            closingmarubozu,
+            concealbabyswall,
+            counterattack,
+            darkcloudcover,
+            doji,
+            dojistar,
+            dragonflydoji,
+            engulfing,
+            eveningdojistar,
+            eveningstar,
+            gapsidesidewhite,
+            gravestonedoji,
+            hammer,
+            hangingman,
+            harami,
+            haramicross,
+            highwave,
+            hikkake,
+            hikkakemod,
+            homingpigeon,
+            identical_three_crows,
+            inneck,
+            invertedhammer,
+            kicking,
+            kickingbylength,
+            ladderbottom,
+            longleggeddoji,
+            longline,
+            marubozu,
+            matchinglow,
+            mathold,
+            morningdojistar,
+            morningstar,
+            onneck,
+            piercing,
+            rickshawman,
+            rise_fall_three_methods,
+            separatinglines,
+            shootingstar,
+            shortline,
+            spinningtop,
+            stalledpattern,
+            sticksandwich,
+            takuri,
+            tasukigap,
+            thrusting,
+            tristar,
+            unique_three_river,
+            upside_gap_two_crows,
+            xside_gap_three_methods,
+        ),
+        strict=True,
+    )
+}
+
 _WARM_UPS = np.array(list(PATTERNS.values()), dtype=np.int64)
 _WARM = max(PATTERNS.values())
 
@@ -247,8 +319,7 @@ CDL = Indicator(
     kernel=_cdl,
     definition=(
         "Candlestick patterns by TA-Lib's names and with its settings: 100 bullish, -100 bearish, 80 and -80 where "
-        "two bodies share an end, 200 and -200 for a confirmed hikkake, 0 none. What each one is stands beside its "
-        "function in `flows.kernels.indicators.candles_one` to `candles_more`."
+        "two bodies share an end, 200 and -200 for a confirmed hikkake, 0 none."
     ),
     source="Nison; Morris, Candlestick Charting Explained; TA-Lib 0.8, the 61 functions CDL...",
     unit="-200 to 200",
