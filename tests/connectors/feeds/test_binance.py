@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -179,6 +180,34 @@ def test_every_value_of_a_real_capture_is_read(
         "lastUpdateId" not in whole and "U" in whole.get("data", {})
         for _, whole in lines[: held[-1]]
     )
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["spot_ethusdt", "usdm_ethusdt"])
+def test_the_book_of_the_rows_has_the_venues_best_prices(shared: Path, name: str) -> None:
+    """At the end of every event, the best of the book is what the venue's book ticker says for that update."""
+    path = shared / f"ticks/binance/{name}_20240808.jsonl.gz"
+    with gzip.open(path) as file:
+        wire = [json.loads(line[20:])["data"] for line in file if b"@bookTicker" in line[:60]]
+    numbers = [ticker["u"] for ticker in wire]
+    events = read_parts(BinanceCapture(), path, 1 << 19).rows["book_events"]
+    columns = ["sequence", "action", "side", "price", "size", "is_last"]
+    book: dict[str, dict[float, float]] = {"buy": {}, "sell": {}}
+    checked = 0
+    for sequence, action, side, price, size, is_last in events.select(columns).rows():
+        if action == "clear":
+            book = {"buy": {}, "sell": {}}
+        elif size:
+            book[side][price] = size
+        else:
+            book[side].pop(price, None)
+        at = bisect_right(numbers, sequence) - 1
+        if is_last and at >= 0:
+            bid, ask = max(book["buy"]), min(book["sell"])
+            best = (bid, book["buy"][bid], ask, book["sell"][ask])
+            assert best == tuple(float(wire[at][field]) for field in "bBaA")
+            checked += 1
+    assert checked > 3_400
 
 
 @pytest.mark.shared
