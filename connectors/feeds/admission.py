@@ -62,15 +62,16 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
         Fx(),
         Futures(),
         LeanBars(),
-        NamedBars(),
-        AdjustedBars(),
         BinanceCapture(),
         BitstampLog(),
         BitstampOrders(),
         Iex(),
         Fix(),
         Instruments(),
+        # What a mapping names goes before what a file looks like.
         Columns(options.mapping),
+        NamedBars(),
+        AdjustedBars(),
     ]
     return find(paths, formats, options.format)
 

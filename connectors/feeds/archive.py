@@ -109,8 +109,8 @@ class ByteStream:
             else:
                 yield from iter(lambda: self._read(file), b"")
 
-    def _read(self, file: BinaryIO) -> bytes:
-        chunk = file.read(_READ_BYTES)
+    def _read(self, file: BinaryIO, size: int = _READ_BYTES) -> bytes:
+        chunk = file.read(size)
         self.bytes_done = file.tell()
         return chunk
 
@@ -144,14 +144,13 @@ class ByteStream:
             packed = (self._rest or self._read(file)).lstrip(b"\0")
 
     def _unzstd(self, file: BinaryIO) -> Iterator[bytes]:
-        packed = file.read(_ZSTD_READ_BYTES)
+        packed = self._read(file, _ZSTD_READ_BYTES)
         while packed:
             # One frame; a file may be several.
             inflater = zstandard.ZstdDecompressor().decompressobj()
             while not inflater.eof:
                 if not packed:
-                    packed = file.read(_ZSTD_READ_BYTES)
-                    self.bytes_done = file.tell()
+                    packed = self._read(file, _ZSTD_READ_BYTES)
                 if not packed:
                     raise BrokenFileError(f"{self.path}: the zstd file is truncated")
                 try:
@@ -163,7 +162,7 @@ class ByteStream:
                 packed = b""
                 if data:
                     yield data
-            packed = inflater.unused_data or file.read(_ZSTD_READ_BYTES)
+            packed = inflater.unused_data or self._read(file, _ZSTD_READ_BYTES)
 
     def _unzip(self, file: BinaryIO) -> Iterator[bytes]:
         file.seek(self._at)

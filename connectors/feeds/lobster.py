@@ -34,7 +34,10 @@ class Lobster(Format):
     """LOBSTER message files, alone or with their orderbook files."""
 
     name = "lobster"
-    summary = "LOBSTER messages, SYMBOL_YYYY-MM-DD_start_end_message_LEVELS.csv or .csv.gz"
+    summary = (
+        "LOBSTER messages, SYMBOL_YYYY-MM-DD_start_end_message_LEVELS.csv or .csv.gz, with the orderbook "
+        "file beside them if there is one"
+    )
 
     def matches(self, probe: Probe) -> bool:
         """Whether name and first line are a message file's."""

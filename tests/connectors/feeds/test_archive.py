@@ -2,9 +2,11 @@
 
 import gzip
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from connectors.feeds.archive import ByteStream, line_blocks, probe
 from connectors.feeds.source import BrokenFileError, FeedError
@@ -32,7 +34,10 @@ def given(path: Path, block_bytes: int = 10_000) -> tuple[list[bytes], str]:
     return lines, ""
 
 
-@pytest.mark.parametrize("kind", ["plain", "gzip", "gzip of two members", "zip", "stored zip"])
+@pytest.mark.parametrize(
+    "kind",
+    ["plain", "gzip", "gzip of two members", "zstd", "zstd of two frames", "zip", "stored zip"],
+)
 @pytest.mark.parametrize("block_bytes", [1, 1000, 1 << 20])
 def test_all_lines_are_given_once_in_order(tmp_path: Path, kind: str, block_bytes: int) -> None:
     path = tmp_path / "file"
@@ -42,6 +47,10 @@ def test_all_lines_are_given_once_in_order(tmp_path: Path, kind: str, block_byte
         path.write_bytes(gzip.compress(TEXT))
     elif kind == "gzip of two members":
         path.write_bytes(gzip.compress(TEXT[:1234]) + gzip.compress(TEXT[1234:]) + b"\0" * 7)
+    elif kind == "zstd":
+        path.write_bytes(zstandard.compress(TEXT))
+    elif kind == "zstd of two frames":
+        path.write_bytes(zstandard.compress(TEXT[:1234]) + zstandard.compress(TEXT[1234:]))
     else:
         zipped(path, method=zipfile.ZIP_DEFLATED if kind == "zip" else zipfile.ZIP_STORED)
     lines, error = given(path, block_bytes)
@@ -85,11 +94,28 @@ def test_a_zip_without_its_directory_gives_all_lines_and_then_the_error(tmp_path
     assert "no central directory" in error
 
 
-@pytest.mark.parametrize("kind", ["gzip", "zip"])
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
+def test_a_truncated_zstd_file_gives_whole_lines_and_then_the_error(
+    tmp_path: Path, share: float
+) -> None:
+    path = tmp_path / "file"
+    whole = zstandard.compress(TEXT)
+    path.write_bytes(whole[: int(len(whole) * share)])
+    lines, error = given(path)
+    # It unpacks block by block, of up to 128 KiB.
+    assert lines == [line.encode() for line in LINES[: len(lines)]]
+    assert len(TEXT) * share - (1 << 18) < sum(map(len, lines)) + len(lines) < len(TEXT)
+    assert "truncated" in error
+    assert f"behind line {len(lines)}" in error
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zip", "zstd"])
 def test_a_damaged_archive_is_an_error(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
     if kind == "gzip":
         path.write_bytes(gzip.compress(TEXT))
+    elif kind == "zstd":
+        path.write_bytes(zstandard.ZstdCompressor(write_checksum=True).compress(TEXT))
     else:
         zipped(path)
     whole = bytearray(path.read_bytes())
@@ -131,9 +157,12 @@ def test_a_zip_with_two_files_is_an_error_that_names_them(tmp_path: Path) -> Non
         ByteStream(path)
 
 
-def test_progress_ends_at_the_files_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_progress_ends_at_the_files_size(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
     path = tmp_path / "file"
-    path.write_bytes(gzip.compress(TEXT))
+    path.write_bytes(compress(TEXT))
     stream = ByteStream(path)
     seen = [stream.bytes_done for _ in stream]
     assert seen == sorted(seen)
