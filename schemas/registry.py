@@ -12,6 +12,7 @@ from schemas.indicators import INDICATORS
 from schemas.instruments import INSTRUMENTS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
+from schemas.quote_bars import QUOTE_BARS
 from schemas.scans import SCANS
 from schemas.topic import Kind, Topic
 from schemas.trade_signs import TRADE_IMPACTS, TRADE_SIGNS
@@ -37,6 +38,7 @@ TOPICS: dict[str, Topic] = _registry(
     BARS_REVISED,
     BARS_ROLLED,
     EVENT_BARS,
+    QUOTE_BARS,
     INDICATORS,
     NBBO,
     TRADE_SIGNS,
