@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from connectors.feeds.ledger import FileState, read_ledger
+from connectors.feeds.ledger import BEGUN, FileState, read_ledger
 from connectors.feeds.reading import Window
 from connectors.feeds.source import FeedError
 from connectors.live.adapter import Adapter, Message, Noticed, Parsed
@@ -100,6 +100,8 @@ def run_live(
 def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions) -> LiveCounts:
     """Feed the recording of a live source: the same messages, parsed in the same way.
 
+    A call that was killed is gone on with by the next one.
+
     Parameters
     ----------
     log : Log
@@ -119,15 +121,18 @@ def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions)
         At the end, where the file breaks off; what comes before that was fed.
     """
     digest = _digest(path)
-    known = read_ledger(log).fed(digest, "", Window())
-    if known is not None and not options.again:
+    known = None if options.again else read_ledger(log).fed(digest, "", Window())
+    if known is not None and known[1].status != BEGUN:
         raise FeedError(f"{path} was fed before, as {known[1].label}; --again feeds it once more")
+    # Of an earlier call that was killed: up to here it is in the log.
+    done = known[1].lines if known is not None else 0
     state = FileState(name=f"{path.absolute().parent.name}/{path.name}", topic="")
     sink = LiveSink(log, adapter, _recorded(options.sink, digest, state))
     try:
         for messages in read_capture(path):
-            for part in _parts(messages, options.client.batch_messages):
-                sink.take(part, adapter.parse(part))
+            for part in _parts(messages, options.client.batch_messages, done):
+                append = sink.take if part[0].number > done else sink.skip
+                append(part, adapter.parse(part))
         sink.finish()
     finally:
         sink.close()
@@ -160,9 +165,14 @@ def _recorded(sink: SinkOptions, digest: str, state: FileState) -> SinkOptions:
     )
 
 
-def _parts(messages: Sequence[Message], size: int) -> Iterator[Sequence[Message]]:
-    for at in range(0, len(messages), size):
-        yield messages[at : at + size]
+def _parts(messages: Sequence[Message], size: int, done: int) -> Iterator[Sequence[Message]]:
+    """Messages in parts, none of which goes over message ``done``."""
+    at = 0
+    while at < len(messages):
+        left = done + 1 - messages[at].number
+        end = at + min(size, left if left > 0 else size)
+        yield messages[at:end]
+        at = end
 
 
 def _digest(path: Path) -> str:

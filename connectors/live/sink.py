@@ -9,7 +9,7 @@ import pyarrow as pa
 from connectors.feeds.append import EVENT, Appender
 from connectors.feeds.ledger import BEGUN, DONE, FileState, LedgerWriter, read_ledger
 from connectors.feeds.pace import Clock
-from connectors.live.adapter import Adapter, Message, Noticed, Parsed
+from connectors.live.adapter import Adapter, Bad, Message, Noticed, Parsed
 from connectors.log import Log, NewRecord
 from connectors.records import event_times, key_column
 from schemas.arrays import Int64s
@@ -17,6 +17,8 @@ from schemas.feed_events import FEED_EVENTS
 from schemas.sessions import DEFAULT_CALENDAR
 from schemas.topic import Topic
 from schemas.validation import validate
+
+Group = tuple[Topic, pa.RecordBatch, Int64s]
 
 # Commits of which one says how far the keys are: there is no file to go on with.
 _TOLD_EVERY = 64
@@ -108,30 +110,21 @@ class LiveSink:
         parsed : Parsed
             What the adapter made of them, and what else was noticed.
         """
-        groups = []
-        letters = [(bad.number, bad.reason, bad.payload) for bad in parsed.bad]
-        for topic, batch, numbers in parsed.groups:
-            checked = validate(topic, batch, self._options.clock.now_ns())
-            letters += [
-                (number := int(numbers[at]), reason, _payload(messages, number))
-                for at, reason in zip(checked.rejected.tolist(), checked.reasons, strict=True)
-            ]
-            good = checked.good
-            if good.num_rows:
-                self._look_behind(topic, good, parsed.noticed)
-                groups.append((topic, good, self._times(topic, good)))
-                self._count(topic, good.num_rows)
-        # A group's times are ascending; those of the next commit must not begin before these end.
-        self._stream_ns = max([self._stream_ns, *(int(times[-1]) for _, _, times in groups)])
-        self._appender.add(groups)
-        self._appender.beside(FEED_EVENTS, self._events(parsed.noticed))
-        letters.sort(key=lambda letter: letter[0])
-        self._appender.dead_letters(
-            [(*self._origin(messages, one[0]), *one[1:]) for one in letters]
-        )
-        self.counts.messages += len(messages)
-        self.counts.rejected += len(letters)
+        groups = self._good(messages, parsed)
+        for topic, batch, _ in groups:
+            parsed.noticed += self._behind(topic, batch)
+        self._add(messages, parsed, groups)
         self._commit(BEGUN)
+
+    def skip(self, messages: Sequence[Message], parsed: Parsed) -> None:
+        """Go on as after `take`, where an earlier copy of this feed has appended it."""
+        groups = self._good(messages, parsed)
+        for topic, batch, _ in groups:
+            self._seen.update(
+                (topic.name, key) for key in key_column(topic, batch).unique().to_pylist()
+            )
+        self._add(messages, parsed, groups)
+        self._appender.take()
 
     def finish(self) -> None:
         """The last commit: of a recording, the ends of its sessions too."""
@@ -141,6 +134,34 @@ class LiveSink:
     def close(self) -> None:
         """Let the writer go."""
         self._writer.close()
+
+    def _good(self, messages: Sequence[Message], parsed: Parsed) -> list[Group]:
+        """The rows that are as declared, with the time of the stream at each; the others become bad messages."""
+        groups = []
+        for topic, batch, numbers in parsed.groups:
+            checked = validate(topic, batch, self._options.clock.now_ns())
+            for at, reason in zip(checked.rejected.tolist(), checked.reasons, strict=True):
+                number = int(numbers[at])
+                payload = messages[number - messages[0].number].payload
+                parsed.bad.append(Bad(number, reason, payload))
+            if checked.good.num_rows:
+                groups.append((topic, checked.good, self._times(topic, checked.good)))
+        # A group's times are ascending; those of the next commit must not begin before these end.
+        self._stream_ns = max([self._stream_ns, *(int(times[-1]) for _, _, times in groups)])
+        return groups
+
+    def _add(self, messages: Sequence[Message], parsed: Parsed, groups: list[Group]) -> None:
+        self._appender.add(groups)
+        self._appender.beside(FEED_EVENTS, self._events(parsed.noticed))
+        bad = sorted(parsed.bad, key=lambda one: one.number)
+        self._appender.dead_letters(
+            [(*self._origin(messages, one.number), one.reason, one.payload) for one in bad]
+        )
+        self.counts.messages += len(messages)
+        self.counts.rejected += len(bad)
+        for topic, batch, _ in groups:
+            rows = self.counts.rows.get(topic.name, 0) + batch.num_rows
+            self.counts.rows[topic.name] = rows
 
     def _commit(self, status: str) -> None:
         appended = self._appender.take()
@@ -174,30 +195,31 @@ class LiveSink:
         times: Int64s = np.maximum(np.maximum.accumulate(reached), self._stream_ns)
         return times
 
-    def _look_behind(self, topic: Topic, batch: pa.RecordBatch, noticed: list[Noticed]) -> None:
-        """Say so where a symbol's first row is earlier than what the log has of it."""
+    def _behind(self, topic: Topic, batch: pa.RecordBatch) -> list[Noticed]:
+        """Symbols whose first row is earlier than what the log has of them."""
+        noticed = []
         keys = key_column(topic, batch)
-        times = None
         for code, key in enumerate(keys.dictionary.to_pylist()):
             if (topic.name, key) in self._seen:
                 continue
+            rows = np.flatnonzero(keys.indices.to_numpy(zero_copy_only=False) == code)
+            if not len(rows):
+                continue
             self._seen.add((topic.name, key))
             known_ns = self._known.known_ns(topic.name, key)
-            rows = np.flatnonzero(keys.indices.to_numpy(zero_copy_only=False) == code)
-            if known_ns is None or not len(rows) or not topic.watermarked:
-                continue
-            times = event_times(topic, batch) if times is None else times
-            first_ns = int(times[rows[0]])
-            if first_ns < known_ns:
+            first_ns = int(event_times(topic, batch.slice(rows[0], 1))[0])
+            if topic.watermarked and known_ns is not None and first_ns < known_ns:
+                detail = f"begins at {first_ns} ns, the log has it up to {known_ns} ns"
                 noticed.append(
                     Noticed(
                         kind="behind",
                         ts_ns=self._options.clock.now_ns(),
                         stream=topic.name,
                         symbol=key,
-                        detail=f"begins at {first_ns} ns, the log has it up to {known_ns} ns",
+                        detail=detail,
                     )
                 )
+        return noticed
 
     def _events(self, noticed: Sequence[Noticed]) -> pa.RecordBatch:
         for one in noticed:
@@ -222,10 +244,3 @@ class LiveSink:
         if self._options.file is not None:
             return self._options.file[1].name, number
         return self._adapter.source, messages[number - messages[0].number].recv_ns
-
-    def _count(self, topic: Topic, rows: int) -> None:
-        self.counts.rows[topic.name] = self.counts.rows.get(topic.name, 0) + rows
-
-
-def _payload(messages: Sequence[Message], number: int) -> bytes:
-    return messages[number - messages[0].number].payload

@@ -1,5 +1,6 @@
 """What `tapeflow feed` does with a live source, or with the recording of one."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class LiveRequest:
 
 def feed_live(settings: Settings, paths: Sequence[Path], asked: LiveRequest) -> None:
     """Feed from a live source until Ctrl-C, or its recordings to their ends."""
+    from connectors.live.items import ClientOptions
     from connectors.live.program import LiveOptions, replay_capture, run_live
     from connectors.live.sink import SinkOptions
     from connectors.live.sources import LiveSource, open_adapter
@@ -60,6 +62,8 @@ def feed_live(settings: Settings, paths: Sequence[Path], asked: LiveRequest) -> 
         sink=SinkOptions(
             calendar=settings.calendar, lateness_ns=int(settings.live_lateness_s * 1e9)
         ),
+        # No two programs should come back at the same moments.
+        client=ClientOptions(seed=int.from_bytes(os.urandom(4))),
         capture=asked.capture,
         again=asked.again,
     )

@@ -1,18 +1,28 @@
 """Where live rows meet the log: sessions end neither early nor never, and restarts go on."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.feeds.ledger import DONE, FileState, read_ledger
 from connectors.feeds.pace import Clock
-from connectors.live.adapter import Message
+from connectors.feeds.source import FeedError
+from connectors.live.adapter import Message, Parsed
+from connectors.live.capture import CaptureWriter
 from connectors.live.generic import GenericAdapter
+from connectors.live.items import ClientOptions
 from connectors.live.mapping import LiveMapping
+from connectors.live.program import LiveOptions, replay_capture
 from connectors.live.sink import LiveSink, SinkOptions
-from connectors.log import Log
+from connectors.log import Log, open_log
+from connectors.receipts import receipt
 from connectors.records import decode_rows, decode_watermarks, is_watermarks
+from connectors.topics import create_topics
+from schemas.feed_events import FEED_EVENTS
 from schemas.market import TRADES
 from tests.connectors.live.conftest import records, rows
 from tests.connectors.live.test_client import MAPPING
@@ -118,3 +128,44 @@ def test_a_source_that_starts_again_goes_on_behind_what_it_had(log: Log) -> None
         one.close()
     assert [row["trade_id"] for row in rows(log, "trades")] == ["1", "2", "3", "4"]
     assert rows(log, "feed_events") == []
+
+
+class _Dies(GenericAdapter):
+    """Ends in the midst of its work, as a killed process does."""
+
+    left = 3
+
+    def parse(self, messages: Sequence[Message]) -> Parsed:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().parse(messages)
+
+
+def test_a_replay_that_was_killed_is_gone_on_with(log: Log, tmp_path: Path) -> None:
+    path = tmp_path / "wire.jsonl"
+    writer = CaptureWriter(path)
+    numbers = [*range(1, 40), *range(45, 60), 50, *range(60, 99)]
+    for at, number in enumerate(numbers, 1):
+        said = message(number, "AB"[at % 2], at / 10 - 5)
+        writer.write([replace(said, number=at)])
+    writer.close()
+    options = LiveOptions(
+        sink=SinkOptions(calendar="24/7", lateness_ns=0), client=ClientOptions(batch_messages=7)
+    )
+    mapping = LiveMapping(**MAPPING)
+    topics = [TRADES, FEED_EVENTS]
+
+    with open_log(f"sqlite:///{tmp_path / 'whole.db'}") as whole:
+        create_topics(whole, 2)
+        counts = replay_capture(whole, GenericAdapter(mapping, credentials={}), path, options)
+        with pytest.raises(KeyboardInterrupt):
+            replay_capture(log, _Dies(mapping, credentials={}), path, options)
+        assert 0 < len(rows(log, "trades")) <= 21
+        again = replay_capture(log, GenericAdapter(mapping, credentials={}), path, options)
+        assert again == counts
+        assert receipt(log, topics) == receipt(whole, topics)
+        for symbol in "AB":
+            assert trace(log, symbol) == trace(whole, symbol)
+    with pytest.raises(FeedError, match="was fed before"):
+        replay_capture(log, GenericAdapter(mapping, credentials={}), path, options)
