@@ -2,12 +2,12 @@
 
 Counted from ``breadth_parts``. Symbols have no time in common: each one's own frontier says how far it is. A
 row of a universe and interval is written when every fresh member has passed the interval's end, by a bar
-or by a watermark row. A member is known from its first bar on, and fresh unless it is more than the
-patience behind the newest one: who has ended, or is fed later, holds nobody up. A bar that comes behind the
-row counts all the same and gives a further row, one ``revision`` higher, up to ``horizon`` intervals
-behind the newest; what comes later still is in ``late``. So each row says how many symbols it counts
-(``members``), and the highest revision of an interval is the same whatever the order in which symbols
-were fed and however many partitions there are: its counts and sums do not hang on order.
+or by a watermark row. A member is known from its first bar (of any interval) on, and fresh unless it is more
+than the patience behind the newest one: who has ended, or is fed later, holds nobody up for longer. A bar
+that comes behind the row counts all the same and gives a further row, one ``revision`` higher, up to
+``horizon`` intervals behind the newest; what comes later still is in ``late``. So each row says how many
+symbols it counts (``members``), and the highest revision of an interval is the same whatever the order in
+which symbols were fed and however many partitions there are: its counts and sums do not hang on order.
 
 A universe should hold symbols of one calendar: sessions that end at different times are different rows.
 """
@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 
 from flows.columns import Codes, chosen, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, Late, Order, Params, Rows, Watermarks
-from flows.intervals import interval_ns, known_intervals
+from flows.intervals import SESSION, interval_ns, known_intervals
 from flows.kernels import breadth_windows as kernel
 from flows.kernels.breadth_parts import UNKNOWN, UNSET
 from flows.kernels.columns import wanted
@@ -52,8 +52,8 @@ class BreadthParams(Params):
     ----------
     intervals : tuple of str
         Intervals to count.
-    patience : int
-        For how many intervals (days, for 1d) a member that says nothing holds the others up.
+    patience, patience_days : int
+        For how many intervals a member that says nothing holds the others up; for how many days, for 1d.
     horizon : int
         How many intervals (days, for 1d) behind the newest a bar still counts.
     max_universes, max_keys : int
@@ -62,6 +62,7 @@ class BreadthParams(Params):
 
     intervals: tuple[str, ...] = ("1m", "1d")
     patience: int = Field(default=15, ge=1)
+    patience_days: int = Field(default=4, ge=1)
     horizon: int = Field(default=1_024, ge=2)
     max_universes: int = Field(default=256, ge=1)
     max_keys: int = Field(default=20_000, ge=1)
@@ -71,7 +72,7 @@ class BreadthParams(Params):
     @field_validator("horizon")
     @classmethod
     def _beyond_patience(cls, horizon: int, info: Any) -> int:
-        if horizon <= info.data.get("patience", 0):
+        if horizon <= max(info.data.get(name, 0) for name in ("patience", "patience_days")):
             raise ValueError("horizon must be more than patience: what waits must be kept")
         return horizon
 
@@ -149,10 +150,13 @@ class Breadth(Flow):
 
     def _allot(self, universes: int, symbols: int) -> None:
         slots = universes * len(self._cells)
-        cells = np.tile(self._cells, universes)
-        self._grid = (cells, cells * self._params.patience)
+        patience = [
+            self._params.patience_days if one == SESSION else self._params.patience
+            for one in self._params.intervals
+        ]
+        self._grid = (self._cells, self._cells * np.array(patience))
         self._state: Int64s = np.full((slots, kernel.STATE), UNSET)
-        self._state[:, [kernel.OPEN, kernel.AT_LEAST]] = 0
+        self._state[:, [kernel.OPEN, kernel.LEAST_MEMBER]] = 0
         self._reached: Int64s = np.full((slots, symbols), UNSET)
         self._windows: Int64s = np.full((slots, self._params.horizon, kernel.WINDOW), UNSET)
 

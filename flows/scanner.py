@@ -12,7 +12,8 @@ parameters, whatever is computed for the topic.
 
 Book, breadth and instruments are read as they arrive, and asked as of the bar's end: of what has come by then,
 the newest that is not after it. In live trading that is what was known. Where history is fed at full speed,
-they may not have come yet, and are undefined then; a replay follows the same order of arrival.
+books may not have come yet, or be gone, and are undefined then; breadth is kept for 1,024 intervals. A replay
+follows the same order of arrival.
 """
 
 from typing import Any

@@ -21,8 +21,8 @@ WAITS = -2
 PARTS = 1_000_000_000
 
 # Columns of a universe and interval: the newest end, up to where windows are written, the least of its
-# fresh members' times and how many members have it, the number of windows that wait, the first of them.
-NEWEST, FRONTIER, LEAST, AT_LEAST, OPEN, FIRST_OPEN = range(6)
+# fresh members' times and a member that has it, the number of windows that wait, the first of them.
+NEWEST, FRONTIER, LEAST, LEAST_MEMBER, OPEN, FIRST_OPEN = range(6)
 STATE = 6
 
 
@@ -34,6 +34,7 @@ def add_parts(
 
     A window is written when every member that is fresh has passed its end, and once more for each bar
     that comes behind that. A member is fresh if its time is less than the patience behind the newest end.
+    A row of one interval tells the time of its member in the universe's other intervals too.
 
     Parameters
     ----------
@@ -41,8 +42,9 @@ def add_parts(
         Slot of universe and interval, slot of the symbol, end of the interval (ns).
     parts : tuple of numpy.ndarray, each of shape (n,)
         has_bar, direction (`UNKNOWN` for null), is_new_high, is_new_low and volume, as in the topic.
-    grid : tuple of numpy.ndarray of int64, each of shape (slots,)
-        Length of a cell that ends of windows fall into, and the patience, ns.
+    grid : tuple of numpy.ndarray of int64, each of shape (intervals,)
+        Length of a cell that ends of windows fall into, and the patience, ns. The slots of a universe
+        follow one another.
     state, reached, windows : numpy.ndarray of int64
         Shapes (slots, `STATE`), (slots, symbols) and (slots, horizon, `WINDOW`); changed. All begin
         with `UNSET`, but counts with 0.
@@ -69,7 +71,8 @@ def add_parts(
         slot = slots[i]
         own = state[slot]
         ring = windows[slot]
-        cell_ns = cells[slot]
+        interval = slot % len(cells)
+        cell_ns = cells[interval]
         cell = (times[i] - 1) // cell_ns
         if own[NEWEST] != UNSET and cell <= (own[NEWEST] - 1) // cell_ns - len(ring):
             late[0, late_count] = i
@@ -77,7 +80,10 @@ def add_parts(
             late_count += 1
             continue
         before = own[FRONTIER]
-        _reach(own, reached[slot], members[i], times[i], patience[slot])
+        for other in range(slot - interval, slot - interval + len(cells)):
+            if other != slot:
+                _hear(state[other], reached[other], members[i], times[i])
+        _reach(own, reached[slot], members[i], times[i], patience[interval])
         # What is written before the row's own window makes room for that.
         while own[OPEN] and own[FIRST_OPEN] < cell:
             window = ring[own[FIRST_OPEN] % len(ring)]
@@ -119,30 +125,30 @@ def _begin(own: Int64s, window: Int64s, cell: int, time: int, frontier: int) -> 
 
 
 @jit
+def _hear(own: Int64s, reached: Int64s, member: int, time: int) -> None:
+    """A member has come to a time in another interval: all before that has come in this one too."""
+    if reached[member] == UNSET or time - 1 < own[LEAST]:
+        # It may have to be waited for from now on: who is the last is found out at the next row.
+        own[LEAST] = UNSET
+    # A bar of this interval that ends at the very time may follow still.
+    reached[member] = max(reached[member], time - 1)
+
+
+@jit
 def _reach(own: Int64s, reached: Int64s, member: int, time: int, patience: int) -> None:
     """A member has come to a time: move the newest end and the frontier."""
-    old = reached[member]
-    if time > old:
-        reached[member] = time
+    joins = reached[member] == UNSET or time < own[LEAST]
+    reached[member] = max(reached[member], time)
     own[NEWEST] = max(own[NEWEST], time)
     oldest = own[NEWEST] - patience
-    if time > old:
-        if old != UNSET and old == own[LEAST]:
-            own[AT_LEAST] -= 1
-        if own[LEAST] != UNSET and time > oldest:
-            if time < own[LEAST]:
-                own[LEAST] = time
-                own[AT_LEAST] = 1
-            elif time == own[LEAST]:
-                own[AT_LEAST] += 1
-    if own[AT_LEAST] == 0 or own[LEAST] <= oldest:
-        own[LEAST] = own[NEWEST]
+    known = own[LEAST] != UNSET and not joins and own[LEAST] > oldest
+    if not known or reached[own[LEAST_MEMBER]] != own[LEAST]:
+        own[LEAST] = np.iinfo(np.int64).max
         for j in range(len(reached)):
-            if oldest < reached[j] < own[LEAST]:
+            # Of equals the last: members mostly come in order, and this one then comes last.
+            if oldest < reached[j] <= own[LEAST]:
                 own[LEAST] = reached[j]
-        own[AT_LEAST] = 0
-        for j in range(len(reached)):
-            own[AT_LEAST] += reached[j] == own[LEAST]
+                own[LEAST_MEMBER] = j
     own[FRONTIER] = max(own[FRONTIER], own[LEAST])
 
 

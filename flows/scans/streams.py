@@ -15,10 +15,11 @@ from flows.scans.criteria import BOOK_FIELDS, BREADTH_FIELDS, Origin, Resolved
 from flows.scans.latest import Latest
 from schemas.arrays import Floats, Int64s
 
-# Books are kept by the second, for longer than a bar takes to come; breadth by its intervals.
+# Books are kept by the second, for longer than a bar takes to come; breadth by its intervals, so that
+# history can be scanned behind it: four years of sessions, a day of minutes.
 _SECOND_NS = 1_000_000_000
 _BOOK_CELLS = 128
-_BREADTH_CELLS = 64
+_BREADTH_CELLS = 1_024
 _MAX_UNIVERSES = 1_024
 
 

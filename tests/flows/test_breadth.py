@@ -182,6 +182,19 @@ def test_a_row_waits_for_quiet_members_until_a_watermark_passes_them(
         assert rows["members"].to_list() == [2, 1]
 
 
+def test_a_day_waits_for_those_who_were_seen_in_its_minutes(make_log: Callable[[int], Log]) -> None:
+    with make_log(1) as log:
+        for symbol in "AB":
+            append(log, BARS, bars([(symbol, OPEN + MINUTE, 1.0, 1.0)], "1m", MINUTE))
+        append(log, BARS, bars([("A", MONDAY + DAY, 1.0, 1.0)], "1d", DAY))
+        run(log, {})
+        assert "1d" not in set(final(log)["interval"])
+        append(log, BARS, bars([("B", MONDAY + DAY, 1.0, 1.0)], "1d", DAY))
+        run(log, {})
+        [day] = pl.DataFrame(logged(log, BREADTH)).filter(pl.col("interval") == "1d").to_dicts()
+        assert (day["members"], day["revision"]) == (2, 0)
+
+
 def test_a_symbol_that_has_ended_holds_nobody_up_for_longer_than_the_patience(
     make_log: Callable[[int], Log],
 ) -> None:
