@@ -8,8 +8,8 @@ USD-margined perpetual of the same name becomes ``BTCUSDT-PERP``. Futures with a
 ones (``BTCUSD_PERP``), have names of their own and keep them.
 
 Times: the venue's transaction time ``T``, else its event time ``E``. Spot book tickers and snapshots carry none; theirs
-is the receive time, moved by the largest difference seen so far between an event time and the receive time
-of its message, which is the clocks' difference less the shortest way here. So quotes and trades are in one
+is the receive time, moved by the largest difference seen lately between an event time and the receive time
+of its message (`binance_clock`), which is the clocks' difference less the shortest way here. So quotes and trades are in one
 clock, and a quote is never earlier than the venue had it by more than that way varies.
 
 An ``aggTrade`` is one or several ``trade``s of one taker order at one price. Where a symbol's trades are there, its
@@ -26,6 +26,7 @@ from functools import partial
 
 import numpy as np
 
+from connectors.feeds.binance_clock import BinanceClock
 from connectors.feeds.binance_depth import DepthBooks
 from connectors.feeds.binance_kinds import Kinds
 from connectors.feeds.binance_numbers import BinanceNumbers
@@ -52,7 +53,6 @@ _LINE = re.compile(rb"\d{19} \{")
 _TELLS = re.compile(
     rb'"lastUpdateId":\d|"e":"(?:trade|aggTrade|bookTicker|depthUpdate)"|@(?:trade|aggTrade|bookTicker|depth)'
 )
-_NONE = np.iinfo(np.int64).min
 
 
 class BinanceParser(MessageParser):
@@ -88,14 +88,14 @@ class BinanceParser(MessageParser):
         self._traded = set(traded)
         self._symbols: set[str] = set()
         self._numbers = BinanceNumbers()
-        self._clock_ns: int = _NONE
+        self._clock = BinanceClock()
 
     def take(self, messages: Sequence[bytes], recv_ns: Int64s) -> Taken:
         """Rows of messages (see `MessageParser.take`)."""
         found = Kinds(messages, traded=self._traded, symbols=self._symbols, follows=self._numbers)
         self.venue = self.venue or found.venue()
         venue = self.venue or SPOT
-        times_ns = recv_ns + self._clock(found.sent_ns, recv_ns)
+        times_ns = recv_ns + self._clock.ahead(found.sent_ns, recv_ns)
         trades, bad_trades = sound(found.trades, partial(trade_rows, venue=venue))
         quotes, bad_quotes = sound(
             found.tickers, partial(quote_rows, venue=venue, times_ns=times_ns)
@@ -118,14 +118,6 @@ class BinanceParser(MessageParser):
     def again(self) -> "BinanceParser":
         """A parser that knows the market, and of which symbols there are trades."""
         return BinanceParser(self.venue, frozenset(self._traded))
-
-    def _clock(self, sent_ns: Int64s, recv_ns: Int64s) -> Int64s:
-        """What to add to each receive time for the venue's clock (see the module)."""
-        ahead = np.where(sent_ns > 0, sent_ns - recv_ns, _NONE)
-        ahead = np.maximum.accumulate(np.concatenate(([self._clock_ns], ahead)))
-        self._clock_ns = int(ahead[-1])
-        clock: Int64s = np.where(ahead[1:] == _NONE, 0, ahead[1:])
-        return clock
 
 
 def snapshot_message(symbol: str, body: bytes) -> bytes:

@@ -14,6 +14,7 @@ import pytest
 
 from connectors.feeds.archive import probe
 from connectors.feeds.binance import BinanceCapture, BinanceParser, snapshot_message
+from connectors.feeds.binance_clock import BinanceClock
 from connectors.feeds.messages import Taken
 from tests.connectors.feeds.parts_read import read_parts
 
@@ -250,6 +251,22 @@ def test_spot_quotes_are_in_the_clock_of_the_trades(shared: Path) -> None:
     best = met(0)
     assert best > 0.45 * len(trades)
     assert all(met(shift_ms) < best for shift_ms in (-1270, -100, -5, 5, 100))
+
+
+def test_the_clocks_difference_is_that_of_the_shortest_way_lately() -> None:
+    minute = 60_000_000_000
+    recv = np.array([0, 1, 2, 3, 21, 22, 45], np.int64) * minute + 1_000 * minute
+    ways = [None, 9, 5, 7, 8, None, None]
+    sent = np.array(
+        [0 if way is None else time + 1_000 - way for time, way in zip(recv, ways, strict=True)]
+    )
+    want = [0, 991, 995, 995, 995, 995, 992]
+    for size in (1, 2, 7):
+        clock = BinanceClock()
+        found = [
+            clock.ahead(sent[at : at + size], recv[at : at + size]) for at in range(0, 7, size)
+        ]
+        assert np.concatenate(found).tolist() == want
 
 
 def test_a_missing_update_clears_the_book_until_the_next_snapshot() -> None:
