@@ -141,6 +141,12 @@ def test_a_silent_source_is_told_of_for_a_while_and_then_no_more() -> None:
     ]
 
 
+def test_an_interval_with_rows_is_told_of_however_short_the_silence_allowed() -> None:
+    events = [both("A", 5, 1, 2), Mark("K", NOON + 3 * MINUTE)]
+    run = Run(events, CompositeParams(silent_after=10 * SECOND))
+    assert [(row[2], row[3]) for row in run.lags] == [(1, 55.0)]
+
+
 def test_rows_named_best_or_suspicious_say_nothing_and_late_ones_are_late() -> None:
     first = both("A", 5, 10, 11)
     others = [
