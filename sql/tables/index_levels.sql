@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS index_levels
     `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval.',
     `level` Float64 COMMENT '[index points] Sum over the members of weight times close, divided by the divisor.',
     `divisor` Float64 COMMENT '[quote currency per index point] As given, or as it makes the level the base level at the base time.',
-    `members` Int64 COMMENT '[symbols] Members with a bar in the interval; others count with their last close.',
+    `members` Int64 COMMENT '[symbols] Members with a close in the interval; the others count with their last one.',
     `stale` Int64 COMMENT '[symbols] Members that had not passed the interval when it had waited long enough.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
     `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
