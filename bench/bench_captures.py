@@ -22,13 +22,13 @@ from connectors.feeds.source import Format
 
 _TICKS = Path(__file__).resolve().parents[2] / "shared" / "data" / "ticks"
 _BLOCK_BYTES = 1 << 20
-_WANTED = "200 k messages/s"
+_WANTED = "200 k rows/s"
 _REAL = "real file"
 _MADE = "generated file: the shared data are absent"
 
 
 def run(quick: bool) -> list[Result]:
-    """Messages a second of each capture format."""
+    """Rows a second of each capture format; the notes say how many messages that is."""
     rounds = 3 if quick else 7
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -71,12 +71,13 @@ def _result(
     decode_s = median(_cpu_seconds(decode) for _ in range(rounds))
     return Result(
         name=f"{name} into batches",
-        value=messages_s,
-        unit="messages/s",
+        value=rows_s,
+        unit="rows/s",
         wanted=_WANTED,
-        baseline=count / decode_s,
+        # As many rows as the messages that are decoded in a second would give.
+        baseline=count / decode_s * rows_s / messages_s,
         baseline_name="decoded only, by orjson or dpkt",
-        note=f"{rows_s:,.0f} rows/s; {note}",
+        note=f"{messages_s:,.0f} messages/s; {note}",
     )
 
 
