@@ -24,8 +24,10 @@ from connectors.feeds.taq import Taq
 from flows.bars import Bars, BarsParams
 from flows.flow import Emit, InputRows, Rows, Watermarks
 from flows.indicators import Indicators, IndicatorsParams
+from schemas.bars import BARS
 from schemas.codec import decode, encode
 from schemas.market import TRADES
+from schemas.topic import Topic
 
 TICKS = Path(__file__).resolve().parents[2] / "shared/data/ticks/us_equity_taq"
 
@@ -44,10 +46,10 @@ def run(quick: bool) -> list[Result]:
 
 
 def _beside_bytewax(trades: pa.RecordBatch, source: str, rounds: int) -> list[Result]:
-    given = {size: list(_batches(trades, size)) for size in BATCH_ROWS}
+    given = {size: list(batches(trades, size)) for size in BATCH_ROWS}
     head = trades.slice(0, PER_EVENT_ROWS)
     events = _events(head)
-    expected, _ = _flows(list(_batches(head, BATCH_ROWS[0])))
+    expected, _ = _flows(list(batches(head, BATCH_ROWS[0])))
     work = {
         "windowed": lambda: _checked(windowed(events)["bars"], expected),
         "by hand": lambda: _checked(by_hand(events)["bars"], expected),
@@ -84,7 +86,7 @@ def _checked(found: int, expected: int) -> None:
 
 
 def _beside_polars(trades: pa.RecordBatch, rounds: int) -> Result:
-    rows = list(_batches(trades, BATCH_ROWS[1]))
+    rows = list(batches(trades, BATCH_ROWS[1]))
     frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches([trades])))
     ours, theirs = [], []
     # In turn, so that what else the machine does falls on both.
@@ -116,7 +118,7 @@ def _flows(rows: list[Rows]) -> tuple[int, int]:
     made = values = 0
     for given in rows:
         for emitted in bars.on_rows(given):
-            if isinstance(emitted, Emit):
+            if isinstance(emitted, Emit) and emitted.topic is BARS:
                 made += emitted.batch.num_rows
                 for derived in indicators.on_rows(_rows(emitted.batch)):
                     values += derived.batch.num_rows
@@ -194,9 +196,9 @@ def _simulated(rows: int) -> Iterator[pa.RecordBatch]:
         rows -= batch.num_rows
 
 
-def _batches(trades: pa.RecordBatch, size: int) -> Iterator[Rows]:
-    for at in range(0, trades.num_rows, size):
-        yield _rows(decode(encode(trades.slice(at, size)), TRADES.schema))
+def batches(rows: pa.RecordBatch, size: int, topic: Topic = TRADES) -> Iterator[Rows]:
+    for at in range(0, rows.num_rows, size):
+        yield _rows(decode(encode(rows.slice(at, size)), topic.schema))
 
 
 def _rows(batch: pa.RecordBatch) -> Rows:
