@@ -2,6 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
@@ -37,7 +40,6 @@ class Asking:
         self._limit = RateLimit(adapter.limits.requests)
         self._asked: dict[str, tuple[float, Backoff]] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._http = urllib3.PoolManager(retries=False, timeout=options.request_s)
 
     @property
     def tasks(self) -> tuple[asyncio.Task[None], ...]:
@@ -89,7 +91,7 @@ class Asking:
             await self._buffer.message(self._adapter.answered(request, body), answers=request.key)
 
     def _get(self, url: str) -> bytes:
-        answer = self._http.request("GET", url)
+        answer = _pool(url).request("GET", url, retries=False, timeout=self._options.request_s)
         if answer.status == _OK:
             return answer.data
         text = answer.data[:200].decode(errors="replace")
@@ -98,6 +100,20 @@ class Asking:
         raise _NoAnswerError(
             f"{url}: status {answer.status}: {text}", int(retry_s) if retry_s.isdecimal() else 0
         )
+
+
+@cache
+def _way(scheme: str, host: str) -> urllib3.PoolManager:
+    """The way to a host: through the system's proxy where it has one, as the WebSocket's own is."""
+    proxy = getproxies().get(scheme)
+    if proxy is None or proxy_bypass(host):
+        return urllib3.PoolManager()
+    return urllib3.ProxyManager(proxy)
+
+
+def _pool(url: str) -> urllib3.PoolManager:
+    parts = urlsplit(url)
+    return _way(parts.scheme, parts.hostname or "")
 
 
 class _NoAnswerError(RuntimeError):

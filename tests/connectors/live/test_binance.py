@@ -18,6 +18,7 @@ from connectors.topics import create_topics
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from tests.connectors.live.binance_venue import BinanceVenue, Told, plan, scripts
 from tests.connectors.live.conftest import Running, events, feeding, rows
+from tests.connectors.live.venue import Hear, Say, Venue
 
 MARKETS = {"spot": ("binance", "BINANCE", ""), "usdm": ("binance-usdm", "BINANCE_USDM", "-PERP")}
 
@@ -199,3 +200,22 @@ def test_many_streams_are_subscribed_to_a_hundred_at_a_time() -> None:
     names = [name for one in said for name in one["params"]]
     assert names[:3] == ["s0@trade", "s0@bookTicker", "s0@depth@100ms"]
     assert len(set(names)) == 210
+
+
+def test_snapshots_are_asked_for_through_the_proxy_that_the_system_has(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = b'{"lastUpdateId":9,"bids":[["1","2"]],"asks":[]}'
+    update = {"e": "depthUpdate", "E": 5, "s": "ABC", "U": 8, "u": 9, "b": [], "a": []}
+    said = json.dumps({"stream": "abc@depth@100ms", "data": update})
+    venue = Venue([[Hear(), Say(said)]], answer=lambda _: (200, {}, snapshot))
+    with venue.running():
+        monkeypatch.setenv("http_proxy", venue.rest_url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        source = LiveSource(
+            name="binance", symbols=("ABC",), url=venue.url, rest_url="http://api.example.test"
+        )
+        with feeding(log, open_adapter(source)) as running:
+            running.until(lambda: len(rows(log, "book_events")) == 2)
+    assert venue.asked == ["http://api.example.test/api/v3/depth?symbol=ABC&limit=1000"]
+    assert [row["action"] for row in rows(log, "book_events")] == ["clear", "level"]
