@@ -41,7 +41,7 @@ VENUES = list("BCJKNPQWXYZ")
 
 def run(quick: bool) -> list[Result]:
     """All figures."""
-    rounds = 3 if quick else 5
+    rounds = 3
     limit = QUICK_ROWS if quick else None
     named, source = market_quotes(limit)
     many = made_quotes(limit or MADE_ROWS)
