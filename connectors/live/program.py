@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -74,26 +75,24 @@ def run_live(
     """
     # What it would say shows at once whether all that it needs is there.
     adapter.opened()
-    capture = CaptureWriter(options.capture) if options.capture is not None else None
-    sink = LiveSink(log, adapter, options.sink)
+    with ExitStack() as stack:
+        capture = None
+        if options.capture is not None:
+            capture = stack.enter_context(closing(CaptureWriter(options.capture)))
+        sink = stack.enter_context(closing(LiveSink(log, adapter, options.sink)))
 
-    def work(items: Sequence[Item]) -> Parsed:
-        messages = [item for item in items if isinstance(item, Message)]
-        # The wire first: whatever happens to the rest, it can be replayed.
-        if capture is not None:
-            capture.write(messages)
-        parsed = _parsed(adapter, items, messages)
-        sink.take(messages, parsed)
-        on_events(parsed.noticed)
-        return parsed
+        def work(items: Sequence[Item]) -> Parsed:
+            messages = [item for item in items if isinstance(item, Message)]
+            # The wire first: whatever happens to the rest, it can be replayed.
+            if capture is not None:
+                capture.write(messages)
+            parsed = _parsed(adapter, items, messages)
+            sink.take(messages, parsed)
+            on_events(parsed.noticed)
+            return parsed
 
-    try:
         asyncio.run(Client(adapter, work, options.client).run(stop))
         sink.finish()
-    finally:
-        sink.close()
-        if capture is not None:
-            capture.close()
     return sink.counts
 
 
@@ -127,15 +126,12 @@ def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions)
     # Of an earlier call that was killed: up to here it is in the log.
     done = known[1].lines if known is not None else 0
     state = FileState(name=f"{path.absolute().parent.name}/{path.name}", topic="")
-    sink = LiveSink(log, adapter, _recorded(options.sink, digest, state))
-    try:
+    with closing(LiveSink(log, adapter, _recorded(options.sink, digest, state))) as sink:
         for messages in read_capture(path):
             for part in _parts(messages, options.client.batch_messages, done):
                 append = sink.take if part[0].number > done else sink.skip
                 append(part, adapter.parse(part))
         sink.finish()
-    finally:
-        sink.close()
     return sink.counts
 
 
