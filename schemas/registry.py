@@ -13,6 +13,7 @@ from schemas.instruments import INSTRUMENTS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
 from schemas.quote_bars import QUOTE_BARS
+from schemas.relative import BENCHMARK_BARS, RELATIVE
 from schemas.scans import SCANS
 from schemas.topic import Kind, Topic
 from schemas.trade_signs import TRADE_IMPACTS, TRADE_SIGNS
@@ -40,6 +41,8 @@ TOPICS: dict[str, Topic] = _registry(
     EVENT_BARS,
     QUOTE_BARS,
     INDICATORS,
+    BENCHMARK_BARS,
+    RELATIVE,
     NBBO,
     TRADE_SIGNS,
     TRADE_IMPACTS,
