@@ -23,6 +23,9 @@ expression = "rsi_14 < 30 and change_1d > 2% and close crosses above sma_50"
 interval = "1d"
 ```
 
+Scans in the settings stand in place of those saved by default. Other scans are other parameters: a running flow
+goes on with them from there on when it is started with `--new-epoch`.
+
 ## The language
 
 - Comparisons `<` `<=` `>` `>=` `==` `!=`; arithmetic `+` `-` `*` `/` and brackets; `abs(a)`, `min(a, b, …)`,
