@@ -81,11 +81,7 @@ def add_trades(
     intervals = len(lengths)
     ring = len(windows) // max(len(pairs), 1)
     for i in range(first, len(slots)):
-        if (
-            written[LATE_AT] + intervals > len(late)
-            or written[REVISED_AT] + intervals > len(late)
-            or written[CORRECTIONS_AT] == len(corrections)
-        ):
+        if written[LATE_AT] + intervals > len(late):
             return i
         if named is not None and info[FREE_COUNT] < 2 + intervals // BLOCK:
             return i
@@ -118,6 +114,9 @@ def add_trades(
         last = updates_last[i]
         volume = updates_volume[i]
         if actions[i] != NEW:
+            full = written[REVISED_AT] + intervals > len(late)
+            if full or written[CORRECTIONS_AT] == len(corrections):
+                return i
             reason = OFF
             if named is None and not keep_none:
                 return i
@@ -312,7 +311,10 @@ def _close(
                     recompute(queues[slot], pool, blocks, windows[earliest])
             bar_of_window(windows[earliest], bar)
             # Its place in the ring is free.
-            empty_window(windows[earliest], 0, 0)
+            windows[earliest].start = 0
+            windows[earliest].end = 0
+            windows[earliest].count = 0
+            windows[earliest].corrected = 0
             if fill_limit > 0 and length > 0:
                 _remember(bar, pair, length, fill_limit, key.calendar, starts, bounds)
             earliest = _earliest(windows, chosen * ring, places)
