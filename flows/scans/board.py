@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from flows.kernels import scans as kernel
-from flows.scans.criteria import Resolved, Series
 from flows.scans.evaluate import Columns, Scan
+from flows.scans.resolution import Resolved, Series
 from schemas.arrays import Bools, Floats, Int64s
 
 _KEYS = 16

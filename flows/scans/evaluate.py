@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from flows.kernels.scans import crossings
-from flows.scans.criteria import Origin, Resolved, UnknownCriterionError, resolve
+from flows.scans.criteria import Origin
 from flows.scans.expression import Name, Node, Number, Operation, Text, names, parse
+from flows.scans.resolution import Resolved, UnknownCriterionError, resolve
 from flows.scans.tokens import ScanError
 from schemas.arrays import Bools, Floats, Int64s
 

@@ -11,8 +11,9 @@ from flows.breadth_parts import ALL, SECTOR
 from flows.columns import times_ns
 from flows.instruments import InstrumentTable
 from flows.keys import KeySlots
-from flows.scans.criteria import BOOK_FIELDS, BREADTH_FIELDS, Origin, Resolved
+from flows.scans.criteria import BOOK_FIELDS, BREADTH_FIELDS, Origin
 from flows.scans.latest import Latest
+from flows.scans.resolution import Resolved
 from schemas.arrays import Floats, Int64s
 
 # Books are kept by the second, for longer than a bar takes to come; breadth by its intervals, so that

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from flows.kernels.indicators.registry import INDICATORS, choose
-from flows.scans.criteria import CRITERIA, Resolved, resolve
+from flows.scans.criteria import CRITERIA
 from flows.scans.docs import PAGE, page
 from flows.scans.evaluate import Columns, compiled
 from flows.scans.expression import names, parse
+from flows.scans.resolution import Resolved, resolve
 from flows.scans.tokens import ScanError
 
 ROWS = {
