@@ -129,7 +129,7 @@ def _sums(ring: Floats, position: int, last: int) -> tuple[float, float]:
 @jit_in_place
 def _alma(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
-    middle = parameters[1] * (period - 1)
+    middle = np.floor(parameters[1] * (period - 1))
     width = period / parameters[2]
     closes = bars[CLOSE]
     out = values[0]
@@ -241,8 +241,8 @@ ALMA = Indicator(
     width=lambda period, *_: 2 * period + 3,
     kernel=_alma,
     definition=(
-        "Mean of closes under a bell of weights: its top at offset * (period - 1) from the oldest, its "
-        "standard deviation period / sigma."
+        "Mean of closes under a bell of weights: its top at offset * (period - 1), cut to a whole number, from the "
+        "oldest; its standard deviation period / sigma. Others do not cut."
     ),
     source="Legoux and Kouzis-Loukas (2009); Tulip Indicators, function alma",
     unit=QUOTE,

@@ -112,7 +112,7 @@ def _windows(values: np.ndarray, size: int) -> np.ndarray:
 def _alma(bars: Series, period: int, offset: float, sigma: float) -> list[np.ndarray]:
     places = np.arange(period)
     deviation = period / sigma
-    weights = np.exp(-((places - offset * (period - 1)) ** 2) / (2 * deviation**2))
+    weights = np.exp(-((places - offset * (period - 1) // 1) ** 2) / (2 * deviation**2))
     return [_windows(bars["close"], period) @ (weights / weights.sum())]
 
 
