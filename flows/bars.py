@@ -184,13 +184,14 @@ class Bars(Flow):
         given = rows.only[1]
         batch = given.batch
         (trade_id, symbol, ts_event, price, size, side, action, *updates) = map(batch.column, _READ)
+        actions = self._actions.of(action)
         columns_of_trades: tuple[Any, ...] = (
             self._keys.of(symbol),
             times_ns(ts_event),
             price.to_numpy(),
             size.to_numpy(),
             self._sides.of(side),
-            self._actions.of(action),
+            actions,
             *(column.to_numpy(zero_copy_only=False) for column in updates),
             self._limits,
             self._spec.arguments,
@@ -205,7 +206,7 @@ class Bars(Flow):
             keeping = (None, None, None) if named is None else (named, *self._keeping())
             row = kernel.add_trades(row, *columns_of_trades, *(state, *keeping))
             emitted += self._take_written(given)
-            if named is None and row < batch.num_rows and not self._limits[3]:
+            if row < batch.num_rows and named is None and actions[row] and not self._limits[3]:
                 named = self._named(batch)
         return emitted
 
