@@ -153,6 +153,8 @@ def _stochrsi(
 @jit_in_place
 def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
     period = int(parameters[0])
+    highs_of_bars, lows_of_bars, closes = bars[HIGH], bars[LOW], bars[CLOSE]
+    out = values[0]
     start = 0
     while start < len(slots):
         end = run_end(slots, start)
@@ -162,8 +164,8 @@ def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         lows = own[4 : 4 + period]
         highs = own[4 + period : 4 + 2 * period]
         for i in range(start, end):
-            high, low, close = bars[HIGH, i], bars[LOW, i], bars[CLOSE, i]
-            values[0, i] = np.nan
+            high, low, close = highs_of_bars[i], lows_of_bars[i], closes[i]
+            out[i] = np.nan
             if np.isnan(high) or np.isnan(low) or np.isnan(close):
                 continue
             lows[position] = low
@@ -175,9 +177,9 @@ def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
                 count += 1
                 continue
             top, bottom = highs[high_at], lows[low_at]
-            values[0, i] = 0.0
+            out[i] = 0.0
             if abs(top - bottom) > RELATIVE_ZERO * (abs(top) + abs(bottom)):
-                values[0, i] = (top - close) / ((top - bottom) / -100.0)
+                out[i] = (top - close) / (top - bottom) * -100.0
         own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
         start = end
 
