@@ -20,6 +20,11 @@ BLOCK = 128
 
 NONE = -1
 
+# Blocks at first, and how many times more whenever they are used up. Memory that is not touched yet is only
+# promised by the system, so that much room at once costs less than copying what is kept more often.
+_BLOCKS = 1_024
+_GROWTH = 4
+
 # A block: the blocks before and behind it in its queue (or the next free one), and the span of its times.
 HEAD = np.dtype([("previous", "i8"), ("next", "i8"), ("earliest", "i8"), ("latest", "i8")])
 
@@ -104,9 +109,8 @@ class KeptTrades:
         if free >= blocks:
             return
         old = len(self.blocks)
-        new = max(2 * old, old + blocks - free)
+        new = max(_BLOCKS, _GROWTH * old, old + blocks - free)
         pool, heads = self.pool, self.blocks
-        # Memory that is not touched yet costs nothing.
         self.pool = np.zeros(new * BLOCK, KEPT)
         self.pool[: len(pool)] = pool
         self.blocks = np.zeros(new, HEAD)
