@@ -4,10 +4,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from connectors.control import control_value, progress_topic
 from connectors.log import Log, Record
+from flows.engines.parameters import canonical_json
 from flows.engines.stepper import Counts
 from flows.flow import Flow, Params
 
@@ -86,8 +85,7 @@ class Progress:
 
 def params_hash(params: Params) -> str:
     """SHA-256 of the parameters' canonical JSON, hexadecimal."""
-    text = orjson.dumps(params.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(text).hexdigest()
+    return hashlib.sha256(canonical_json(params)).hexdigest()
 
 
 def shard_count(log: Log, flow: type[Flow]) -> int:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from flows.engines.event_order import EventOrder
 from flows.engines.late_rows import late_emit
+from flows.engines.parameters import canonical
 from flows.engines.segments import Segment
 from flows.flow import Emit, Emitted, Flow, FlowError, Input, Late, Order, Params, Rows, Watermarks
 from flows.snapshot import pack, unpack
@@ -68,13 +69,13 @@ class Stepper:
     def __init__(self, kind: type[Flow], params: Params, snapshot: bytes | None = None) -> None:
         check_declaration(kind)
         self.kind = kind
-        self.params = params
+        self.params = canonical(params)
         self.counts = {declared.name: Counts() for declared in kind.inputs}
         self.order = EventOrder(kind, _MAX_KEYS) if kind.order is Order.EVENT else None
         self._partitioned = [at for at, one in enumerate(kind.inputs) if _keeps_time(one)]
         self._passed: dict[int, dict[str, int]] = {at: {} for at in self._partitioned}
         state = None if snapshot is None else self._restore(snapshot)
-        self.flow = kind(params, state)
+        self.flow = kind(self.params, state)
         # Set while only the order is brought back (EVENT): the flow is then told nothing.
         self.skip_flow = False
 
@@ -96,8 +97,8 @@ class Stepper:
 
     def begin_epoch(self, params: Params) -> None:
         """Go on with a fresh flow of other parameters; order, frontiers and held rows are kept."""
-        self.params = params
-        self.flow = self.kind(params, None)
+        self.params = canonical(params)
+        self.flow = self.kind(self.params, None)
 
     def snapshot(self) -> bytes:
         """The whole state: order, counts and the flow's own snapshot."""
