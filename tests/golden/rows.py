@@ -55,7 +55,11 @@ def golden_batch(topic: Topic) -> pa.RecordBatch:
 
 
 def _value(field: Any, values: dict[Any, Any], choice: int) -> Any:
-    return field.allowed[choice] if field.allowed else values[field.type]
+    if field.allowed:
+        return field.allowed[choice]
+    value = values[field.type]
+    low = field.minimum if field.type in (INT32, INT64, UINT64) else None
+    return value if low is None else max(value, int(low))
 
 
 ALL = list(TOPICS.values())
