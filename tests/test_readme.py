@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.catalog import catalog
 from infra.kafka.artifacts import BrokerError
 from infra.kafka.broker import start_broker
 from serving.settings import PREFIX, Settings, load_settings
@@ -46,6 +47,7 @@ def _blocks() -> list[Block]:
 
 BLOCKS = _blocks()
 TOUR, LIVE, REAL, MAKE = "A tour", "Live", "Real ticks", "Two commands"
+QUANTS = "For quants"
 KAFKA = "On Kafka"
 
 
@@ -107,6 +109,8 @@ def test_every_block_is_run_or_compared_by_a_test_here() -> None:
         ("The data's way", "mermaid"),
         (TOUR, "sh"),
         (TOUR, "python"),
+        (QUANTS, "sh"),
+        (QUANTS, "python"),
         (LIVE, "sh"),
         (LIVE, "python"),
         (REAL, "sh"),
@@ -137,6 +141,10 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
     assert "identical" in told
     assert "NO" not in told.split()
     assert outputs[-1].count("IBM") >= 3, outputs[-1]
+    asked = "\n".join(_run(block, tmp_path) for block in _under(QUANTS, "sh", "python"))
+    assert "volume_profile: " in asked
+    assert asked.count("162.83") >= 3, asked
+    assert (tmp_path / "chart-IBM-1m.html").stat().st_size > 100_000
     with _up(tmp_path):
         live = [
             _run(block, tmp_path)
@@ -220,3 +228,14 @@ def test_the_tools_of_the_readme_are_there() -> None:
     """Where CI requires curl, its absence is a failure there and not a puzzle in the tour."""
     if not any(Path(folder, "curl").is_file() for folder in os.environ["PATH"].split(os.pathsep)):
         skip_or_fail("curl", "curl is not on the PATH; install it to run the README's tour")
+
+
+def test_the_table_of_flows_names_every_flow() -> None:
+    table = README.partition("<!-- flows:")[2].partition("\n\nTrades may")[0]
+    named = [
+        name
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    ]
+    assert sorted(named) == list(catalog())
