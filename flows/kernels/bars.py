@@ -19,7 +19,7 @@ from flows.kernels.bar_windows import (
     empty_window,
     window_of,
 )
-from flows.kernels.corrections import OFF, correct, make_way, recompute
+from flows.kernels.corrections import OFF, compute_corrected, correct, make_way, recompute
 from flows.kernels.jit import jit
 from flows.kernels.kept_trades import BLOCK, FREE_COUNT, append, drop_done, marks_of, name_of
 from flows.kernels.sessions import session_window
@@ -147,6 +147,27 @@ def add_trades(
                 unapplied.reason = reason
                 written[CORRECTIONS_AT] += 1
             continue
+        if named is not None:
+            low, high = name_of(id_offsets, id_text, i)
+            if high == 0 and not keep_all:
+                # Windows cannot be computed again once it is in them, nor from what is kept without it.
+                compute_corrected(slot, keys, windows, queues, pool, blocks)
+            elif queues[slot].count >= limit or frontier >= queues[slot].check_at:
+                # Before it is in its windows, as they are then what is kept makes them.
+                make_way(
+                    slot,
+                    limit,
+                    horizon,
+                    keys,
+                    windows,
+                    queues,
+                    pool,
+                    blocks,
+                    info,
+                    lengths,
+                    starts,
+                    bounds,
+                )
         late_before = written[LATE_AT]
         for j in range(intervals):
             pair = slot * intervals + j
@@ -176,26 +197,10 @@ def add_trades(
         if named is None:
             key.lost = max(key.lost, time)
             continue
-        low, high = name_of(id_offsets, id_text, i)
         if high == 0 and not keep_all:
             key.lost = max(key.lost, time)
             continue
         queue = queues[slot]
-        if queue.count >= limit or frontier >= queue.check_at:
-            make_way(
-                slot,
-                limit,
-                horizon,
-                keys,
-                windows,
-                queues,
-                pool,
-                blocks,
-                info,
-                lengths,
-                starts,
-                bounds,
-            )
         trade = pool[append(queue, blocks, info, time)]
         trade.name_low = low
         trade.name_high = high

@@ -148,15 +148,24 @@ def make_way(
     while queue.count >= limit:
         first = pool[queue.first_block * BLOCK + queue.first_at]
         if not first.marks & (NAME | REVISION):
-            if key.corrected:
-                # They can be computed once more now, and not after.
-                size = len(windows) // len(keys)
-                for at in range(slot * size, (slot + 1) * size):
-                    if windows[at].corrected:
-                        recompute(queue, pool, blocks, windows[at])
-                key.corrected = 0
+            # They can be computed once more now, and not after.
+            compute_corrected(slot, keys, windows, queues, pool, blocks)
             key.lost = max(key.lost, first.time)
         drop_first(queue, blocks, info)
+
+
+@jit
+def compute_corrected(
+    slot: int, keys: Any, windows: Any, queues: Any, pool: Any, blocks: Any
+) -> None:
+    """Compute the open windows of a key that have been corrected again, while all their trades are kept."""
+    if not keys[slot].corrected:
+        return
+    size = len(windows) // len(keys)
+    for at in range(slot * size, (slot + 1) * size):
+        if windows[at].corrected:
+            recompute(queues[slot], pool, blocks, windows[at])
+    keys[slot].corrected = 0
 
 
 @jit

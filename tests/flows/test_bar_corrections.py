@@ -1,7 +1,7 @@
 """Corrected bars against bars computed from scratch on the corrected trades."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -136,7 +136,9 @@ class Run:
 class Corrected:
     """The trades as they are corrected, in log order, by the definition: one dictionary, row by row."""
 
-    def __init__(self, events: Sequence[Row | Mark], lateness: int) -> None:
+    def __init__(
+        self, events: Sequence[Row | Mark], lateness: int, refused: Collection[int] = ()
+    ) -> None:
         self.events: list[Trade | Mark] = []
         self.unapplied: list[tuple[int, str]] = []
         sessions = Reference({})
@@ -157,6 +159,8 @@ class Corrected:
                 self.events.append(trade)
                 continue
             self.events.append(Mark(trade.key, moved))
+            if index in refused:
+                continue
             times = {at: events[at].trade.time for at in named[trade.key, event.venue, event.ref]}
             meant = [at for at in times if event.ts_ref in (None, times[at])]
             begin = sessions.session(frontier)[0]
@@ -263,6 +267,39 @@ def test_bars_with_their_revisions_are_those_of_the_corrected_trades(
         assert found.unapplied == wanted.unapplied
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    drawn=logs(),
+    nameless=st.sets(st.integers(0, 49)),
+    limit=st.integers(1, 8),
+    lateness=st.sampled_from([0, 7 * SECOND]),
+    size=st.sampled_from([1, 1000]),
+    restart=st.booleans(),
+)
+def test_trades_that_are_not_kept_or_no_longer_are_in_their_bars_all_the_same(
+    drawn: list[Row | Mark],
+    nameless: set[int],
+    limit: int,
+    lateness: int,
+    size: int,
+    restart: object,
+) -> None:
+    for at in nameless & set(range(len(drawn))):
+        row = drawn[at]
+        if isinstance(row, Row) and row.trade.action == "new":
+            drawn[at] = row._replace(name=None)
+    params = BarsParams(intervals=tuple(INTERVALS), max_kept_trades=limit)
+    drawn = [*drawn, *(Mark(key, NOON + 400 * 24 * HOUR) for key in "AB")]
+    found = Run(drawn, params, lateness=lateness, size=size, restart=bool(restart))
+    # Which corrections can be applied hangs on what is kept; those that are must be so wholly.
+    wanted = Corrected(drawn, lateness, refused=[index for index, _ in found.unapplied])
+    assert not wanted.unapplied
+    expected = Reference(INTERVALS, lateness).run(wanted.events)
+    trades = NAMES.index("trade_count")
+    kept = {key: row for key, row in found.now.items() if row[trades]}
+    assert kept == {(row[0], row[1], row[2]): row[4:] for row in expected.bars}
+
+
 def trade(at: float, name: str | None, price: float = 7.0, **changed: object) -> Row:
     return Row(Trade("A", NOON + int(at * SECOND), price, **changed), name)
 
@@ -352,6 +389,16 @@ def test_an_open_bar_that_was_corrected_stays_so_when_its_trades_leave() -> None
     rows += [trade(4 + at, f"{at}") for at in range(9)]
     found = run([*rows, END], max_kept_trades=3)
     assert [row[0] for row in found.now.values()] == [9.0]
+
+
+@pytest.mark.parametrize(("name", "limit"), [(None, 100), ("c", 2)])
+def test_an_open_bar_that_was_corrected_keeps_the_trade_that_cannot_be_kept_with_it(
+    name: str | None, limit: int
+) -> None:
+    rows = [trade(1, "a"), trade(2, "b", 8.0), correction(3, "b", 9.0), trade(4, name, 5.0)]
+    found = run([*rows, END], max_kept_trades=limit)
+    assert not found.unapplied
+    assert list(found.now.values()) == [(7.0, 9.0, 5.0, 5.0, 3.0, 3, 7.0, 0.0, 0.0)]
 
 
 @pytest.mark.parametrize("hours", [1, 3])
