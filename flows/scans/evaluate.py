@@ -94,6 +94,8 @@ def compiled(name: str, text: str) -> Scan:
     kind = _kind(text, tree, resolved)
     if kind != "condition":
         raise ScanError(text, tree.position, f"a condition was needed, this is a {kind}")
+    if not resolved:
+        raise ScanError(text, tree.position, "it names no criterion: it is true of all or of none")
     return Scan(
         name=name,
         text=text,

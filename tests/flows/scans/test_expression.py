@@ -120,6 +120,12 @@ def test_an_error_says_where_and_what(text: str, position: int, what: str) -> No
     assert caret.index("^") - 2 == position - 1
 
 
+@pytest.mark.parametrize("text", ["1 < 2", "'Energy' == 'Energy'", "not 1 crosses above 2"])
+def test_an_expression_that_asks_nothing_of_a_symbol_is_refused(text: str) -> None:
+    with pytest.raises(ScanError, match="names no criterion"):
+        compiled("test", text)
+
+
 def test_what_is_too_deep_or_too_long_is_refused_before_the_interpreter_gives_up() -> None:
     with pytest.raises(ScanError, match="stand in one another"):
         compiled("test", "(" * 60 + "close" + ")" * 60 + " > 1")
