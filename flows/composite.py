@@ -2,8 +2,9 @@
 
 Sources are the venues of ``quotes``, kept apart there. Together they have the best bid and ask over the sources
 whose quotes are fresh, and the median of the mids of those with both sides: one source that is off does not
-move the median of three. A quote that was not renewed for `CompositeParams.stale_after` is not fresh. Rows
-that a tape's processor names best are no source's own, and are left out.
+move the median of three. A quote that was not renewed for `CompositeParams.stale_after` is not fresh; one
+that comes when it is that old already is an update of its source only. Rows that a tape's processor names best
+are no source's own, and are left out.
 
 ``source_lags`` measures each source once an interval. Its age is the time since its last row at the end. It *moves*
 when its mid is away from where it was at its last move by `CompositeParams.min_move`; levels of sources may
@@ -26,7 +27,7 @@ from pydantic import Field, field_validator
 
 from flows.columns import columns, float_columns
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
-from flows.intervals import SESSION, interval_ns
+from flows.intervals import LONGEST_NS, SESSION, interval_ns
 from flows.kernels import composite as kernel
 from flows.kernels.venue_quotes import VENUES_MAX, VenueQuotes
 from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
@@ -71,11 +72,11 @@ class CompositeParams(Params):
         Bound of the state, of all symbols together; one source more is an error.
     """
 
-    stale_after: int = Field(default=30 * _SECOND_NS, ge=1)
+    stale_after: int = Field(default=30 * _SECOND_NS, ge=1, le=LONGEST_NS)
     min_move: float = Field(default=0.5e-4, ge=0)
-    max_lag: int = Field(default=10 * _SECOND_NS, ge=0)
+    max_lag: int = Field(default=10 * _SECOND_NS, ge=0, le=LONGEST_NS)
     interval: str = "1m"
-    silent_after: int = Field(default=3_600 * _SECOND_NS, ge=0)
+    silent_after: int = Field(default=3_600 * _SECOND_NS, ge=0, le=LONGEST_NS)
     not_counted: tuple[str, ...] = NOT_COUNTED
     suspicious: bool = False
     max_keys: int = Field(default=20_000, ge=1)

@@ -4,6 +4,9 @@ import re
 
 SESSION = "1d"
 
+# The longest time that a parameter may say, 31 years: a time and it together are still an int64.
+LONGEST_NS = 10**18
+
 _UNITS_NS = {"s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 
 

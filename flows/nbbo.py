@@ -10,7 +10,8 @@ national best offer). ``size = "sum"`` gives the sum over the venues.
 
 A quote whose condition keeps it from counting takes its venue's side out. A quote ends with its session, or
 before that where it was not renewed for as long as `NbboParams.stale_after` says. A row older than its
-venue's newest (for a row named best: than the newest such) came too late, and is in ``late``.
+venue's newest (for a row named best: than the newest such), or one that would stand no more by its symbol's time,
+came too late, and is in ``late``.
 
 Rows are in order of time: a quote behind its symbol's time changes the best from that time on. A locked or
 crossed state is told when time moves on from it: one that stands for no time is a feed's two rows of one moment.
@@ -24,6 +25,7 @@ from pydantic import Field, field_validator
 
 from flows.columns import chosen, columns, float_columns
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
+from flows.intervals import LONGEST_NS
 from flows.kernels import nbbo as kernel
 from flows.kernels.venue_quotes import VENUES_MAX, VenueQuotes
 from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
@@ -71,7 +73,7 @@ class NbboParams(Params):
     size: Literal["largest", "sum"] = "largest"
     not_counted: tuple[str, ...] = NOT_COUNTED
     suspicious: bool = False
-    stale_after: int = Field(default=0, ge=0)
+    stale_after: int = Field(default=0, ge=0, le=LONGEST_NS)
     end_with_session: bool = True
     calendar: str = DEFAULT_CALENDAR
     calendars: dict[str, str] = Field(default_factory=dict)

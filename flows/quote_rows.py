@@ -59,12 +59,12 @@ class QuoteRows:
 
 
 def superseded(rows: Int64s) -> Late:
-    """Rows that a newer row of their venue came before.
+    """Rows that a newer row of their venue came before, or whose time to stand was over.
 
     Parameters
     ----------
     rows : numpy.ndarray of int64, shape (m, 3)
-        Row of the batch, time of the newer row and of the key.
+        Row of the batch, time of the newer row or when it stood no more, time of the key.
     """
     index, newer, frontier = rows.T.copy()
     return Late(
@@ -74,5 +74,5 @@ def superseded(rows: Int64s) -> Late:
         window_end=newer,
         frontier=frontier,
         used=np.zeros(len(index), dtype=np.bool_),
-        reason="a newer quote of the venue came before it",
+        reason="a newer quote of the venue came before it, or its time to stand was over",
     )

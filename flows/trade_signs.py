@@ -42,6 +42,7 @@ from flows.flow import (
     Rows,
     Watermarks,
 )
+from flows.intervals import LONGEST_NS
 from flows.kernels import trade_signs as kernel
 from flows.kernels.queues import Queues
 from flows.keys import KeySlots
@@ -94,8 +95,8 @@ class TradeSignsParams(Params):
         Changes of a symbol's best within the lag; with more, trades have rows with a fault.
     """
 
-    lag: int = Field(default=0, ge=0)
-    horizon: int = Field(default=300 * _SECOND_NS, ge=1)
+    lag: int = Field(default=0, ge=0, le=LONGEST_NS)
+    horizon: int = Field(default=300 * _SECOND_NS, ge=1, le=LONGEST_NS)
     trades: Literal["volume", "last", "high_low", "all"] = "volume"
     max_keys: int = Field(default=20_000, ge=1)
     max_waiting: int = Field(default=200_000, ge=1)

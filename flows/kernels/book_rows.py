@@ -93,8 +93,8 @@ def row_columns(
     -------
     tuple of numpy.ndarray
         Symbol, venue and state (-1 for null), shape (3, count); event time and number, shape (2, count). Levels and
-        measures, NaN for null, shape (ROW_WIDTH, n): n is count up to the next multiple of 8, what is behind the rows
-        means nothing. How many of each are null, shape (ROW_WIDTH,), and Arrow's bitmaps of those columns that
+        measures, null where not finite, shape (ROW_WIDTH, n): n is count up to the next multiple of 8, what is
+        behind the rows means nothing. How many of each are null, shape (ROW_WIDTH,), and Arrow's bitmaps of those columns that
         have any, shape (ROW_WIDTH, n / 8).
     """
     codes = np.empty((3, count), dtype=np.int32)
@@ -118,12 +118,12 @@ def row_columns(
             for i in range(first, end):
                 value = values[i, column]
                 floats[column, i] = value
-                nulls += np.isnan(value)
+                nulls += not np.isfinite(value)
             undefined[column] += nulls
     bitmap = np.zeros((width, octets), dtype=np.uint8)
     for column in range(width):
         if undefined[column] > 0:
             for i in range(count):
-                if not np.isnan(floats[column, i]):
+                if np.isfinite(floats[column, i]):
                     bitmap[column, i >> 3] |= np.uint8(1 << (i & 7))
     return codes, integers, floats, undefined, bitmap

@@ -151,10 +151,13 @@ def add_quotes(
             size = columns[2 * side + 1][i]
             if np.isnan(price) and np.isnan(size):
                 continue
-            level = price if kinds[i] & 3 == COUNTS and size != 0.0 else np.nan
-            put = (level, UNTOLD, time, False)
+            # What comes when it is stale already is an update, but does not stand.
+            stands = kinds[i] & 3 == COUNTS and size != 0.0 and times[i] + fresh > key.now
+            level = price if stands else np.nan
+            put = (level, UNTOLD, times[i], False)
             put_quote(key, tops[2 * slot + side], quotes, order, at, side, venue, put)
-            key.next_stale = min(key.next_stale, time + fresh)
+            if stands:
+                key.next_stale = min(key.next_stale, times[i] + fresh)
         sources[at + venue].updates += 1
         _move(key, quotes, order, sources, at, venue, time, max_lag, share)
         _tell(slot, key, tops, quotes, order, at, together[slot], rows, counts)
@@ -250,7 +253,7 @@ def _mid(quotes: Any, at: int, venue: int) -> float:
     # Mid of a source; NaN where a side is missing or stale, or it crosses itself.
     bid = quotes[2 * (at + venue)].level
     ask = -quotes[2 * (at + venue) + 1].level
-    return (bid + ask) / 2.0 if bid <= ask else np.nan
+    return bid / 2.0 + ask / 2.0 if bid <= ask else np.nan
 
 
 @jit

@@ -80,7 +80,8 @@ def add_quotes(
     state : tuple
         ``arguments`` of `VenueQuotes`; changed.
     out : tuple
-        Rows (ROW); late rows with the time of the newer row and of the key, shape (m, 3); counts; changed.
+        Rows (ROW); late rows with the time of the newer row, or when they stood no more, and of the key, shape
+        (m, 3); counts; changed.
 
     Returns
     -------
@@ -109,7 +110,7 @@ def add_quotes(
         if counts[ROWS_AT] == len(rows):
             return i
         if by_session and key.session_end == ENDLESS:
-            key.session_end = session_end(key, starts, bounds)
+            key.session_end = session_end(key, key.now, starts, bounds)
         kind = kinds[i]
         if kind & 3 == SAYS_NOTHING:
             continue
@@ -118,6 +119,8 @@ def add_quotes(
         newer = newest[at + venue]
         if is_best:
             newer = max(newer, key.newest_best)
+        if times[i] < key.now and times[i] >= newer:
+            newer = _over(key, times[i], stale, by_session, starts, bounds)
         if times[i] < newer:
             late[counts[LATE_AT], 0] = i
             late[counts[LATE_AT], 1] = newer
@@ -142,9 +145,9 @@ def add_quotes(
             level = price if counted and size != 0.0 else np.nan
             if np.isnan(size):
                 size = UNTOLD
-            put_quote(key, top, quotes, order, at, side, venue, (level, size, time, total))
+            put_quote(key, top, quotes, order, at, side, venue, (level, size, times[i], total))
             if stale > 0:
-                key.next_stale = min(key.next_stale, time + stale)
+                key.next_stale = min(key.next_stale, times[i] + stale)
         state_now = _state(bid, ask)
         key.held = 1 if state_now in (LOCKED, CROSSED) else 0
         if not key.held:
@@ -213,6 +216,25 @@ def _pass(
         if not key.held:
             _tell(slot, key, bid, ask, state, rows, counts)
     return True
+
+
+@jit
+def _over(
+    key: Any,
+    time: int,
+    stale: int,
+    by_session: bool,  # noqa: FBT001 - a kernel
+    starts: Int64s,
+    bounds: Int64s,
+) -> int:
+    # When a quote of a past time stood no more, if that was before the key's time or at it; else `NEVER`.
+    if stale > 0 and time + stale <= key.now:
+        return time + stale
+    if by_session:
+        end = session_end(key, time, starts, bounds)
+        if end <= key.now:
+            return end
+    return NEVER
 
 
 @jit

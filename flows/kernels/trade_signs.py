@@ -14,6 +14,10 @@ from schemas.arrays import Bytes, Floats, Int32s, Int64s
 
 NEVER = np.iinfo(np.int64).min
 
+# How far from the middle, as a share of it, a price at it may be: price, bid, ask and their sum are each
+# rounded to a double, so that one middle of cents in four is not the double nearest to it.
+_ROUNDING = 2.0**-50
+
 TRADES_INPUT, NBBO_INPUT = 0, 1
 
 # Sides and rules as places in the dictionaries that they are written with.
@@ -235,7 +239,7 @@ def pass_time(first: int, slots: Int64s, times: Int64s, spec: Any, state: Any, o
 @jit
 def middle(bid: float, ask: float) -> float:
     """Middle of bid and ask; NaN where one is missing or they are crossed."""
-    return (bid + ask) / 2.0 if bid <= ask else np.nan
+    return bid / 2.0 + ask / 2.0 if bid <= ask else np.nan
 
 
 @jit
@@ -252,11 +256,9 @@ def _sign(key: Any, price: float, sign: Any, is_lagged: bool) -> None:  # noqa: 
     key.number += 1
     side = key.tick
     rule = BY_TICK if side != NO_SIDE else NO_RULE
-    if price > mid:
-        side = BUY
-        rule = BY_QUOTE
-    elif price < mid:
-        side = SELL
+    away = price - mid
+    if abs(away) > _ROUNDING * mid:
+        side = BUY if away > 0.0 else SELL
         rule = BY_QUOTE
     sign.number = key.number
     sign.quote_time = key.lagged_time if is_lagged else key.time

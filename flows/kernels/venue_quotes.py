@@ -290,11 +290,11 @@ def time_takes_out(
                     key.next_stale = min(key.next_stale, quote.time + stale)
             find_best(key, top, quotes, order, at, side, total)
     if over:
-        key.session_end = session_end(key, starts, bounds)
+        key.session_end = session_end(key, key.now, starts, bounds)
 
 
 @jit
-def session_end(key: Any, starts: Int64s, bounds: Int64s) -> int:
-    """End of the session that holds a key's time."""
+def session_end(key: Any, time: int, starts: Int64s, bounds: Int64s) -> int:
+    """End of the session of a key's calendar that holds a time."""
     at = key.calendar
-    return session_window(starts, bounds[at], bounds[at + 1], key.now)[2]
+    return session_window(starts, bounds[at], bounds[at + 1], time)[2]

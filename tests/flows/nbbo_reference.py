@@ -122,6 +122,8 @@ class Reference:
         if "suspicious" in flags:
             return
         before = [key.newest.get(quote.venue), key.newest_best if "best" in flags else None]
+        ends = [self._session_end(quote.time)] + [quote.time + self.stale] * (self.stale > 0)
+        before += [end for end in ends if end <= key.now]
         if any(time is not None and quote.time < time for time in before):
             self.late.append(at)
             return
@@ -136,7 +138,7 @@ class Reference:
             key.standing[side].pop(quote.venue, None)
             price, size = told
             if price is not None and size != 0 and code not in self.not_counted:
-                key.standing[side][quote.venue] = (price, size, key.now)
+                key.standing[side][quote.venue] = (price, size, quote.time)
         self._step(key, key.now)
 
     def _step(self, key: _Key, time: int) -> None:

@@ -286,6 +286,16 @@ def test_sizes_leave_no_rounding_behind() -> None:
     assert not run.faults
 
 
+def test_what_is_too_large_for_a_number_is_null() -> None:
+    sides = [add(1, "buy", 1e200, 1e200), add(2, "sell", 1.5e308, 1.7e308)]
+    run = Run(
+        [*sides, add(3, "sell", 1.5e308, 1.7e308), cancel(1, "buy", 1e200, 1e200)], BookParams()
+    )
+    for row in run.rows:
+        assert all(np.isfinite(value) for value in row if isinstance(value, float))
+    assert len(run.rows) == 4
+
+
 def test_depth_says_how_many_levels_a_row_has() -> None:
     adds = [add(at, "buy", 10.0 - at / 10, 1.0 + at) for at in range(12)]
     for depth in (1, 3, 10):

@@ -160,6 +160,21 @@ def test_rows_named_best_or_suspicious_say_nothing_and_late_ones_are_late() -> N
     assert gone.quotes[1][1:] == (None, None, 11, "A", None, 0)
 
 
+def test_what_comes_when_it_is_stale_is_an_update_and_no_fresh_quote() -> None:
+    events = [
+        both("A", 0, 10, 11),
+        both("B", 41, 20, 21),
+        both("A", 1, 10, 11),
+        both("A", 12, 19, 21),
+    ]
+    run = Run([*events, Mark("K", NOON + 60 * SECOND)], CompositeParams())
+    assert [row[1:] for row in run.quotes if row[0] == NOON + 41 * SECOND] == [
+        (20, "B", 21, "B", 20.5, 1),
+        (20, "B", 21, "A,B", 20.25, 2),
+    ]
+    assert [(row[0], row[2], row[3]) for row in run.lags] == [("A", 3, 48.0), ("B", 1, 19.0)]
+
+
 def test_a_session_is_no_interval() -> None:
     with pytest.raises(ValidationError, match="1d"):
         CompositeParams(interval="1d")
@@ -239,8 +254,8 @@ class Reference:
         for name, told in (("bid", quote.bid), ("ask", quote.ask)):
             if told is not None:
                 self.sides[name].pop(quote.venue, None)
-                if told[1] != 0:
-                    self.sides[name][quote.venue] = (told[0], self.now)
+                if told[1] != 0 and quote.time + self.params.stale_after > self.now:
+                    self.sides[name][quote.venue] = (told[0], quote.time)
         mid = self._mids().get(quote.venue)
         last = self.last_mid.get(quote.venue)
         if mid is not None and last is None:

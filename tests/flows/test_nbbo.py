@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from flows.flow import FlowError, Late
+from flows.composite import CompositeParams
+from flows.flow import FlowError, Late, Params
 from flows.nbbo import Nbbo, NbboParams
+from flows.trade_signs import TradeSignsParams
 from tests.flows.nbbo_reference import Mark, Quote, Reference, quotes_batch
 from tests.flows.trades import rows_of, watermarks
 
@@ -186,6 +188,34 @@ def test_quotes_end_with_their_session_unless_they_are_to_stay() -> None:
     assert day.rows["K"][1][0] == MIDNIGHT - 4 * 3600 * SECOND
 
 
+@pytest.mark.parametrize(("params", "later"), [({}, 24 * 3600), ({"stale_after": 60 * SECOND}, 61)])
+def test_a_quote_that_comes_when_its_time_to_stand_is_over_is_late(
+    params: dict[str, int], later: int
+) -> None:
+    begin = Quote("K", NOON, "A", (10, 1), (11, 1))
+    now = Quote("K", NOON + later * SECOND, "B", (20, 1), (21, 1))
+    # Of A, newer than its newest: it would cross B's.
+    over = Quote("K", NOON + SECOND, "A", (10, 1), (11, 1))
+    run = Run([begin, now, over, Mark("K", now.time + SECOND)], NbboParams(**params))
+    assert run.late == [2]
+    assert states(run)[-1] == (later, 20, "B", 21, "B", "normal")
+    stays = Run(
+        [begin, now, over, Mark("K", now.time + SECOND)], NbboParams(end_with_session=False)
+    )
+    assert stays.late == []
+    assert states(stays)[-1][-1] == "crossed"
+
+
+def test_a_quote_of_the_past_stands_no_longer_than_from_its_own_time() -> None:
+    events = [
+        Quote("K", NOON, "A", (10, 1), (11, 1)),
+        Quote("K", NOON - 3 * SECOND, "B", (10, 2), (12, 1)),
+        Mark("K", NOON + 9 * SECOND),
+    ]
+    run = Run(events, NbboParams(stale_after=5 * SECOND))
+    assert [(row[0], row[2]) for row in states(run)] == [(0, "A"), (0, "A,B"), (2, "A"), (5, None)]
+
+
 def test_conditions_that_do_not_count_take_the_side_out_and_suspicious_rows_say_nothing() -> None:
     def bids(condition: str, params: NbboParams | None = None) -> list[float | None]:
         first = Quote("K", NOON, "N", bid=(10.0, 1.0))
@@ -198,6 +228,21 @@ def test_conditions_that_do_not_count_take_the_side_out_and_suspicious_rows_say_
     assert bids("1;suspicious", NbboParams(suspicious=True)) == [10.0, 11.0]
     assert bids("8", NbboParams(not_counted=())) == [10.0, 11.0]
     assert bids("C", NbboParams(not_counted=("0x8",))) == [10.0, 11.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (NbboParams, "stale_after"),
+        (CompositeParams, "stale_after"),
+        (TradeSignsParams, "lag"),
+        (TradeSignsParams, "horizon"),
+    ],
+)
+def test_a_time_that_would_leave_its_number_is_refused(kind: type[Params], name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        kind(**{name: 2**63 - 1})
+    assert getattr(kind(**{name: 10**18}), name) == 10**18
 
 
 def test_an_unknown_number_of_bits_is_refused() -> None:

@@ -104,6 +104,21 @@ def test_trades_off_the_middle_follow_the_quotes_and_those_at_it_the_last_change
     ]
 
 
+def test_a_price_at_the_middle_is_at_it_whatever_doubles_make_of_the_sum() -> None:
+    """A middle in decimals is in one case of four not half of the doubles' sum."""
+    wrong = 0
+    for cents in range(1, 3_000, 7):
+        bid, ask, price = cents / 100, (cents + 1) / 100, (2 * cents + 1) / 200
+        wrong += (bid + ask) / 2 != price
+        first, second, third = sides(
+            [(1, ask, 1), (2, price, 1), (3, price * 1.0001, 1)], [(0, bid, ask)]
+        )
+        assert first == ("buy", "quote", None)
+        assert second == ("sell", "tick", "sell")
+        assert third[:2] == ("buy", "quote")
+    assert wrong > 50
+
+
 @pytest.mark.parametrize("best", [(10.0, None), (None, 10.2), (None, None), (10.3, 10.2)])
 def test_without_a_middle_the_tick_rule_says_and_no_spread_is_given(
     best: tuple[float | None, float | None],
@@ -288,7 +303,9 @@ def by_polars(trades: pl.DataFrame, best: pl.DataFrame, lag_ms: int) -> pl.DataF
     ).join_asof(last, left_on="at", right_on="ts_event", allow_exact_matches=False)
     moved = price.diff().sign()
     tick = pl.when(moved != 0).then(moved).forward_fill()
-    by_quote = (price - pl.col("mid")).sign()
+    away = price - pl.col("mid")
+    # Cents, and the doubles nearest to them.
+    by_quote = pl.when(away.abs() > 1e-9).then(away.sign()).otherwise(0.0)
     signed = before.with_columns(mid=middle, tick=tick).with_columns(
         d=pl.when(by_quote != 0).then(by_quote).otherwise(pl.col("tick"))
     )
