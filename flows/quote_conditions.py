@@ -24,8 +24,9 @@ NOT_COUNTED = (_LEAN, "C", "D", "G", "I", "J", "K", "L", "N", "P", "V", "X", "Z"
 """Conditions that keep a quote out of the best, where nothing else is asked for.
 
 Hexadecimal bit fields with one of the bits (closing, halts and pauses, indications, non-firm and manual quotes);
-and the two US tapes' letters for the same. Holden and Jacobsen (2014), "Liquidity Measurement Problems in Fast,
-Competitive Markets", Journal of Finance 69, 1747-1785, leave the same quotes out.
+and the two US tapes' letters for the same, but those that mean something else on one of them. Holden and Jacobsen
+(2014), "Liquidity Measurement Problems in Fast, Competitive Markets", Journal of Finance 69, 1747-1785, are
+stricter: their code keeps A, B, H, O, R and W only.
 """
 
 
