@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from connectors.feeds.categories import constant
 from connectors.feeds.columns import ParquetSource
 from connectors.feeds.source import Format, Probe, Rows, Source
-from connectors.feeds.times import new_york_midnights
+from connectors.feeds.times import new_york_midnights, no_days
 from schemas.field import CATEGORY, FLOAT, TIMESTAMP
 from schemas.vendor_bars import VENDOR_BARS
 
@@ -30,14 +30,13 @@ class AdjustedBars(Format):
     summary = f"Parquet of daily US equity bars with columns {', '.join(_COLUMNS)}"
 
     def matches(self, probe: Probe) -> bool:
-        """Whether the Parquet file has the columns."""
+        """Whether the Parquet file has the columns, or cannot be read, which opening it says."""
         if probe.container != "parquet":
             return False
         try:
             names = pq.read_schema(probe.path).names
         except (pa.ArrowInvalid, OSError):
-            # Not a whole file: the format that the user names, or the last one, says so.
-            return False
+            return True
         return set(_COLUMNS) <= set(names)
 
     def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
@@ -50,6 +49,8 @@ def _bars(columns: pa.RecordBatch) -> Rows:
     dates = columns.column("date").cast(pa.date32()).cast(pa.int32())
     missing = dates.is_null().to_numpy(zero_copy_only=False)
     days = dates.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    outside = no_days(days)
+    days[outside] = 0
     ts_event = pa.array(new_york_midnights(days + 1)).view(TIMESTAMP)
     batch = VENDOR_BARS.batch(
         {
@@ -62,4 +63,8 @@ def _bars(columns: pa.RecordBatch) -> Rows:
             **{field: columns.column(name).cast(FLOAT) for name, field in _FIELDS.items()},
         }
     )
-    return Rows(batch=batch, refused={"column date must be given": missing})
+    refused = {
+        "column date must be given": missing,
+        "column date: a day from 1900 to 2261 was needed": outside,
+    }
+    return Rows(batch=batch, refused=refused)

@@ -12,6 +12,7 @@ from connectors.feeds.bitstamp import BitstampLog
 from connectors.feeds.bitstamp_csv import BitstampOrders
 from connectors.feeds.columns import Columns
 from connectors.feeds.conditions import TABLES
+from connectors.feeds.constituents import Constituents
 from connectors.feeds.dbn import Dbn
 from connectors.feeds.detect import Found, find
 from connectors.feeds.fix import Fix
@@ -68,6 +69,7 @@ def find_files(paths: Sequence[Path], options: FeedOptions) -> Found:
         Iex(),
         Fix(),
         Instruments(),
+        Constituents(),
         # What a mapping names goes before what a file looks like.
         Columns(options.mapping),
         NamedBars(),

@@ -165,8 +165,13 @@ class ByteStream:
             packed = inflater.unused_data or self._read(file, _ZSTD_READ_BYTES)
 
     def _unzip(self, file: BinaryIO) -> Iterator[bytes]:
-        file.seek(self._at)
+        # A damaged directory may name any place.
+        file.seek(max(0, self._at))
         header = file.read(_ZIP_HEADER.size)
+        if len(header) < _ZIP_HEADER.size or not header.startswith(_ZIP_MAGIC):
+            raise BrokenFileError(
+                f"{self.path}: the zip file is damaged, member {self.member} is not where it should be"
+            )
         _, _, flags, method, _, _, crc, packed_size, _, name_size, extra_size = _ZIP_HEADER.unpack(
             header
         )
@@ -284,9 +289,10 @@ def _zip_members(path: Path) -> list[tuple[str, int]]:
             return [
                 (member.filename, member.header_offset)
                 for member in archive.infolist()
-                if not member.is_dir()
+                # Not is_dir(): a damaged directory may hold an empty name.
+                if not member.filename.endswith("/")
             ]
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, NotImplementedError):
         with path.open("rb") as file:
             header = file.read(_ZIP_HEADER.size)
             if len(header) < _ZIP_HEADER.size:

@@ -1,7 +1,8 @@
 """How far a venue's clock is ahead of the receiver's, from messages that say when they were sent.
 
 Each message gives the difference of the clocks less its own way here; the largest difference is that of the shortest
-way. It is taken over the last ten to twenty minutes, so that a clock which drifts or is set is followed.
+way. It is taken over the last ten to twenty minutes, so that a clock which drifts or is set is followed. A message that
+was sent more than five minutes after it came has a wrong time, and is rejected for it: it says nothing of the clocks.
 """
 
 from itertools import pairwise
@@ -9,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from schemas.arrays import Int64s
+from schemas.validation import MAX_SKEW_NS
 
 _WINDOW_NS = 600_000_000_000
 _NONE = np.iinfo(np.int64).min
@@ -30,7 +32,8 @@ class BinanceClock:
         sent_ns, recv_ns : numpy.ndarray of int64, shape (messages,)
             When each was sent by the venue's clock, 0 where it does not say, and received by ours.
         """
-        known = np.where(sent_ns > 0, sent_ns - recv_ns, _NONE)
+        told = (sent_ns > 0) & (sent_ns - recv_ns <= MAX_SKEW_NS)
+        known = np.where(told, sent_ns - recv_ns, _NONE)
         windows = recv_ns // _WINDOW_NS
         ahead = np.empty_like(known)
         cuts = [0, *(np.flatnonzero(np.diff(windows)) + 1).tolist(), len(windows)]

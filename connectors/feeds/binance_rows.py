@@ -14,9 +14,10 @@ SPOT = "BINANCE"
 USD_MARGINED = "BINANCE_USDM"
 COIN_MARGINED = "BINANCE_COINM"
 
-# Times are in ms, or in µs where the stream was asked for so: as µs this was 1973, as ms it is 5138.
+# Times are in ms, or in µs where the stream was asked for so: as µs this was 1973, as ms it is 5138. Neither may be
+# beyond 2255, which int64 nanoseconds can say.
 _MICROSECONDS_FROM = 10**14
-_LATEST = 9_000_000_000_000_000
+_LATEST_MS, _LATEST = 9_000_000_000_000, 9_000_000_000_000_000
 
 
 def renamed(symbol: str, venue: str) -> str:
@@ -104,8 +105,9 @@ def numbers(texts: list[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def unix_ns(times: Int64s) -> Int64s:
     """Times in ms or in µs as ns, since 1970 UTC; what is neither is 0."""
-    scale = np.where(times < _MICROSECONDS_FROM, 1_000_000, 1_000)
-    ns: Int64s = np.where((times > 0) & (times < _LATEST), times, 0) * scale
+    in_ms = times < _MICROSECONDS_FROM
+    known = (times > 0) & (times < np.where(in_ms, _LATEST_MS, _LATEST))
+    ns: Int64s = np.where(known, times, 0) * np.where(in_ms, 1_000_000, 1_000)
     return ns
 
 

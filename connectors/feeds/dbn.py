@@ -222,6 +222,11 @@ def _listing(probe: Probe, metadata: databento_dbn.Metadata) -> Listing:
             # An interval without a symbol says that there is none in it.
             if given:
                 instrument, symbol = (name, given) if from_id else (given, name)
+                if not instrument.isdecimal():
+                    raise FeedError(
+                        f"{probe.path}: its metadata map {symbol!r} to {instrument!r}, which is no "
+                        "instrument_id; fetch it again"
+                    )
                 at = symbols.setdefault(symbol.upper(), len(symbols))
                 begins, ends = _ns(interval["start_date"]), _ns(interval["end_date"])
                 spans.append((int(instrument), begins, ends, at))

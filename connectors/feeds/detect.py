@@ -11,6 +11,11 @@ from connectors.feeds.source import FeedError, Format, Probe
 
 # Plain documents beside data files, which nobody means to feed.
 _DOCUMENTS = (".txt", ".md", ".pdf", ".html")
+# Tables that lie beside LEAN's bars.
+_LEAN_TABLES = {
+    "factor_files": "split and dividend factors: bars are fed as traded, and no topic takes these",
+    "map_files": "symbol changes: feed them as a table of instruments (previous_symbol)",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,8 @@ class Found:
 def find(paths: Iterable[Path], formats: Sequence[Format], forced: str | None = None) -> Found:
     """The files to feed, in the order of the paths and by name within a folder.
 
+    What a folder holds beside files that are known is left out, with the reason.
+
     Parameters
     ----------
     paths : iterable of pathlib.Path
@@ -36,7 +43,7 @@ def find(paths: Iterable[Path], formats: Sequence[Format], forced: str | None = 
     Raises
     ------
     FeedError
-        Where a path is not there, a file is empty or of no known format, or nothing is found.
+        Where a path is not there, a file that is named is empty or of no known format, or nothing is found.
     """
     by_name = {known.name: known for known in formats}
     if forced is not None and forced not in by_name:
@@ -51,14 +58,29 @@ def find(paths: Iterable[Path], formats: Sequence[Format], forced: str | None = 
             if why:
                 skipped.append((file, why))
                 continue
-            seen = probe(file)
-            files.append((seen, by_name[forced] if forced else _format(seen, formats)))
+            try:
+                seen = probe(file)
+                files.append((seen, by_name[forced] if forced else _format(seen, formats)))
+            except FeedError as error:
+                # A file that is known but broken must be seen to: only what is no feed at all is left out.
+                if file == path or not isinstance(error, UnknownFormatError):
+                    raise
+                skipped.append((file, f"the format is not known, first line {_shown(seen)}"))
     if not files:
-        beside = ", ".join(str(path) for path, _ in skipped[:5])
+        beside = "; ".join(f"{path}: {why}" for path, why in skipped[:5])
         raise FeedError(
-            f"nothing to feed{f'; not fed: {beside}' if beside else ''}. {_known(formats)}"
+            f"nothing to feed{f'; not fed: {beside}' if beside else ''}. {_known(formats)}; --format "
+            "overrides what is detected"
         )
     return Found(files=tuple(files), skipped=tuple(skipped))
+
+
+class UnknownFormatError(FeedError):
+    """A file that no format takes."""
+
+
+def _shown(seen: Probe) -> str:
+    return repr(seen.first_line[:80].decode(errors="replace"))
 
 
 def _files(path: Path) -> list[Path]:
@@ -75,6 +97,8 @@ def _not_fed(file: Path, *, named: bool) -> str:
         return "a document, not data"
     if not named and is_told_by_log(file):
         return "Bitstamp order events: the log beside it says them too"
+    if not named:
+        return _LEAN_TABLES.get(file.parent.name.lower(), "")
     return ""
 
 
@@ -82,7 +106,7 @@ def _format(seen: Probe, formats: Sequence[Format]) -> Format:
     for known in formats:
         if known.matches(seen):
             return known
-    raise FeedError(
+    raise UnknownFormatError(
         f"{seen}: the format is not known. {_known(formats)}; --format overrides what is detected"
     )
 

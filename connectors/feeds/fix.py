@@ -3,7 +3,8 @@
 A fill (ExecType F; in FIX 4.2 and before 1 and 2) is a trade of venue LastMkt, else SecurityExchange, else the
 sender; its id is ExecID, its side that of our order. A trade cancel (ExecType H) or correction (G) refers to an
 earlier fill by ExecRefID. Session messages and other reports are left out and counted; what MsgSeqNum misses
-becomes a ``gap`` in `feed_events`. Body length and checksum are not checked: the session did so when the message
+becomes a ``gap`` in `feed_events`. A message sent again (PossDupFlag) is left out if its number was there, and
+fills a gap if it was not (``gap_filled``). Body length and checksum are not checked: the session did so when the message
 came, and logs with other names put in, as published ones have, would all fail.
 
 Source: FIX 4.4 with Errata 20030618, volumes 2 (session) and 4 (execution reports), https://www.fixtrading.org.
@@ -21,6 +22,7 @@ import pyarrow as pa
 from connectors.feeds.archive import ByteStream, line_blocks
 from connectors.feeds.messages import MALFORMED, Notice, TopicRows, malformed, notice_rows
 from connectors.feeds.parts import MessageFile, Stretch, parts
+from connectors.feeds.sequence import Found, Numbers
 from connectors.feeds.source import Fault, Format, Probe, Rows, Source
 from schemas.feed_events import FEED_EVENTS
 from schemas.field import TIMESTAMP
@@ -29,10 +31,14 @@ from schemas.market import TRADES
 _LINE = re.compile(rb"8=FIX(?:T\.1\.1|\.4\.\d)[\x01|]9=\d+[\x01|]35=")
 _SOH = b"\x01"
 _TIME = re.compile(r"(\d{8}-\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+# What int64 nanoseconds can say.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2261
 _TRAILER = re.compile(rb"10=\d{3}\x01$")
 
 _SESSION = frozenset("012345A")
 _EXECUTION_REPORT = "8"
+_SEQUENCE_RESET = "4"
 _ACTIONS = {"F": "new", "1": "new", "2": "new", "H": "cancel", "G": "correct"}
 _SIDES = {"1": "buy", "3": "buy", "2": "sell", "4": "sell", "5": "sell", "6": "sell"}
 
@@ -71,9 +77,9 @@ class _FixFile(MessageFile):
 
     def stretches(self) -> Iterator[Stretch]:
         """All of the log."""
-        expected: dict[tuple[str, str], int] = {}
+        sessions: dict[tuple[str, str], Numbers] = {}
         for data, first_line in line_blocks(self._stream, self._block_bytes):
-            messages = _Messages(first_line=first_line, expected=expected)
+            messages = _Messages(first_line=first_line, sessions=sessions)
             lines = [line.rstrip(b"\r") for line in data.split(b"\n")[:-1]]
             for line in lines:
                 messages.add(line)
@@ -82,10 +88,10 @@ class _FixFile(MessageFile):
 
 @dataclass(slots=True, kw_only=True)
 class _Messages:
-    """The messages of a block of lines; ``expected`` are each session's next numbers, kept over the blocks."""
+    """The messages of a block of lines; ``sessions`` are the numbers of each, kept over the blocks."""
 
     first_line: int
-    expected: dict[tuple[str, str], int]
+    sessions: dict[tuple[str, str], Numbers]
     count: int = 0
     rows: list[_Row] = field(default_factory=list)
     at: list[int] = field(default_factory=list)
@@ -110,10 +116,9 @@ class _Messages:
             return
         fields = _fields(line)
         self.sent_ns[-1] = _time_ns(fields["52"])
-        if fields.get("43") == "Y":
+        if not self._is_new(fields):
             self._skip("message sent again (PossDupFlag)")
             return
-        self._number(fields)
         kind = fields["35"]
         if kind in _SESSION:
             self._skip("session message")
@@ -128,23 +133,38 @@ class _Messages:
     def _skip(self, why: str) -> None:
         self.skipped.setdefault(why, []).append(self.count)
 
-    def _number(self, fields: dict[str, str]) -> None:
+    def _is_new(self, fields: dict[str, str]) -> bool:
+        """Whether a message was not there before, by its number; what is not as it should be is noticed."""
         session = (fields["49"], fields["56"])
-        number = int(fields["34"])
-        expected = self.expected.get(session, number)
+        number, again = _number(fields["34"]), fields.get("43") == "Y"
+        skips_to = _number(fields["36"]) if fields["35"] == _SEQUENCE_RESET else 0
+        numbers = self.sessions.setdefault(session, Numbers())
+        expected = numbers.expected
         reset = fields["35"] == "A" and fields.get("141") == "Y"
-        # A lower number without a duplicate flag: the counterparty began anew.
-        if number != expected and not reset:
-            self.notices.append(
-                Notice(
-                    at=self.count,
-                    kind="gap" if number > expected else "resynchronised",
-                    stream=" to ".join(session),
-                    expected=expected,
-                    found=number,
-                )
+        if reset or (number < expected and not again):
+            numbers = self.sessions[session] = Numbers()
+            if not reset:
+                # A lower number without a duplicate flag: the counterparty began anew.
+                self._notice("resynchronised", session, expected, number)
+        found = numbers.take(number)
+        if found is Found.AHEAD:
+            self._notice("gap", session, expected, number)
+        elif found is Found.LATE:
+            self._notice("gap_filled", session, expected, number)
+        if skips_to > numbers.expected:
+            numbers.go_to(skips_to)
+        return found is not Found.TWICE
+
+    def _notice(self, kind: str, session: tuple[str, str], expected: int, found: int) -> None:
+        self.notices.append(
+            Notice(
+                at=self.count,
+                kind=kind,
+                stream=" to ".join(session),
+                expected=expected,
+                found=found,
             )
-        self.expected[session] = number + 1
+        )
 
     def stretch(self, source: str, lines: list[bytes]) -> Stretch:
         """What the messages came to."""
@@ -192,12 +212,21 @@ def _row(fields: dict[str, str]) -> _Row:
     }
 
 
+def _number(text: str) -> int:
+    """A MsgSeqNum; one of more digits than nine is none that a session comes to."""
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError(f"number {text!r}; 1 to 9 digits were needed")
+    return int(text)
+
+
 def _time_ns(text: str) -> int:
     """A UTCTimestamp, to whatever digit it has."""
     found = _TIME.fullmatch(text)
     if found is None:
         raise ValueError(f"time {text!r}; YYYYMMDD-HH:MM:SS with or without a fraction was needed")
     second = datetime.strptime(found[1], "%Y%m%d-%H:%M:%S").replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= second.year <= _LAST_YEAR:
+        raise ValueError(f"time {text!r}; a year from {_FIRST_YEAR} to {_LAST_YEAR} was needed")
     return int(second.timestamp()) * 1_000_000_000 + int((found[2] or "").ljust(9, "0"))
 
 

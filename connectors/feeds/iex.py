@@ -34,12 +34,15 @@ from schemas.feed_events import FEED_EVENTS
 _HEADER = struct.Struct("<BxHIIHH8xqq")
 _PROTOCOLS = {0x8003: "TOPS 1.6", 0x8004: "DEEP 1.0"}
 
+_TOLD = -1
+
 _HEARTBEAT = "heartbeat"
 _NOT_UDP = "packet that is not whole, or no UDP over IPv4"
 _NOT_IEX = "packet of another protocol"
 _AGAIN = "message that came before"
 _CUT = "the capture ends within this packet"
 _SHORT = "the packet is shorter than its header says"
+_NO_NUMBER = "the packet's sequence number is below 0"
 
 
 class Iex(Format):
@@ -142,6 +145,10 @@ class _Messages:
         if protocol not in _PROTOCOLS:
             self._alone(packet, _NOT_IEX)
             return
+        if first < 0:
+            self.faults.append((self.count, _NO_NUMBER))
+            self._alone(packet, "")
+            return
         at += _HEADER.size
         self.sent.append((self.count, sent_ns))
         stream = self.streams.setdefault((channel, session), _Stream(first, sent_ns))
@@ -205,8 +212,12 @@ class _Messages:
         """
         starts, sizes = np.array(self.starts, np.int64), np.array(self.sizes, np.int64)
         text = np.frombuffer(self.data, np.uint8)
-        kinds = np.where(sizes > 0, text[np.minimum(starts, len(text) - 1)], 0)
-        kinds[self.skipped.get(_AGAIN, [])] = 0
+        kinds = np.where(sizes > 0, text[np.minimum(starts, len(text) - 1)], 0).astype(np.int64)
+        # What was told already is of no kind; all the others become rows, faults, or are left out by kind.
+        told = [at for at, _ in self.faults]
+        for left_out in self.skipped.values():
+            told += left_out
+        kinds[told] = _TOLD
         faults = list(self.faults)
         groups: list[TopicRows] = []
         for topic, decode in READ:
@@ -227,9 +238,12 @@ class _Messages:
 
     def _left_out(self, kinds: Int64s) -> dict[str, Int64s]:
         left = {why: np.array(at, np.int64) for why, at in self.skipped.items()}
-        rest = np.flatnonzero((kinds > 0) & (SIZES[kinds] == 0))
-        for kind in np.unique(kinds[rest]).tolist():
-            left[SKIPPED.get(kind, "message of another type")] = rest[kinds[rest] == kind]
+        rest = np.flatnonzero((kinds != _TOLD) & (SIZES[kinds] == 0))
+        others = np.array([kind not in SKIPPED for kind in kinds[rest].tolist()], np.bool_)
+        for kind in np.unique(kinds[rest[~others]]).tolist():
+            left[SKIPPED[kind]] = rest[kinds[rest] == kind]
+        if others.any():
+            left["message of another type"] = rest[others]
         return left
 
     def _sent_ns(self) -> Int64s:

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from connectors.feeds.categories import coded, constant
 from connectors.feeds.source import FeedError, Format, Probe, Rows, Source
 from connectors.feeds.text import Layout, TextSource
-from connectors.feeds.times import milliseconds, new_york_midnight, new_york_midnights
+from connectors.feeds.times import milliseconds, new_york_midnight, new_york_midnights, no_days
 from schemas.arrays import Bools, Int64s
-from schemas.field import TIMESTAMP
+from schemas.field import FLOAT, TIMESTAMP
 from schemas.vendor_bars import VENDOR_BARS
 
 _MINUTE = re.compile(
@@ -118,6 +118,8 @@ def _history_bars(columns: pa.RecordBatch, *, symbol: str, daily: bool) -> Rows:
     ).cast(_INT)
     bad = clock.is_null().to_numpy(zero_copy_only=False)
     days, seconds = np.divmod(pc.fill_null(clock, 0).to_numpy(zero_copy_only=False), 86_400)
+    bad |= no_days(days)
+    days[bad] = 0
     ts_start = new_york_midnights(days) + seconds * 1_000_000_000
     ts_event = new_york_midnights(days + 1) if daily else ts_start + _HOUR_NS
     refused = {"column time: such as 19980102 09:00 was needed": bad}
@@ -133,7 +135,7 @@ def _trade_bars(
     refused: dict[str, Bools],
 ) -> Rows:
     rows = columns.num_rows
-    values = {name: pc.divide(columns.column(name), _PRICE_SCALE) for name in _PRICES}
+    values = {name: pc.divide(_float(columns.column(name)), _PRICE_SCALE) for name in _PRICES}
     batch = VENDOR_BARS.batch(
         {
             "symbol": constant(symbol, rows),
@@ -143,7 +145,7 @@ def _trade_bars(
             "ts_start": pa.array(ts_start).view(TIMESTAMP),
             "ts_recv": pa.array(ts_event).view(TIMESTAMP),
             **values,
-            "volume": columns.column("volume"),
+            "volume": _float(columns.column("volume")),
         }
     )
     return Rows(batch=batch, refused=refused)
@@ -157,9 +159,9 @@ def _quote_minutes(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) ->
     rows = len(ts_start)
     both = pa.array(np.arange(rows) // 2 + (np.arange(rows) % 2) * columns.num_rows)
     values = {
-        name: pa.concat_arrays([columns.column(f"bid_{name}"), columns.column(f"ask_{name}")]).take(
-            both
-        )
+        name: _float(
+            pa.concat_arrays([columns.column(f"bid_{name}"), columns.column(f"ask_{name}")])
+        ).take(both)
         for name in (*_PRICES, "close_size")
     }
     prices = {name: pc.divide(values[name], _PRICE_SCALE) for name in _PRICES}
@@ -177,3 +179,8 @@ def _quote_minutes(columns: pa.RecordBatch, *, symbol: str, midnight_ns: int) ->
     )
     twice = {reason: np.repeat(bad, 2) for reason, bad in refused.items()}
     return Rows(batch=batch, refused=twice)
+
+
+def _float(numbers: pa.Array) -> pa.Array:
+    """Whole numbers as floats; beyond 2**53 the nearest, as for any other text of a number."""
+    return numbers.cast(FLOAT, safe=False)

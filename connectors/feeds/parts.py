@@ -83,7 +83,7 @@ def parts(file: MessageFile) -> tuple[Source, ...]:
             for group in stretch.groups:
                 name = group.topic.name
                 rows[name] += len(group.at)
-                note_first_times(first[name], group.topic, group.rows.batch)
+                note_first_times(first[name], group.topic, group.rows)
     except BrokenFileError:
         # What comes before the fault is fed, and the same error is met again, and told, on that way.
         pass

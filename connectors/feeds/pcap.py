@@ -98,6 +98,8 @@ def udp_payload(data: bytes, packet: Span, *, cut: bool = False) -> Span | None:
     """Where a packet's UDP payload lies; None where it is no UDP over IPv4, or neither whole nor known as cut."""
     at, end = packet
     at += _ETHERNET
+    if at > end:
+        return None
     kind = _two(data, at - 2)
     while kind in _VLAN and at + 4 <= end:
         at += 4
@@ -105,6 +107,8 @@ def udp_payload(data: bytes, packet: Span, *, cut: bool = False) -> Span | None:
     if kind != _IPV4 or at + 28 > end or data[at] >> 4 != 4 or data[at + 9] != _UDP:
         return None
     at += 4 * (data[at] & 15)
+    if at + 8 > end:
+        return None
     size = _two(data, at + 4)
     # What lies behind the datagram fills the Ethernet frame.
     if size < 8 or (at + size > end and not cut):

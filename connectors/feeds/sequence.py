@@ -58,6 +58,10 @@ class Numbers:
             return Found.AHEAD
         return Found.LATE if self._fill(number) else Found.TWICE
 
+    def go_to(self, number: int) -> None:
+        """The next number is this one: the sender leaves out what lies before it."""
+        self._next = number
+
     def _fill(self, number: int) -> bool:
         for at, gap in enumerate(self._gaps):
             if gap.first <= number <= gap.last:

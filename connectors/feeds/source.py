@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -188,7 +189,7 @@ def first_times(source: Source, *, whole: bool) -> dict[str, int]:
     first: dict[str, int] = {}
     try:
         for block in source.blocks():
-            note_first_times(first, source.topic, block.rows.batch)
+            note_first_times(first, source.topic, block.rows)
             if first and not whole:
                 break
     except BrokenFileError:
@@ -197,8 +198,14 @@ def first_times(source: Source, *, whole: bool) -> dict[str, int]:
     return first
 
 
-def note_first_times(first: dict[str, int], topic: Topic, batch: pa.RecordBatch) -> None:
-    """Note the event time (ns) of each key's first row, where it is earlier than what is known."""
+def note_first_times(first: dict[str, int], topic: Topic, rows: Rows) -> None:
+    """Note the event time (ns) of each key's first row, where it is earlier than what is known.
+
+    Rows that the format refuses do not count: their time may be what is wrong with them.
+    """
+    batch = rows.batch
+    if rows.refused and (refused := np.logical_or.reduce([*rows.refused.values()])).any():
+        batch = batch.filter(pa.array(~refused))
     times = pa.table(
         {
             "key": batch.column(topic.key).cast(pa.string()),

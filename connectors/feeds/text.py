@@ -183,9 +183,13 @@ class _Parser:
                     parse_options=self._parse,
                     convert_options=self._convert,
                 )
+                # A carriage return within a line is a line end to Arrow.
+                wrong = "" if table.num_rows == count else "a carriage return within the line"
             except pa.ArrowInvalid as error:
+                wrong = self._reason(str(error))
+            if wrong:
                 if count == 1:
-                    faults.append(Fault(line, self._reason(str(error)), part.rstrip(b"\r\n")))
+                    faults.append(Fault(line, wrong, part.rstrip(b"\r\n")))
                     continue
                 cut = part.index(b"\n", len(part) // 2 - 1) + 1
                 if cut == len(part):

@@ -14,6 +14,8 @@ from schemas.field import TIMESTAMP
 DAY_NS = 86_400_000_000_000
 # Seconds with up to nine decimals; 28 digits hold any time of day and any time since 1970.
 DECIMAL_SECONDS = pa.decimal128(28, 9)
+# 1 January 1900, and 31 December 2261.
+_FIRST_DAY, _LAST_DAY = -25_567, 106_650
 _NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -42,6 +44,11 @@ def new_york_midnights(days: Int64s) -> Int64s:
     found = [_midnight(date.fromordinal(first + day), _NEW_YORK) for day in distinct.tolist()]
     midnights: Int64s = np.array(found, np.int64)[at]
     return midnights
+
+
+def no_days(days: Int64s) -> Bools:
+    """Which days since 1970 have no midnights, at both ends, in int64 nanoseconds since 1900."""
+    return (days < _FIRST_DAY) | (days > _LAST_DAY)
 
 
 @cache

@@ -35,12 +35,15 @@ class Message:
         As it came.
     answers : str
         Key of the `Request` that it answers; empty for a message of the stream.
+    fault : str
+        Why a line of a recording, which is then the payload, is no message; else empty.
     """
 
     number: int
     recv_ns: int
     payload: bytes
     answers: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

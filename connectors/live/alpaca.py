@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from connectors.feeds.messages import MALFORMED
 from connectors.feeds.source import FeedError
 from connectors.live.adapter import (
     Adapter,
@@ -152,7 +153,7 @@ class AlpacaAdapter(Adapter):
             for part in parts if isinstance(parts, list) else [parts]:
                 try:
                     self._take(part, message, rows, parsed)
-                except ValueError as error:
+                except MALFORMED as error:
                     parsed.bad.append(Bad(message.number, str(error), orjson.dumps(part)))
         parsed.groups = rows.groups()
         return parsed

@@ -15,6 +15,9 @@ from connectors.live.rates import RateLimit
 
 # What is asked again within so long of the last time waits: the answer was not good enough.
 _AGAIN_S = 60.0
+# A venue bans for three days at most; a longer wait is a mistake of the answer.
+_RETRY_MOST_S = 3 * 86_400
+_DIGITS_MOST = 9
 _OK = 200
 # Too many requests; Binance says 418 to who went on all the same.
 _TOO_MANY = frozenset({418, 429})
@@ -98,7 +101,10 @@ class Asking:
         retry_s = answer.headers.get("Retry-After", "1") if answer.status in _TOO_MANY else "0"
         # It may be a date too: then the usual waits must do.
         raise _NoAnswerError(
-            f"{url}: status {answer.status}: {text}", int(retry_s) if retry_s.isdecimal() else 0
+            f"{url}: status {answer.status}: {text}",
+            min(int(retry_s), _RETRY_MOST_S)
+            if retry_s.isdecimal() and len(retry_s) <= _DIGITS_MOST
+            else 0,
         )
 
 

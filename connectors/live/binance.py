@@ -215,7 +215,9 @@ def _look_at(message: Message, parsed: Parsed) -> None:
     if not any(word in head for word in (b'"result"', b'"code"', b"serverShutdown")):
         return
     value: dict[str, Any] = orjson.loads(message.payload)
-    error = value.get("error", value)
+    error = value.get("error") or value
+    if not isinstance(error, dict):
+        error = {"code": None, "msg": error}
     if "code" in error:
         detail = f"{error['code']} {error.get('msg')}"
         parsed.noticed.append(Noticed(kind="venue_error", ts_ns=message.recv_ns, detail=detail))

@@ -16,6 +16,8 @@ from connectors.live.adapter import Message
 _BLOCK_BYTES = 1 << 20
 # Fast: the wire must not wait for its recording.
 _GZIP_LEVEL = 1
+# Of a receive time in ns.
+_DIGITS_MOST = 19
 
 
 class CaptureWriter:
@@ -62,12 +64,10 @@ class CaptureWriter:
 
 
 def read_capture(path: Path) -> Iterator[list[Message]]:
-    """The messages of a capture, in blocks.
+    """The messages of a capture, in blocks; a line that is none is one with a `Message.fault`.
 
     Raises
     ------
-    FeedError
-        Naming the line, where one is no line of a capture.
     BrokenFileError
         Behind the last good block, where the file breaks off.
     """
@@ -77,11 +77,10 @@ def read_capture(path: Path) -> Iterator[list[Message]]:
         for line in block.splitlines():
             number += 1
             time, blank, payload = line.partition(b" ")
-            if not blank or not time.isdigit():
-                raise FeedError(
-                    f"{path}, line {number}: a receive time in ns, a blank and a message were needed, not "
-                    f"{line[:80]!r}"
-                )
+            if not blank or not time.isdigit() or len(time) > _DIGITS_MOST or int(time) >> 63:
+                fault = "a receive time in ns, a blank and a message were needed"
+                messages.append(Message(number=number, recv_ns=0, payload=line, fault=fault))
+                continue
             messages.append(Message(number=number, recv_ns=int(time), payload=payload))
         yield messages
 

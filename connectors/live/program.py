@@ -11,7 +11,7 @@ from threading import Event
 from connectors.feeds.ledger import BEGUN, FileState, read_ledger
 from connectors.feeds.reading import Window
 from connectors.feeds.source import FeedError
-from connectors.live.adapter import Adapter, Message, Noticed, Parsed
+from connectors.live.adapter import Adapter, Bad, Message, Noticed, Parsed
 from connectors.live.capture import CaptureWriter, read_capture
 from connectors.live.client import Client
 from connectors.live.items import ClientOptions, Failed, Item, Opened
@@ -115,7 +115,7 @@ def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions)
     Raises
     ------
     FeedError
-        Where it was fed before, or a line is no line of a capture.
+        Where it was fed before, or another way has begun to feed it.
     BrokenFileError
         At the end, where the file breaks off; what comes before that was fed.
     """
@@ -123,6 +123,11 @@ def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions)
     known = None if options.again else read_ledger(log).fed(digest, "", Window())
     if known is not None and known[1].status != BEGUN:
         raise FeedError(f"{path} was fed before, as {known[1].label}; --again feeds it once more")
+    if known is not None and not known[0].run.startswith(f"live:{adapter.source}:"):
+        raise FeedError(
+            f"{path} was begun in another way, as {known[1].label} ({known[0].run}): go on in that way; "
+            "--again feeds it from its start"
+        )
     # Of an earlier call that was killed: up to here it is in the log.
     done = known[1].lines if known is not None else 0
     state = FileState(name=f"{path.absolute().parent.name}/{path.name}", topic="")
@@ -130,7 +135,13 @@ def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions)
         for messages in read_capture(path):
             for part in _parts(messages, options.client.batch_messages, done):
                 append = sink.take if part[0].number > done else sink.skip
-                append(part, adapter.parse(part))
+                parsed = adapter.parse([message for message in part if not message.fault])
+                parsed.bad += [
+                    Bad(message.number, message.fault, message.payload)
+                    for message in part
+                    if message.fault
+                ]
+                append(part, parsed)
         sink.finish()
     return sink.counts
 

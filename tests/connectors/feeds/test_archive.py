@@ -167,3 +167,19 @@ def test_progress_ends_at_the_files_size(
     seen = [stream.bytes_done for _ in stream]
     assert seen == sorted(seen)
     assert stream.bytes_done == stream.bytes_total == path.stat().st_size
+
+
+def test_a_zip_whose_directory_points_anywhere_is_an_error(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip")
+    whole = path.read_bytes()
+    entry = whole.index(b"PK\x01\x02")
+    for place in (b"\x07\0\0\0", b"\xff\xff\xff\x7f"):
+        path.write_bytes(whole[: entry + 42] + place + whole[entry + 46 :])
+        with pytest.raises(FeedError):
+            list(ByteStream(path, probe(path).member))
+    # A version of the format that is not known, and no name: the member itself is whole.
+    for at in (entry + 6, entry + 28):
+        path.write_bytes(
+            whole[:at] + (b"\xff\xff" if at == entry + 6 else b"\0\0") + whole[at + 2 :]
+        )
+        assert b"".join(ByteStream(path)) == TEXT

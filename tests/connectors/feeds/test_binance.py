@@ -455,3 +455,22 @@ def test_lines_without_a_receive_time_are_faults_with_their_numbers(tmp_path: Pa
         (4, lines[3]),
     ]
     assert all("receive time" in fault.reason for fault in read.faults)
+
+
+def test_a_time_that_nanoseconds_cannot_say_is_a_fault() -> None:
+    # As ms, 2**64 ns more would be a time of today.
+    beyond = T + 2**64 // 10**6
+    taken = take([trade(1), trade(2, T=beyond, E=beyond), trade(3)])
+    assert [at for at, _ in taken.faults] == [1]
+    assert frame(taken, "trades")["at"].to_list() == [0, 2]
+
+
+def test_a_wrong_event_time_does_not_move_the_times_of_quotes() -> None:
+    tickers = [
+        {"u": number, "s": "BTCUSDT", "b": "1.0", "B": "1.0", "a": "2.0", "A": "1.0"}
+        for number in (1, 2)
+    ]
+    wrong = trade(2, E=T + 3_600_000, M=True)
+    one = take([trade(1, M=True), tickers[0], tickers[1]])
+    other = take([trade(1, M=True), wrong, tickers[1]])
+    assert frame(one, "quotes")["ts_event"][1] == frame(other, "quotes")["ts_event"][0]

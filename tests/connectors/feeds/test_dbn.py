@@ -264,3 +264,16 @@ def test_a_file_of_another_kind_is_refused(
 ) -> None:
     with pytest.raises(FeedError, match=message):
         opened(file(tmp_path, record(1, "A"), head=metadata(**head)))
+
+
+def test_a_record_without_a_time_does_not_make_the_file_older(tmp_path: Path) -> None:
+    records = [record(1, "A", ts_event=-1), record(2, "A")]
+    book = opened(file(tmp_path, *records))["book_events"]
+    assert book.scan() == {"ESH4": DAY_NS + 2000}
+
+
+def test_metadata_that_name_no_instrument_are_an_error(tmp_path: Path) -> None:
+    head = metadata().replace(b"1\0", b"x\0")
+    assert head != metadata()
+    with pytest.raises(FeedError, match="which is no instrument_id"):
+        opened(file(tmp_path, record(1, "A"), head=head))

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from connectors.feeds.adjusted_bars import AdjustedBars
 from connectors.feeds.columns import Columns
 from connectors.feeds.conditions import VENDOR
 from connectors.feeds.detect import find
 from connectors.feeds.lobster import Lobster
 from connectors.feeds.mapping import parse_mapping
-from connectors.feeds.source import FeedError
+from connectors.feeds.source import BrokenFileError, FeedError
 from connectors.feeds.taq import Taq
 
 FORMATS = [Taq(VENDOR), Lobster(), Columns(None)]
@@ -47,7 +48,7 @@ def test_an_unknown_file_is_an_error_that_says_what_is_known_and_what_was_seen(
     taq_file("aig", "20131007", "trade", ["1,491800,300,P,1,0"])
     (tmp_path / "taq" / "odd.csv").write_text("a,b\n1,2\n")
     with pytest.raises(FeedError) as caught:
-        find([tmp_path / "taq"], FORMATS)
+        find([tmp_path / "taq" / "odd.csv"], FORMATS)
     for words in ("odd.csv", "b'a,b'", "taq (", "lobster (", "columns (", "--format"):
         assert words in str(caught.value)
 
@@ -80,3 +81,29 @@ def test_a_path_that_is_not_there_and_a_folder_without_files_are_errors(tmp_path
         find([tmp_path / "absent"], FORMATS)
     with pytest.raises(FeedError, match="nothing to feed"):
         find([tmp_path], FORMATS)
+
+
+def test_what_lies_beside_known_files_in_a_folder_is_told_and_left_out(
+    tmp_path: Path, taq_file: Callable[..., Path]
+) -> None:
+    known = taq_file("aig", "20131007", "trade", ["1,491800,300,P,1,0"])
+    folder = tmp_path / "taq"
+    (folder / "odd.csv").write_text("a,b\n1,2\n")
+    (folder / "map_files").mkdir()
+    (folder / "map_files" / "aig.csv").write_text("19980102,aig,N\n")
+    found = find([folder], FORMATS)
+    assert [seen.path for seen, _ in found.files] == [known]
+    assert {path.name: why.split(":")[0] for path, why in found.skipped} == {
+        "odd.csv": "the format is not known, first line 'a,b'",
+        "aig.csv": "symbol changes",
+    }
+    known.unlink()
+    with pytest.raises(FeedError, match=r"nothing to feed; not fed: .*odd\.csv: the format"):
+        find([folder], FORMATS)
+
+
+def test_a_broken_parquet_file_in_a_folder_is_an_error_and_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "bars.parquet").write_bytes(b"PAR1 and no more")
+    [(seen, known)] = find([tmp_path], [Columns(None), AdjustedBars()]).files
+    with pytest.raises(BrokenFileError, match="not a whole Parquet file"):
+        known.open(seen, 1 << 16)

@@ -109,6 +109,7 @@ def test_numbers_that_are_missing_are_noticed(tmp_path: Path) -> None:
         line(2, t35="0"),
         line(5, t17="E5"),
         line(4, t17="E4", t43="Y"),
+        line(5, t17="E5", t43="Y"),
         line(6, t35="0"),
         line(1, t35="A", t141="Y"),
         line(2, t35="0"),
@@ -119,13 +120,14 @@ def test_numbers_that_are_missing_are_noticed(tmp_path: Path) -> None:
         read = read_parts(Fix(), write(tmp_path / "log", lines), block_bytes)
         assert read.rows["feed_events"].select("kind", "stream", "expected", "found").rows() == [
             ("gap", "BROKER to US", 3, 5),
+            ("gap_filled", "BROKER to US", 6, 4),
             ("resynchronised", "BROKER to US", 3, 1),
         ]
-        assert read.rows["trades"]["trade_id"].to_list() == ["E1", "E5"]
+        assert read.rows["trades"]["trade_id"].to_list() == ["E1", "E5", "E4"]
         assert read.skipped == {
-            "session message": [2, 5, 6, 7, 8],
-            "message sent again (PossDupFlag)": [4],
-            "application message of another kind": [9],
+            "session message": [2, 6, 7, 8, 9],
+            "message sent again (PossDupFlag)": [5],
+            "application message of another kind": [10],
         }
 
 
@@ -152,3 +154,24 @@ def test_bad_messages_are_faults_with_their_lines(tmp_path: Path) -> None:
     assert read.faults[1].text == b"text"
     assert Fix().matches(probe(path))
     assert not Fix().matches(probe(write(tmp_path / "other", ["8=FIX"])))
+
+
+def test_numbers_that_a_sequence_reset_leaves_out_are_no_gap(tmp_path: Path) -> None:
+    lines = [line(1), line(2, t35="4", t123="Y", t36="9"), line(9, t17="E9")]
+    read = read_parts(Fix(), write(tmp_path / "log", lines))
+    assert "feed_events" not in read.rows
+    assert read.rows["trades"]["trade_id"].to_list() == ["E1", "E9"]
+
+
+def test_numbers_and_times_beyond_all_bounds_are_faults(tmp_path: Path) -> None:
+    lines = [
+        line(1),
+        line(10**30),
+        line(3, t60="99991231-23:59:59"),
+        line(4, t52="00010101-00:00:00"),
+        line(5, t34="-5"),
+        line(6, t17="E6"),
+    ]
+    read = read_parts(Fix(), write(tmp_path / "log", lines))
+    assert [fault.line for fault in read.faults] == [2, 3, 4, 5]
+    assert read.rows["trades"]["trade_id"].to_list() == ["E1", "E6"]

@@ -264,3 +264,29 @@ def test_damaged_captures_say_behind_which_message(
     [source] = Iex().open(probe(bad), 1 << 16)
     with pytest.raises(BrokenFileError, match=r"packet of 1073741824 bytes.*behind message 1"):
         list(source.blocks())
+
+
+def test_every_message_and_packet_is_told_of_however_odd(
+    tmp_path: Path, capture: Callable[..., Path]
+) -> None:
+    odd = [b"", b"\0zero", b"zz", b"yy", level(10.0)]
+    path = capture([(1, TS, odd)])
+    short = frame(6, TS + 1, [level(11.0)])
+    long_header = bytearray(short)
+    long_header[14] = 0x4F
+    with path.open("ab") as file:
+        writer = dpkt.pcap.Writer(file)
+        # Its own header is of a file that begins: only the packets are wanted.
+        file.seek(-24, 2)
+        file.truncate()
+        for packet in (frame(-3, TS + 2, [level(12.0)]), bytes(short[:5]), bytes(long_header[:44])):
+            writer.writepkt(packet, ts=1.0)
+    read = read_parts(Iex(), path)
+    assert read.lines["book_events"] == [5]
+    assert read.skipped == {
+        "message of another type": [1, 2, 3, 4],
+        "packet that is not whole, or no UDP over IPv4": [7, 8],
+    }
+    assert [(fault.line, fault.reason) for fault in read.faults] == [
+        (6, "the packet's sequence number is below 0")
+    ]

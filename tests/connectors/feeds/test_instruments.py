@@ -203,3 +203,36 @@ def stock_table(shared: Path) -> list[dict[str, str]]:
             }
             for row in csv.DictReader(file, delimiter="\t")
         ]
+
+
+def test_a_list_of_members_holds_from_the_day_in_its_name(
+    tmp_path: Path, log: Log, rows_of: RowsOf
+) -> None:
+    table(
+        tmp_path / "sp500_constituents_2013-10-07.csv",
+        "Symbol,Security,GICS Sector,GICS Sub-Industry,Founded",
+        'aig,"American International Group, Inc.",Financials,Insurance,1919',
+        ",nobody,Financials,Banks,1",
+    )
+    summary = feed(log, [tmp_path / "sp500_constituents_2013-10-07.csv"], OPTIONS)
+    assert (summary.rows, summary.rejected) == ({"instruments": 1}, 1)
+    [row] = rows_of(log, "instruments")
+    wanted = ("symbol", "ts_event", "name", "sector", "currency", "type", "is_active")
+    name = "American International Group, Inc."
+    assert tuple(row[field] for field in wanted) == (
+        "AIG",
+        MONDAY_NS,
+        name,
+        "Financials",
+        "USD",
+        "stock",
+        True,
+    )
+
+
+@pytest.mark.shared
+def test_the_whole_folder_of_bars_is_fed_in_one_call(shared: Path, log: Log) -> None:
+    summary = feed(log, [shared / "ohlcv"], OPTIONS)
+    assert summary.rows == {"vendor_bars": 1_471_832, "instruments": 1_008}
+    assert summary.rejected == 0
+    assert {Path(path).parent.name for path, _ in summary.skipped} == {"factor_files", "map_files"}

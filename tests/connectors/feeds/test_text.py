@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.feeds.source import Rows
-from connectors.feeds.text import Layout, TextSource
+from connectors.feeds.text import Layout, TextSource, read_lines
 from schemas.market import TRADES
 
 GOOD = ("1,2.5,N", "77,0.125,P")
@@ -62,3 +62,13 @@ def test_each_line_is_a_row_or_a_fault_with_its_number(
             assert block.text(line) == lines[line - 1].encode()
     if blocks:
         assert blocks[-1].last_line == len(lines)
+
+
+def test_a_carriage_return_within_a_line_costs_that_line_only() -> None:
+    data = b"1,1.0\n2,2.0\r3,3.0\n4,4.0\r\n"
+    layout = Layout(
+        topic=TRADES, columns={"a": pa.int64(), "b": pa.float64()}, build=build, required=()
+    )
+    columns, lines, [fault] = read_lines(data, 1, layout)
+    assert (columns.column("a").to_pylist(), lines.tolist()) == ([1, 4], [1, 3])
+    assert (fault.line, fault.text) == (2, b"2,2.0\r3,3.0")

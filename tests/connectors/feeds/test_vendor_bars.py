@@ -163,6 +163,9 @@ def test_daily_bars_with_adjusted_closes_are_read_whole(shared: Path) -> None:
     [
         ("19981301 09:00,1,1,1,1,1", "column time"),
         ("19980102,1,1,1,1,1", "column time"),
+        ("99991231 10:00,1,1,1,1,1", "column time"),
+        ("18991231 10:00,1,1,1,1,1", "column time"),
+        ("19980102 10:00,1,1\r19980102 10:00,1,1,1,1,1", "column"),
         ("19980102 10:00,1,1,1,,1", "column close is empty"),
         ("19980102 10:00,1,1,1,0,1", "close must be above 0"),
         ("19980102 10:00,1,1,1", "6 columns were needed, the line has 4"),
@@ -180,3 +183,12 @@ def test_a_bad_line_is_a_fault_and_the_others_are_rows(
     assert len(got) == 2
     assert (fault.line, fault.text) == (2, line.encode())
     assert reason in fault.reason
+
+
+def test_numbers_beyond_what_floats_say_exactly_are_read_as_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "hour" / "x.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.csv", "19980102 09:00,1,1,1,1,9007199254740993\n")
+    got, faults = read(LeanBars(), path)
+    assert (got["volume"].to_list(), faults) == ([9007199254740992.0], [])

@@ -304,3 +304,23 @@ def test_what_is_missing_is_said_before_anything_is_connected(log: Log) -> None:
     with pytest.raises(FeedError, match="no channel 'news'"):
         adapter(venue, channels=("news",))
     assert events(log) == []
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"T": "t", "S": "AAPL", "t": "2021-02-22T15:51:44Z", "p": 1, "s": 1, "tks": ["B"]},
+        {"T": "error", "code": [400], "msg": "odd"},
+        {"T": "subscription", "trades": 5},
+        {"T": ["t"]},
+        {"T": "b", "S": "AAPL", "t": 5},
+        5,
+        None,
+    ],
+)
+def test_values_of_any_type_are_dead_letters_and_no_end(part: Any) -> None:
+    adapter = AlpacaAdapter(FEEDS["alpaca"], symbols=["AAPL"], credentials=KEYS)
+    payload = json.dumps([part, DATA[0][0]]).encode()
+    parsed = adapter.parse([Message(number=1, recv_ns=1, payload=payload)])
+    assert [json.loads(bad.payload) for bad in parsed.bad] == [part]
+    assert [(topic.name, batch.num_rows) for topic, batch, _ in parsed.groups] == [("trades", 1)]

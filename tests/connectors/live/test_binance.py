@@ -188,6 +188,8 @@ def test_what_the_venue_says_of_the_connection_is_told_and_done() -> None:
     assert wrong.refusal == "2 Invalid request: unknown stream; see the symbols"
     assert "venue_error" in [one.kind for one in wrong.noticed]
     assert parsed('{"e":"serverShutdown","E":1}').reconnect == "the venue's server shuts down"
+    assert parsed('{"error":"too many","id":1}').refusal == "None too many; see the symbols"
+    assert parsed('{"result":null,"id":1,"error":null}').refusal == ""
     assert parsed('{"e":"trade"}').bad[0].payload == b'{"e":"trade"}'
 
 

@@ -155,8 +155,10 @@ def test_a_recording_gives_the_messages_back_and_is_never_written_over(
         CaptureWriter(path)
 
 
-def test_a_line_that_is_no_line_of_a_recording_is_named(tmp_path: Path) -> None:
+def test_a_line_that_is_no_line_of_a_recording_is_a_fault_and_no_end(tmp_path: Path) -> None:
     path = tmp_path / "wire.jsonl"
-    path.write_bytes(b'1 {"a": 1}\nnonsense\n')
-    with pytest.raises(FeedError, match=r"wire\.jsonl, line 2: a receive time in ns"):
-        list(read_capture(path))
+    path.write_bytes(b'1 {"a": 1}\nnonsense\n%d {"a": 2}\n\n3 {"a": 3}\n' % 10**30)
+    [found] = read_capture(path)
+    assert [one.number for one in found] == [1, 2, 3, 4, 5]
+    assert [bool(one.fault) for one in found] == [False, True, True, True, False]
+    assert found[1].payload == b"nonsense"

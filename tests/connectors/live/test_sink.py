@@ -169,3 +169,41 @@ def test_a_replay_that_was_killed_is_gone_on_with(log: Log, tmp_path: Path) -> N
             assert trace(log, symbol) == trace(whole, symbol)
     with pytest.raises(FeedError, match="was fed before"):
         replay_capture(log, GenericAdapter(mapping, credentials={}), path, options)
+
+
+def test_a_bad_line_of_a_recording_is_a_dead_letter_with_its_bytes(
+    log: Log, tmp_path: Path
+) -> None:
+    path = tmp_path / "wire.jsonl"
+    lines = [
+        b"%d %s" % (one.recv_ns, one.payload) for one in (message(1, "A", 1), message(2, "A", 2))
+    ]
+    path.write_bytes(b"\n".join([lines[0], b"torn", lines[1], lines[1][:25]]) + b"\n")
+    options = LiveOptions(sink=SinkOptions(calendar="24/7", lateness_ns=0))
+    adapter = GenericAdapter(LiveMapping(**MAPPING), credentials={})
+    counts = replay_capture(log, adapter, path, options)
+    assert (counts.messages, counts.rows, counts.rejected) == (4, {"trades": 2}, 2)
+    letters = rows(log, "dead_letter")
+    assert [(one["source_offset"], one["payload"]) for one in letters] == [
+        (2, b"torn"),
+        (4, lines[1][20:25]),
+    ]
+
+
+def test_a_recording_that_another_source_began_is_not_gone_on_with(
+    log: Log, tmp_path: Path
+) -> None:
+    path = tmp_path / "wire.jsonl"
+    writer = CaptureWriter(path)
+    writer.write([message(number, "A", number) for number in range(1, 40)])
+    writer.close()
+    options = LiveOptions(
+        sink=SinkOptions(calendar="24/7", lateness_ns=0), client=ClientOptions(batch_messages=7)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        replay_capture(log, _Dies(LiveMapping(**MAPPING), credentials={}), path, options)
+    before = len(rows(log, "trades"))
+    other = GenericAdapter(LiveMapping(**{**MAPPING, "name": "other"}), credentials={})
+    with pytest.raises(FeedError, match="begun in another way"):
+        replay_capture(log, other, path, options)
+    assert len(rows(log, "trades")) == before
