@@ -25,7 +25,8 @@ moves the frontier.
 - **A bar whose trades are all cancelled** is written, or revised to, count 0 and null prices, whether it was
   open or not. The 1d bar is like any other: within its session it is still open.
 - **Filled bars are not revised**: they hold the close that was known. Those written after a correction take
-  the corrected close (null where the session has none any more).
+  the corrected close (null where the session has none any more); where that is one of a trade not kept, the
+  correction cannot be applied.
 - **Where it cannot be applied**, wholly, nothing is: a row of ``corrections_unapplied`` tells why. A replay
   with a longer horizon, more memory or more trades kept (`BarsParams`) applies it.
 """

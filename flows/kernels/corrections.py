@@ -7,8 +7,6 @@ closes, once for all its corrections; one written already at each.
 
 from typing import Any
 
-import numpy as np
-
 from flows.kernels.bar_state import REVISED_AT
 from flows.kernels.bar_windows import (
     CANCEL,
@@ -18,6 +16,7 @@ from flows.kernels.bar_windows import (
     same_bar,
     window_of,
 )
+from flows.kernels.filled_closes import close_is_lost, pass_on_close
 from flows.kernels.jit import jit
 from flows.kernels.kept_trades import (
     BLOCK,
@@ -38,7 +37,6 @@ from flows.kernels.kept_trades import (
     numbered,
     places_in,
 )
-from flows.kernels.sessions import session_window
 from schemas.arrays import Int64s
 
 # Why a correction was not applied; 0 is that it was. The places of `flows.bars_corrected.REASONS`.
@@ -118,6 +116,10 @@ def correct(  # noqa: PLR0911 - a return for each reason
         target.price = given.price
         target.size = given.size
         target.marks = given.marks
+    fills = spec[5] > 0
+    if fills and close_is_lost(slot, target, horizon, spec, state, queue, pool, blocks):
+        pool[place] = entries[1]
+        return INCOMPLETE
     first = revised[-1][REVISED_AT]
     _revise(slot, place, row, spec, state, kept, revised)
     _take_down(slot, place, action, first, limits, spec, state, kept, revised)
@@ -348,7 +350,7 @@ def _revise(
             one.revision = pool[revisions].name_high
         written[REVISED_AT] += 1
         if fill_limit > 0 and lengths[j] > 0:
-            _pass_on_close(pairs[pair], end, key, queue, pool, blocks, lengths[j], starts, bounds)
+            pass_on_close(pairs[pair], end, key, queue, pool, blocks, lengths[j], starts, bounds)
 
 
 @jit
@@ -413,40 +415,3 @@ def _take_down(
             bounds,
         )
         pool[append(queue, blocks, info, extra.time)] = extra
-
-
-@jit
-def _pass_on_close(
-    pair: Any,
-    revised_end: int,
-    key: Any,
-    queue: Any,
-    pool: Any,
-    blocks: Any,
-    length: int,
-    starts: Int64s,
-    bounds: Int64s,
-) -> None:
-    # What empty windows are filled with from now on: the last close of the written bars of the session.
-    first, end = bounds[key.calendar], bounds[key.calendar + 1]
-    _, opening, closing = session_window(starts, first, end, pair.last_end - 1)
-    if not opening < revised_end <= closing:
-        return
-    newest = NONE
-    close = np.nan
-    block = queue.first_block
-    while block != NONE:
-        begin, end = places_in(queue, block)
-        for at in range(begin, end):
-            one = pool[at]
-            if one.marks & (NAME | REVISION | CANCELLED) or not one.marks & LAST:
-                continue
-            window_end = one.time - one.time % length + length
-            entered = one.frontier < window_end <= key.frontier
-            if not entered or not opening < window_end <= closing:
-                continue
-            if newest == NONE or window_end >= newest:
-                newest = window_end
-                close = one.price
-        block = blocks[block].next
-    pair.last_close = close

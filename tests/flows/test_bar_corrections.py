@@ -426,6 +426,20 @@ def test_bars_filled_after_a_correction_have_the_corrected_close() -> None:
     assert [row["close"] for row in found.revised] == [9.0]
 
 
+@pytest.mark.parametrize(("before", "applied"), [("a", True), (None, False)])
+def test_a_close_is_cancelled_only_if_the_close_before_it_is_known_to_fill_with(
+    before: str | None, applied: object
+) -> None:
+    rows = [trade(1, before), trade(61, "b", 8.0), Mark("A", NOON + 120 * SECOND)]
+    rows += [correction(130, "b", action="cancel"), Mark("A", NOON + 240 * SECOND)]
+    found = run(rows, fill="forward")
+    filled = 7.0 if applied else 8.0
+    assert [row["close"] for row in found.bars] == [7.0, 8.0, filled, filled]
+    assert [reason for _, reason in found.unapplied] == ([] if applied else [REASONS[8]])
+    # Where nothing is filled, what came before does not matter.
+    assert not run(rows).unapplied
+
+
 def test_kept_trades_end_with_their_session() -> None:
     flow = run([trade(at, f"{at}") for at in range(1000)]).flow
     assert len(flow.snapshot()) > 64_000
