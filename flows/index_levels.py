@@ -1,6 +1,6 @@
 """Levels of indices from weights: the weighted sum of the members' closes over a divisor.
 
-``level = sum over members of (weight * last close) / divisor``, members in the declared order. A weight is a
+``level = sum over members of (weight * last close) / divisor``, members in order of their names. A weight is a
 number of shares (or 1, for an index of prices). The divisor is given, or it is set once, so that the
 level of the first interval that ends at or after ``base_ts`` is ``base_level``. Read from the rows of
 universe ``ALL`` in ``breadth_parts``.
