@@ -212,7 +212,7 @@ def _streams(market: Market, symbols: Sequence[str], channels: Sequence[str]) ->
 def _look_at(message: Message, parsed: Parsed) -> None:
     """What the venue says of the connection itself: answers to subscriptions, errors, a farewell."""
     head = message.payload[:_HEAD_BYTES]
-    if not any(word in head for word in (b'"result"', b'"code"', b"serverShutdown")):
+    if not any(word in head for word in (b'"result"', b'"error"', b'"code"', b"serverShutdown")):
         return
     value: dict[str, Any] = orjson.loads(message.payload)
     error = value.get("error") or value

@@ -7,7 +7,9 @@ order in which it came, answers to HTTP requests among the messages.
 
 import asyncio
 import contextlib
+import re
 from threading import Event
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
@@ -20,6 +22,7 @@ from connectors.live.rates import RateLimit
 
 # A book of 5,000 levels a side has half a megabyte.
 _MESSAGE_BYTES = 64 << 20
+_SECRETS = re.compile(r"(?<=//)[^/?]*@|\?.*")
 # How often it is looked whether to stop.
 _STOP_POLL_S = 0.05
 # Trying again mends none of these, unless a connection was there before: then the venue has a fault.
@@ -61,6 +64,7 @@ class Client:
         VenueRefusalError
             Where trying again is of no use.
         """
+        self._look_at_address()
         receiving = asyncio.create_task(self._connections())
         working = asyncio.create_task(self._work_off())
         stopping = asyncio.create_task(_stopped(stop))
@@ -89,10 +93,10 @@ class Client:
             try:
                 async with self._connect() as connection:
                     self._opened += 1
-                    await self._buffer.notice("connected", self._adapter.url)
+                    await self._buffer.notice("connected", shown(self._adapter.url))
                     await self._converse(connection)
             except (OSError, TimeoutError, InvalidHandshake, InvalidURI) as error:
-                await self._buffer.notice("refused", _told(error))
+                await self._buffer.notice("refused", self._told(error))
                 self._look_at_refusal(error)
             if loop.time() - started >= options.steady_s:
                 backoff.reset()
@@ -197,6 +201,17 @@ class Client:
                 self._drop = parsed.reconnect
                 await self._connection.close()
 
+    def _look_at_address(self) -> None:
+        try:
+            possible = bool(urlsplit(self._adapter.url).hostname)
+            _ = urlsplit(self._adapter.url).port
+        except ValueError:
+            possible = False
+        if not possible:
+            raise VenueRefusalError(
+                f"{self._adapter.source}: its address {shown(self._adapter.url)} is none; see its host and port"
+            )
+
     def _look_at_refusal(self, error: Exception) -> None:
         fatal = isinstance(error, InvalidURI) or (
             isinstance(error, InvalidStatus)
@@ -205,9 +220,25 @@ class Client:
         )
         if fatal:
             raise VenueRefusalError(
-                f"{self._adapter.source} at {self._adapter.url} refuses the connection: {_told(error)}; see "
-                "address and credentials"
+                f"{self._adapter.source} at {shown(self._adapter.url)} refuses the connection: "
+                f"{self._told(error)}; see address and credentials"
             ) from error
+
+    def _told(self, error: Exception) -> str:
+        """An error in words; one about the address repeats it."""
+        text = str(error).replace(self._adapter.url, shown(self._adapter.url))
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shown(url: str) -> str:
+    """An address as logs and rows may have it: some venues want a key in its query, or a name and password.
+
+    Examples
+    --------
+    >>> shown("wss://me:secret@venue.example/ws?token=secret")
+    'wss://venue.example/ws'
+    """
+    return _SECRETS.sub("", url)
 
 
 async def _ended(*tasks: asyncio.Task[None]) -> None:
@@ -220,10 +251,6 @@ async def _ended(*tasks: asyncio.Task[None]) -> None:
 async def _stopped(stop: Event) -> None:
     while not stop.is_set():  # noqa: ASYNC110 - a signal handler sets it, which no loop is told of
         await asyncio.sleep(_STOP_POLL_S)
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _closed(error: ConnectionClosed) -> str:

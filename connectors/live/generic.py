@@ -241,6 +241,6 @@ def _read(field: Field, source: FieldSource) -> Read:
 
 def _number(found: Any, path: JsonPath) -> int:
     text = "" if isinstance(found, bool) else str(found)
-    if not text.isdecimal() or int(text) >= 2**64:
+    if not text.isdecimal() or int(text) >= 2**63:
         raise ValueError(f"{path.text}: a sequence number was needed, not {text[:80]!r}")
     return int(text)

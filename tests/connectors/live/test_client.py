@@ -3,14 +3,18 @@
 import itertools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
 from connectors.feeds.pace import Clock
-from connectors.live.adapter import Limits, VenueRefusalError
+from connectors.feeds.source import FeedError
+from connectors.live.adapter import Limits, Noticed, VenueRefusalError
 from connectors.live.generic import GenericAdapter
 from connectors.live.mapping import LiveMapping
+from connectors.live.program import LiveOptions, run_live
 from connectors.live.rates import Rate
 from connectors.live.sink import SinkOptions
 from connectors.log import FencedError, Log
@@ -289,3 +293,23 @@ def test_history_in_the_log_beyond_a_live_row_is_told(log: Log) -> None:
             running.until(lambda number=number: number in numbers(log))
     (behind,) = events(log, "behind")
     assert (behind["symbol"], behind["stream"]) == ("ACME", "trades")
+
+
+@pytest.mark.parametrize("url", ["ws://me:{}@127.0.0.1:1/x?token={}", "ws://me:{}@[bad?token={}"])
+def test_a_key_in_the_address_is_in_no_row_and_no_message(log: Log, url: str) -> None:
+    mapping = LiveMapping(**{**MAPPING, "url": url.format(SECRET, SECRET)})
+    one = GenericAdapter(mapping, credentials={"market_key": SECRET})
+    stop = Event()
+    told: list[str] = []
+
+    def noticed(events: Sequence[Noticed]) -> None:
+        told.extend(event.detail or "" for event in events)
+        stop.set()
+
+    try:
+        run_live(log, one, LiveOptions(), stop, noticed)
+    except FeedError as error:
+        told.append(str(error))
+    assert told
+    assert SECRET not in repr(told)
+    assert SECRET not in repr(rows(log, "feed_events"))

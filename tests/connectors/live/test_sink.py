@@ -207,3 +207,13 @@ def test_a_recording_that_another_source_began_is_not_gone_on_with(
     with pytest.raises(FeedError, match="begun in another way"):
         replay_capture(log, other, path, options)
     assert len(rows(log, "trades")) == before
+
+
+def test_a_sequence_number_near_the_end_of_all_numbers_ends_nothing(log: Log) -> None:
+    adapter, one = sink(log, MIDNIGHT + 60 * SECOND)
+    said = [message(number, "A", 1) for number in (1, 2**64 - 1, 2**63 - 1, 2)]
+    said = [replace(message_, number=at) for at, message_ in enumerate(said, 1)]
+    one.take(said, adapter.parse(said))
+    one.close()
+    assert one.counts.rejected == 1
+    assert [row["trade_id"] for row in rows(log, "trades")] == ["1", str(2**63 - 1), "2"]
