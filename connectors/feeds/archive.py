@@ -26,6 +26,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # A zstandard block of a few bytes may unpack to 128 KiB, and all that is given at once is unpacked.
 _ZSTD_READ_BYTES = 1 << 12
+# No line of market data is longer; what has no line ends must not fill the memory.
+_LINE_BYTES = 1 << 26
 _PARQUET_MAGIC = b"PAR1"
 _STORED, _DEFLATED, _ENCRYPTED = 0, 8, 1
 _PROBE_BYTES = 4096
@@ -231,6 +233,9 @@ def line_blocks(stream: ByteStream, block_bytes: int) -> Iterator[tuple[bytes, i
             continue
         data = b"".join(held)
         cut = data.rfind(b"\n") + 1
+        if chunk and not cut and len(data) > _LINE_BYTES:
+            broken = BrokenFileError(f"{stream.path}: a line of more than {_LINE_BYTES >> 20} MiB")
+            chunk = b""
         if not chunk and broken is None and cut < len(data):
             data += b"\n"
             cut = len(data)

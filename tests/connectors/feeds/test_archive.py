@@ -183,3 +183,12 @@ def test_a_zip_whose_directory_points_anywhere_is_an_error(tmp_path: Path) -> No
             whole[:at] + (b"\xff\xff" if at == entry + 6 else b"\0\0") + whole[at + 2 :]
         )
         assert b"".join(ByteStream(path)) == TEXT
+
+
+def test_a_file_without_line_ends_does_not_fill_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(b"one\n" + bytes(1 << 27), 1))
+    blocks = line_blocks(ByteStream(path), 1 << 21)
+    assert next(blocks) == (b"one\n", 1)
+    with pytest.raises(BrokenFileError, match="a line of more than 64 MiB behind line 1"):
+        next(blocks)
