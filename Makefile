@@ -18,8 +18,9 @@ setup: $(VENV)/.installed ## Make .venv with .venv/bin/tapeflow and all that the
 demo: setup ## Run the platform for some seconds on simulated data, and show what came out
 	$(BIN)/tapeflow demo
 
+# Two at a time, a module whole on one side: its fixtures (a store, a fed log) are made once.
 test: lint ## Lint, then every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 lint: setup ## Ruff (check and format) and mypy (strict)
 	$(BIN)/ruff check .

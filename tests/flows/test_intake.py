@@ -91,13 +91,9 @@ def _stream(batch: pa.RecordBatch) -> bytes:
 
 
 def test_it_reads_every_inbox_and_writes_the_topics_and_dead_letters() -> None:
-    assert [source.name for source in Intake.inputs] == ["quotes.in", "trades.in", "book_events.in"]
-    assert [topic.name for topic in Intake.outputs] == [
-        "quotes",
-        "trades",
-        "book_events",
-        "dead_letter",
-    ]
+    names = ["quotes", "trades", "book_events", "vendor_bars", "instruments"]
+    assert [source.name for source in Intake.inputs] == [f"{name}.in" for name in names]
+    assert [topic.name for topic in Intake.outputs] == [*names, "dead_letter"]
     assert catalog()["intake"] is Intake
 
 
