@@ -59,6 +59,8 @@ def _under(heading: str, *languages: str) -> list[Block]:
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    # Tests side by side are told a terminal of 80 columns, and a folded table hides words.
+    kept.pop("COLUMNS", None)
     return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
