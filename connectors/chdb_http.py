@@ -29,6 +29,7 @@ from connectors.chdb_request import (
 )
 from connectors.chdb_sessions import Sessions
 from connectors.clickhouse_statement import StatementError
+from connectors.crash_points import crash_point
 from connectors.http_bodies import compressor
 
 STORE_HEADER = "X-Tapeflow-Store"
@@ -169,7 +170,10 @@ class _Protocol:
     def _run(self, call: Call) -> Answer:
         with self._session(call) as session:
             if call.head is not None:
-                return session.insert(call.head, call.data_fd, call.data_compression)
+                crash_point("store: insert received")
+                answer = session.insert(call.head, call.data_fd, call.data_compression)
+                crash_point("store: inserted")
+                return answer
             return session.run(call.statement, call.format)
 
     def _stream(self, call: Call) -> Generator[bytes]:

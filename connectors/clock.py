@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from connectors.control import control_record, control_value
+from connectors.crash_points import crash_point
 from connectors.log import Log, NewRecord, Record, TopicConfig
 from connectors.records import (
     Partitioner,
@@ -126,7 +127,9 @@ class Clock:
         if keep:
             new.append(control_record(CLOCK_TOPIC, 0, self._state()))
         if new:
+            crash_point("clock: before commit")
             offsets = self._writer.commit(new, self._writer.number + 1)
+            crash_point("clock: committed")
             if keep:
                 self._kept_ns, self._kept = now_ns, dict(self._positions)
                 self._log.trim(CLOCK_TOPIC, 0, offsets[-1])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaException
 
+from connectors.crash_points import crash_point
 from connectors.kafka_options import (
     TIMEOUT_S,
     log_error,
@@ -144,7 +145,9 @@ class KafkaWriter(Writer):
         except LogError as error:
             self._abort(error)
             raise
+        crash_point("kafka: records sent")
         self._end_transaction(number)
+        crash_point("kafka: committed")
         return offsets[:-1]
 
     def _end_transaction(self, number: int) -> None:

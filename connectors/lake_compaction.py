@@ -19,6 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.crash_points import crash_point
 from connectors.parquet import FileRange, LakeError, sync_folder, write_synced
 
 # Rows of a file after which it is left as it is; readers gain little by larger ones.
@@ -93,7 +94,9 @@ class Compactor:
             rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
             write_synced(fresh / name, order(rows))
         sync_folder(fresh)
+        crash_point("compaction: before swap")
         _exchange(folder, fresh)
+        crash_point("compaction: after swap")
         sync_folder(folder.parent)
         self._replaced.append((time.monotonic(), self._staging / f"{self._count}"))
         return len(merged) - len(groups)

@@ -8,7 +8,7 @@ doubles nor loses a row. The log is read and decoded once for both sinks, which 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import structlog
 
 from connectors.arrow_memory import keep_freed_memory
 from connectors.clickhouse import StoreLink, create_tables, create_views
+from connectors.crash_points import crash_point
 from connectors.lake_buffer import LakeBuffer
 from connectors.lander_sinks import ClickHouseSink, Job, LakeSink
 from connectors.landing_latency import Latency, LatencyHistogram
@@ -75,8 +76,6 @@ class Lander:
         Whose rows land; control topics always do, in the lake.
     lake_flush_ns : int
         How long rows may wait for their Parquet file.
-    at_point : callable
-        Called with the name of each point at which a crash is tested.
 
     Raises
     ------
@@ -92,14 +91,12 @@ class Lander:
         *,
         topics: Iterable[Topic] = tuple(TOPICS.values()),
         lake_flush_ns: int = 60_000_000_000,
-        at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
         keep_freed_memory()
         self.metrics = LanderMetrics()
         self._log = log
         self._topics = {topic.name: topic for topic in topics}
         self._buffer = LakeBuffer(lake_flush_ns)
-        self._at_point = at_point
         self._latency = LatencyHistogram()
         self._link = StoreLink(store_url)
         self._link.run(create_tables)
@@ -239,7 +236,7 @@ class Lander:
             self._running[sink] = self._threads[sink].submit(self._write, sink, jobs)
 
     def _write(self, sink: str, jobs: list[Job]) -> list[Done]:
-        self._at_point(f"{sink}: intents recorded")
+        crash_point(f"{sink}: intents recorded")
         if sink == LAKE:
             self._lake.compact()
             dones = [self._written(self._lake, job) for job in jobs]
@@ -252,7 +249,7 @@ class Lander:
 
     def _written(self, sink: ClickHouseSink | LakeSink, job: Job) -> Done:
         sink.write(job)
-        self._at_point(f"{job.intent.sink}: written")
+        crash_point(f"{job.intent.sink}: written")
         return Done(job.intent, time.time_ns(), job.portion.row_count)
 
     def _count(self, sink: str, job: Job, done: Done) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.control import LANDINGS_TOPIC, control_record, control_value
+from connectors.crash_points import crash_point
 from connectors.log import Log, LogError, NewRecord, Writer
 
 CLICKHOUSE = "clickhouse"
@@ -189,6 +190,7 @@ class LandingRecorder:
             values.append(self.state.checkpoint())
         offsets = self._writer.commit([_record(value) for value in values], self._writer.number + 1)
         if checkpoint:
+            crash_point("landings: checkpoint recorded")
             self._since = 0
             if self._trim_before is not None:
                 self._log.trim(LANDINGS_TOPIC, 0, self._trim_before)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from connectors.crash_points import crash_point
 from schemas.arrays import Int64s
 from schemas.field import CATEGORY, FLOAT, INT32, INT64, TIMESTAMP
 from schemas.topic import Topic
@@ -113,7 +114,9 @@ def write_file(lake: Path, folder: Path, name: str, rows: pa.Table) -> Path:
     fresh = writing / "-".join([*folder.relative_to(lake).parts, name])
     write_synced(fresh, rows)
     target = folder / name
+    crash_point("lake: file written")
     fresh.replace(target)
+    crash_point("lake: file renamed")
     sync_folder(folder)
     return target
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from connectors.crash_points import crash_point
 from connectors.file_lock import FileLock
 from connectors.log import CorruptLogError, LogError
 from connectors.sqlite_checkpoint import Checkpointer
@@ -104,11 +105,13 @@ class SqliteFile:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                crash_point("sqlite: before COMMIT")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        crash_point("sqlite: committed")
         process.checkpointer.written()
 
     @contextmanager

@@ -21,13 +21,15 @@ from pydantic import (
     model_validator,
 )
 
+from connectors.crash_points import CRASH_AT
+
 PREFIX = "TAPEFLOW_"
 CONFIG = "TAPEFLOW_CONFIG"
 CONFIG_NAME = "tapeflow.toml"
 
 # Read elsewhere, and no settings: which file to read, whether a supervisor watches this process (see
 # `serving.supervisor`), and what the tests must find.
-_OTHER_VARIABLES = (CONFIG, "TAPEFLOW_SUPERVISED", "TAPEFLOW_REQUIRE")
+_OTHER_VARIABLES = (CONFIG, "TAPEFLOW_SUPERVISED", "TAPEFLOW_REQUIRE", CRASH_AT)
 
 _URLS = {
     "log": ("sqlite:///", "kafka://"),
@@ -104,6 +106,22 @@ class Settings(BaseModel):
     credentials: dict[str, SecretStr] = Field(
         default={},
         description="Keys of live sources, a table: `[credentials]` (in the environment: JSON)",
+    )
+    metrics: str = Field(
+        default="",
+        pattern=r"^$|^[^\s/]+:[0-9]{1,5}$",
+        description=(
+            "`HOST:PORT` where `up` serves metrics for Prometheus (`/metrics`); the other programs take the "
+            "ports behind it: store +1, run +2, land +3, clock +4, feed +5. None where it is empty"
+        ),
+    )
+    # The log keeps what has not landed, so that a long wait loses nothing; without an end, a wrong address
+    # would never be told.
+    give_up_s: float = Field(
+        default=3600.0,
+        ge=0,
+        le=31_536_000,
+        description="How long a program tries again what was there and went away, in seconds, before it ends",
     )
     run_flows: tuple[str, ...] = Field(
         default=(),

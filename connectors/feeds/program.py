@@ -12,6 +12,7 @@ belong in one call: at its end the symbol's sessions are closed in every raw mar
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from connectors.crash_points import crash_point
 from connectors.feeds.admission import FeedFile, admit, find_files, fingerprint, open_files
 from connectors.feeds.append import Appender
 from connectors.feeds.detect import Found
@@ -244,7 +245,9 @@ class _Feeding:
         control = self._ledger.record(
             status, files=self._touched, keys=appended.keys, watermarks=appended.watermarks
         )
+        crash_point("feed: before commit")
         self._writer.commit([*appended.records, control], self._writer.number + 1)
+        crash_point("feed: committed")
         self._touched = {}
         self._commits += 1
         if self._on_progress is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
+from connectors.crash_points import crash_point
 from connectors.feeds.append import WALL, Appender
 from connectors.feeds.ledger import BEGUN, DONE, Ledger, LedgerWriter, read_ledger
 from connectors.feeds.options import FeedProgress
@@ -167,7 +168,9 @@ class _Run:
             )
             records = [*records, control]
             self._told, self._closed = {}, {}
+        crash_point("feed: before commit")
         self._writer.commit(records, self._writer.number + 1)
+        crash_point("feed: committed")
         if self._on_progress is not None:
             rows = sum(self.rows.values())
             self._on_progress(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from connectors.crash_points import crash_point
 from connectors.feeds.append import EVENT, Appender
 from connectors.feeds.ledger import BEGUN, DONE, FileState, LedgerWriter, read_ledger
 from connectors.feeds.pace import Clock
@@ -183,7 +184,9 @@ class LiveSink:
             records = [*records, control]
             self._told, self._closed = {}, {}
         if records:
+            crash_point("feed: before commit")
             self._writer.commit(records, self._writer.number + 1)
+            crash_point("feed: committed")
 
     def _times(self, topic: Topic, batch: pa.RecordBatch) -> Int64s:
         """The time of the stream at each row: what its events have reached, less their lateness.

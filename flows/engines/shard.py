@@ -1,10 +1,12 @@
 """One shard of a flow on a log: reads, computes, commits, recovers. The same in every engine."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
 from connectors.control import control_record, progress_topic, snapshots_topic
-from connectors.log import Log, TopicConfig
+from connectors.crash_points import crash_point
+from connectors.log import Log, NewRecord, TopicConfig
 from flows.engines.outbox import Outbox
 from flows.engines.progress import Progress, last_progress, params_hash
 from flows.engines.reading import Run, follows_runs
@@ -41,6 +43,8 @@ class ShardOptions:
         With so many rows of an input held (EVENT order), it is not read until others have caught up.
     new_epoch : bool
         Whether another version or other parameters may begin a new epoch.
+    on_commit : callable or None
+        Told of each commit, once the log has it: its progress and its records, for metrics.
     """
 
     read_bytes: int = 4 << 20
@@ -50,6 +54,7 @@ class ShardOptions:
     snapshot_rows: int = 2_000_000
     held_rows: int = 1_000_000
     new_epoch: bool = False
+    on_commit: Callable[[Progress, Sequence[NewRecord]], None] | None = None
 
 
 def prepare(log: Log, kind: type[Flow]) -> int:
@@ -259,12 +264,16 @@ class Shard:
         )
         records = self._outbox.records(headers)
         records.append(control_record(progress_topic(self.kind.name), self.index, progress.value()))
+        crash_point("shard: outputs prepared")
         offsets = self._writer.commit(records, progress.number)
+        crash_point("shard: committed")
         self._progress = progress
         self._progress_offset = offsets[-1]
         self._runs = []
         self._rows_uncommitted = 0
         self._committed_at = monotonic()
+        if self.options.on_commit is not None:
+            self.options.on_commit(progress, records)
 
     def _epoch_offset(self) -> int:
         begun = self._progress.epoch_offset

@@ -5,11 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from connectors.control import control_record, control_value, snapshots_topic
+from connectors.crash_points import crash_point
 from connectors.log import Log, NewRecord
 from schemas.codec import HEADER_KIND
 
 _KIND_CHUNK = b"chunk"
 _CHUNK_BYTES = 512 * 1024
+# Of a large state, so much is in one append: a log in SQLite has its writers wait meanwhile.
+_CHUNKS_AT_ONCE = 8
 # One whole snapshot to start from, and one more in case that one turns out to be damaged.
 _KEPT = 2
 
@@ -61,7 +64,13 @@ def save(
     topic = snapshots_topic(flow)
     pieces = [state[at : at + _CHUNK_BYTES] for at in range(0, len(state), _CHUNK_BYTES)]
     headers = ((HEADER_KIND, _KIND_CHUNK), ("number", str(number).encode()))
-    offsets = log.append([NewRecord(topic, shard, piece, headers=headers) for piece in pieces])
+    chunks = [NewRecord(topic, shard, piece, headers=headers) for piece in pieces]
+    offsets = []
+    for at in range(0, len(chunks), _CHUNKS_AT_ONCE):
+        if at:
+            crash_point("snapshot: between chunks")
+        offsets += log.append(chunks[at : at + _CHUNKS_AT_ONCE])
+    crash_point("snapshot: chunks appended")
     manifest = Manifest(
         number=number,
         epoch=epoch,
@@ -76,6 +85,7 @@ def save(
         chunks=len(pieces),
     )
     log.append([control_record(topic, shard, asdict(manifest))])
+    crash_point("snapshot: manifest appended")
     whole = [one for one, _ in _stored(log, flow, shard)]
     if len(whole) > _KEPT:
         log.trim(topic, shard, whole[-_KEPT].first_offset)

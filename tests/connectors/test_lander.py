@@ -1,5 +1,6 @@
 """The lander with a real log, store and lake: every row once in each, whatever dies when."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from connectors import crash_points
 from connectors.clickhouse import connect
 from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC, control_record
 from connectors.lander import Lander
@@ -109,21 +111,24 @@ def test_nothing_is_landed_twice_by_a_second_run(
 )
 @pytest.mark.parametrize("nth", [1, 3])
 def test_a_crash_between_intent_and_done_doubles_and_loses_nothing(
-    log: Log, store_url: str, lake: Path, client: Client, point: str, nth: int
+    request: pytest.FixtureRequest,
+    log: Log,
+    store_url: str,
+    lake: Path,
+    client: Client,
+    point: str,
+    nth: int,
 ) -> None:
-    seen = 0
-
-    def crash(at: str) -> None:
-        nonlocal seen
-        seen += at == point
-        if seen == nth and at == point:
-            raise CrashError
+    def crash() -> None:
+        raise CrashError
 
     crashed = False
+    crash_points.arm(point, nth, crash)
+    request.addfinalizer(crash_points.disarm)
     for seed in range(4):
         append_trades(log, seed, 10)
         try:
-            with Lander(log, store_url, lake, at_point=crash) as lander:
+            with Lander(log, store_url, lake) as lander:
                 lander.run_until_end()
         except CrashError:
             crashed = True
@@ -136,21 +141,13 @@ def test_a_crash_between_intent_and_done_doubles_and_loses_nothing(
 
 
 _KILLED = """
-import os, signal, sys, threading
+import sys, threading
 from pathlib import Path
 from connectors.lander import Lander
 from connectors.log import open_log
 
-url, store, lake, point, nth = sys.argv[1:]
-left = [int(nth)]
-
-def kill(at):
-    if at == point:
-        left[0] -= 1
-        if left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-with open_log(url) as log, Lander(log, store, Path(lake), lake_flush_ns=20_000_000, at_point=kill) as lander:
+url, store, lake = sys.argv[1:]
+with open_log(url) as log, Lander(log, store, Path(lake), lake_flush_ns=20_000_000) as lander:
     lander.run_forever(threading.Event())
 """
 
@@ -160,8 +157,9 @@ def test_a_killed_lander_process_doubles_and_loses_nothing(
     log: Log, store_url: str, lake: Path, client: Client, point: str
 ) -> None:
     for nth in (1, 4):
-        command = [sys.executable, "-c", _KILLED, log.url, store_url, str(lake), point, str(nth)]
-        with subprocess.Popen(command) as process:
+        command = [sys.executable, "-c", _KILLED, log.url, store_url, str(lake)]
+        armed = {**os.environ, crash_points.CRASH_AT: f"{point}:{nth}"}
+        with subprocess.Popen(command, env=armed) as process:
             for seed in range(10):
                 append_trades(log, 10 * nth + seed, 10)
                 time.sleep(0.05)
