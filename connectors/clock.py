@@ -14,6 +14,7 @@ import numpy as np
 from connectors.control import control_record, control_value
 from connectors.crash_points import crash_point
 from connectors.log import Log, NewRecord, Record, TopicConfig
+from connectors.metrics import CLOCK_ROWS
 from connectors.records import (
     Partitioner,
     decode_rows,
@@ -129,6 +130,7 @@ class Clock:
         if new:
             crash_point("clock: before commit")
             offsets = self._writer.commit(new, self._writer.number + 1)
+            CLOCK_ROWS.inc(rows)
             crash_point("clock: committed")
             if keep:
                 self._kept_ns, self._kept = now_ns, dict(self._positions)

@@ -26,6 +26,7 @@ from connectors.landing_portion import Portion, portion_of
 from connectors.landing_tail import Piece, landed_topics, read_piece, read_span
 from connectors.landings import CLICKHOUSE, LAKE, Done, Intent, LandingRecorder
 from connectors.log import Log
+from connectors.metrics import LANDER_OPEN, LANDER_REPEATED, LANDER_ROWS, LANDER_SECONDS
 from connectors.parquet import lake_folder
 from schemas.registry import TOPICS
 from schemas.topic import Topic
@@ -254,9 +255,11 @@ class Lander:
 
     def _count(self, sink: str, job: Job, done: Done) -> None:
         self.metrics.rows[sink][job.intent.topic] += done.rows
+        LANDER_ROWS.labels(sink, job.intent.topic).inc(done.rows)
         if sink == CLICKHOUSE:
             for appended_ns, rows in job.portion.appended:
                 self._latency.add(done.landed_at_ns - appended_ns, rows)
+                LANDER_SECONDS.observe(max(0, done.landed_at_ns - appended_ns) / 1e9)
 
     def _finish(self, sink: str) -> None:
         """Wait for what the sink writes; its failure ends the lander."""
@@ -267,6 +270,10 @@ class Lander:
     def _record(self, intents: list[Intent]) -> None:
         dones, self._dones = self._dones, []
         self._recorder.record(dones, intents)
+        for sink in (CLICKHOUSE, LAKE):
+            LANDER_OPEN.labels(sink).set(
+                sum(one.sink == sink for one in self._recorder.state.open.values())
+            )
 
     def _look_for_topics(self) -> None:
         """Take in topics that were made meanwhile."""
@@ -306,6 +313,7 @@ class Lander:
                 rows=portion.row_count,
             )
             self.metrics.intents_repeated += 1
+            LANDER_REPEATED.labels(intent.sink).inc()
 
 
 def _same(one: list[Piece], other: list[Piece]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from connectors.log import FencedError, NewRecord, Writer
+from connectors.metrics import FENCED
 from connectors.sqlite_catalog import Catalog, Place
 from connectors.sqlite_file import SqliteFile
 from connectors.sqlite_rows import Row, insert_statement, to_row
@@ -92,10 +93,12 @@ class SqliteWriter(Writer):
         with self._appender.transaction(records) as connection:
             last, generation = _number_and_generation(connection, self.name)
             if generation != self._generation:
+                FENCED.labels(self.name).inc()
                 raise FencedError(
                     f"{where}: another copy of it was started since; this one must end"
                 )
             if number != last + 1:
+                FENCED.labels(self.name).inc()
                 raise FencedError(
                     f"{where}: commit {last + 1} is the next one, {number} came: start again from the "
                     "last progress record"

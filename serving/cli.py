@@ -45,6 +45,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
     from connectors.chdb_engine import StoreError
     from connectors.feeds.source import FeedError
     from connectors.log import LogError
+    from connectors.metrics import MetricsError
     from flows.flow import FlowError
     from schemas.codec import CodecError
     from serving.sql import SqlError
@@ -57,6 +58,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
         FeedError,
         CodecError,
         StoreError,
+        MetricsError,
         SqlError,
         ClickHouseError,
         SupervisorError,

@@ -8,6 +8,8 @@ from connectors.chdb_server import Address, running_store
 from connectors.clickhouse import store_path
 from connectors.control import progress_topic
 from connectors.log import open_log
+from connectors.metrics import PROGRAMS, port_of
+from connectors.metrics import serve as serve_metrics
 from connectors.topics import create_topics
 from serving.settings import Settings, program_environment
 from serving.supervisor import Program, Supervisor
@@ -73,12 +75,17 @@ def whereabouts(settings: Settings) -> list[tuple[str, str]]:
     """What is where, as pairs of name and place."""
     address = store_address(settings)
     http = settings.store if address is None else address.url
-    return [
+    places = [
         ("log", settings.log),
         ("ClickHouse", http),
         ("lake", str(settings.lake_path)),
         ("what programs print", str(settings.logs_path)),
     ]
+    if settings.metrics:
+        host, first = port_of(settings.metrics, PROGRAMS[0])
+        _, last = port_of(settings.metrics, PROGRAMS[-1])
+        places.append(("metrics", f"http://{host}:{first} … {last}/metrics"))
+    return places
 
 
 def examples(settings: Settings) -> list[str]:
@@ -103,6 +110,7 @@ def run_up(settings: Settings, stop: Event) -> None:
         Where a program does not come up.
     """
     supervisor = supervisor_of(settings)
+    serve_metrics(settings.metrics, "up")
     supervisor.start()
     try:
         _show(settings)

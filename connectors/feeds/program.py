@@ -31,6 +31,7 @@ from connectors.feeds.pace import Pace
 from connectors.feeds.reading import batches
 from connectors.feeds.source import BrokenFileError, FeedBatch
 from connectors.log import Log, Writer
+from connectors.metrics import FEED_COMMITS, FEED_REJECTED, FEED_ROWS
 
 # Rows of a commit at full speed: enough that the commit's own cost is small beside theirs.
 _COMMIT_ROWS = 1 << 16
@@ -227,9 +228,11 @@ class _Feeding:
                     counts = file.state.skipped
                     counts[reason] = counts.get(reason, 0) + len(lines)
             self._rejected += len(part.rows.faults)
+            FEED_REJECTED.inc(len(part.rows.faults))
             self._touched[file.key] = file.state
         for topic, batch, times in groups:
             self._rows[topic.name] = self._rows.get(topic.name, 0) + batch.num_rows
+            FEED_ROWS.labels(topic.name).inc(batch.num_rows)
             self._ts_event_ns = max(self._ts_event_ns, int(times[-1]))
 
     def _finish(self) -> None:
@@ -250,6 +253,7 @@ class _Feeding:
         crash_point("feed: committed")
         self._touched = {}
         self._commits += 1
+        FEED_COMMITS.inc()
         if self._on_progress is not None:
             self._on_progress(
                 FeedProgress(

@@ -8,8 +8,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
+from connectors.backoff import Backoff
 from connectors.live.adapter import Adapter, Message, Request
-from connectors.live.backoff import Backoff
 from connectors.live.items import Buffer, ClientOptions, Failed, Item
 from connectors.live.rates import RateLimit
 

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
+from connectors.backoff import Backoff
 from connectors.live.adapter import Adapter, Parsed, VenueRefusalError
 from connectors.live.asking import Asking
-from connectors.live.backoff import Backoff
 from connectors.live.items import Buffer, ClientOptions, Item, Opened, Work
 from connectors.live.rates import RateLimit
 

@@ -272,6 +272,14 @@ class Shard:
         self._runs = []
         self._rows_uncommitted = 0
         self._committed_at = monotonic()
+        self.log.note_positions(
+            f"tapeflow.{self.kind.name}",
+            {
+                (topic, partition): offset
+                for topic, offsets in progress.positions.items()
+                for partition, offset in offsets.items()
+            },
+        )
         if self.options.on_commit is not None:
             self.options.on_commit(progress, records)
 

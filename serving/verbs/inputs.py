@@ -86,6 +86,13 @@ def feed(
     seconds: Annotated[
         float | None, typer.Option(min=0.001, help="End a live feed after so long.")
     ] = None,
+    calendar: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Whose sessions end with watermark rows (of exchange_calendars, or 24/7); else the setting's.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object at the end.")] = False,
 ) -> None:
     """Feed outside files, or a live source, into the raw topics."""
@@ -96,6 +103,9 @@ def feed(
     from serving.feed_display import FeedDisplay
 
     settings = load_settings()
+    if calendar is not None:
+        settings = settings.model_copy(update={"calendar": calendar})
+    _serve_metrics(settings.metrics)
     if live is not None or recorded_from is not None:
         asked = LiveRequest(
             live=live,
@@ -130,6 +140,16 @@ def feed(
         create_topics(log, settings.partitions)
         summary = feed_paths(log, paths, options, display.show)
     _tell(summary, json=json)
+
+
+def _serve_metrics(address: str) -> None:
+    """Serve the feed's metrics, unless another feed does: rows matter more than their count."""
+    from connectors.metrics import MetricsError, serve
+
+    try:
+        serve(address, "feed")
+    except MetricsError as error:
+        typer.echo(f"tapeflow: {error}; this feed goes on without metrics", err=True)
 
 
 def _mapping(text: str | None) -> "ColumnMapping | None":

@@ -35,8 +35,10 @@ def run(
 ) -> None:
     """Run flows on the log."""
     from connectors.log import open_log
+    from connectors.metrics import serve as serve_metrics
     from connectors.topics import create_topics
     from flows.engines import bytewax
+    from flows.engines.metering import FlowMeter
     from flows.engines.shard import ShardOptions
     from serving.logs import configure_logs
     from serving.stopping import stop_event
@@ -47,6 +49,7 @@ def run(
     params = flow_params(settings, flows or settings.run_flows)
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
+    serve_metrics(settings.metrics, "flows")
     _keep_what_is_loaded()
     bytewax.run(
         settings.log,
@@ -54,7 +57,9 @@ def run(
         params,
         workers=workers or settings.workers,
         until_end=until_end,
-        options=ShardOptions(new_epoch=new_epoch),
+        options=ShardOptions(
+            new_epoch=new_epoch, on_commit=FlowMeter() if settings.metrics else None
+        ),
         stop=stop,
     )
 
@@ -69,6 +74,7 @@ def _keep_what_is_loaded() -> None:
 def clock() -> None:
     """Pass time on for live sources, so that quiet symbols close."""
     from connectors.log import open_log
+    from connectors.metrics import serve as serve_metrics
     from connectors.topics import create_topics
     from serving.clock import run_clock
     from serving.logs import configure_logs
@@ -77,6 +83,7 @@ def clock() -> None:
     settings = load_settings()
     configure_logs()
     stop = stop_event()
+    serve_metrics(settings.metrics, "clock")
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
     run_clock(settings.log, settings.live_lateness_s, stop)
@@ -91,6 +98,7 @@ def land(
     """Land topics in ClickHouse and in the Parquet lake."""
     from connectors.lander import Lander
     from connectors.log import open_log
+    from connectors.metrics import serve as serve_metrics
     from connectors.topics import create_topics
     from serving.logs import configure_logs
     from serving.stopping import stop_event
@@ -98,6 +106,7 @@ def land(
     settings = load_settings()
     configure_logs()
     stop = stop_event()
+    serve_metrics(settings.metrics, "lander")
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
         flush_ns = int(settings.lake_flush_s * 1e9)
@@ -124,6 +133,7 @@ def store(
     from connectors.chdb_engine import StoreError
     from connectors.chdb_server import running_store, serve
     from connectors.clickhouse import store_path
+    from connectors.metrics import serve as serve_metrics
     from serving.logs import configure_logs
     from serving.stopping import stop_event
 
@@ -139,6 +149,7 @@ def store(
         typer.echo(address.url)
         return
     configure_logs()
+    serve_metrics(settings.metrics, "store")
     logger = structlog.get_logger("store")
     serve(
         store_path(settings.store),

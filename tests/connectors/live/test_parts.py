@@ -10,35 +10,18 @@ import pytest
 from connectors.feeds import sequence
 from connectors.feeds.sequence import Found, Numbers
 from connectors.feeds.source import FeedError
-from connectors.live import backoff, paths, rates, values
+from connectors.live import paths, rates, values
 from connectors.live.adapter import Message
-from connectors.live.backoff import Backoff
 from connectors.live.capture import CaptureWriter, read_capture
 from connectors.live.rates import Rate, RateLimit
 from connectors.live.values import time_ns
 
 
-@pytest.mark.parametrize("module", [backoff, paths, rates, sequence, values])
+@pytest.mark.parametrize("module", [paths, rates, sequence, values])
 def test_the_examples_in_the_documentation_are_true(module: object) -> None:
     results = doctest.testmod(module)  # type: ignore[arg-type]
     assert results.attempted > 0
     assert results.failed == 0
-
-
-def test_waits_double_to_the_longest_and_hang_on_the_seed_alone() -> None:
-    def waits(seed: int) -> list[float]:
-        one = Backoff(first_s=0.5, most_s=10, seed=seed)
-        return [one.next_s() for _ in range(2000)]
-
-    assert waits(1) == waits(1) != waits(2)
-    for attempt, wait in enumerate(waits(1)):
-        whole = min(10, 0.5 * 2 ** min(attempt, 20))
-        assert whole / 2 <= wait <= whole
-    one = Backoff(first_s=0.5, most_s=10, seed=1)
-    for _ in range(9):
-        one.next_s()
-    one.reset()
-    assert one.next_s() <= 0.5
 
 
 def test_a_rate_is_kept_in_every_window_however_it_is_asked() -> None:
