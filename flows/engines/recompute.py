@@ -1,11 +1,16 @@
 """Computes again what a shard has emitted, from the log alone: for replay, comparison and evidence."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 
 from connectors.log import Log
 from flows.engines.epochs import Epoch, epochs, segments_of
+from flows.engines.read_ahead import read_ahead
 from flows.engines.reading import Reader
+from flows.engines.segments import Segment
 from flows.engines.stepper import Output, Stepper
+from flows.engines.stretches import Start
 from flows.flow import Flow, FlowError, Params
 
 
@@ -35,9 +40,42 @@ def recompute(
     FlowError
         Where an epoch was computed by another version of the flow than is installed.
     """
+    for step in computed(log, kind, shard, epochs(log, kind, shard) if known is None else known):
+        yield step.stepper, step.outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A segment computed again: its epoch's number and place, and what it caused."""
+
+    stepper: Stepper
+    epoch: int
+    place: int
+    segment: Segment
+    outputs: list[Output]
+
+
+def computed(
+    log: Log, kind: type[Flow], shard: int, known: Sequence[Epoch], start: Start | None = None
+) -> Iterator[Step]:
+    """The same with the segments themselves; read and decoded ahead by another thread.
+
+    Parameters
+    ----------
+    log, kind, shard
+        As of `recompute`.
+    known : sequence of Epoch
+        Epochs and parts of epochs, one behind the other; a part that goes on has its epoch's number.
+    start : Start or None
+        Snapshot to begin from, at the beginning of the first of them.
+    """
     stepper: Stepper | None = None
     reader: Reader | None = None
-    for epoch in epochs(log, kind, shard) if known is None else known:
+    number = 0
+    if start is not None:
+        stepper = Stepper(kind, kind.params_type(**start.params), start.state)
+        number = start.epoch
+    for place, epoch in enumerate(known):
         if epoch.version != kind.version:
             raise FlowError(
                 f"flow {kind.name!r} shard {shard}: epoch {epoch.number} was computed by version "
@@ -46,11 +84,16 @@ def recompute(
         params = kind.params_type(**epoch.params)
         if stepper is None:
             stepper = Stepper(kind, params)
-        else:
+        elif epoch.number != number:
             stepper.begin_epoch(params)
+        number = epoch.number
         reader = reader or Reader(log, kind, shard, epoch.begin)
-        for segment in segments_of(reader, epoch):
-            yield stepper, stepper.take(segment)
+        with closing(read_ahead(segments_of(reader, epoch))) as segments:
+            for segment in segments:
+                outputs = stepper.take(segment)
+                yield Step(
+                    stepper=stepper, epoch=number, place=place, segment=segment, outputs=outputs
+                )
 
 
 def recompute_with(
