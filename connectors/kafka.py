@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from connectors.kafka_groups import GroupOffsets
 from connectors.kafka_options import (
     TIMEOUT_S,
     addresses,
@@ -66,6 +67,7 @@ class KafkaLog(Log):
         self._scout = Scout(self._bootstrap)
         self._visible = VisibleBounds(self._scout)
         self._readers = ReaderPool(self._bootstrap)
+        self._groups = GroupOffsets(self._bootstrap)
         self._lock = threading.Lock()
         self._producers: list[Producer] = []
 
@@ -188,8 +190,13 @@ class KafkaLog(Log):
             self._visible.forget(name, partition)
         self._readers.drop(lambda reader: reader.topic == name)
 
+    def note_positions(self, group: str, positions: Mapping[tuple[str, int], int]) -> None:
+        """Commit positions to a consumer group, within a second, so that Kafka's tools show its lag."""
+        self._groups.note(group, positions)
+
     def close(self) -> None:
         """Give all resources back."""
+        self._groups.close()
         self._readers.drop(lambda _: True)
         self._scout.close()
         with self._lock:

@@ -1,9 +1,10 @@
 """How Tapeflow talks to Kafka: the options of each client, and Kafka's errors as the log's errors."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from connectors.log import (
     CorruptLogError,
@@ -51,6 +52,69 @@ _TRUNCATED = {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}  # 
 _CORRUPT = {KafkaError._BAD_MSG, KafkaError.INVALID_MSG, KafkaError._BAD_COMPRESSION}  # noqa: SLF001
 
 
+# What a cluster asks of its clients (SASL, TLS and the like), by its addresses: a log is opened by its URL
+# alone in many places, and a password in a URL would be in every message that names the log.
+_GIVEN: dict[str, dict[str, str]] = {}
+_SECRET_CHARACTERS = 6
+# What exactly once hangs on; everything else is the cluster's and its operator's business.
+OURS = frozenset(
+    {
+        "acks",
+        "request.required.acks",
+        "allow.auto.create.topics",
+        "auto.offset.reset",
+        "bootstrap.servers",
+        "metadata.broker.list",
+        "check.crcs",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "enable.partition.eof",
+        "group.id",
+        "isolation.level",
+        "transactional.id",
+    }
+)
+
+
+def use_options(url: str, options: Mapping[str, str]) -> None:
+    """Talk to a log's brokers with these options of librdkafka too, in this process, from now on.
+
+    Parameters
+    ----------
+    url : str
+        The log's URL.
+    options : mapping of str to str
+        Such as ``security.protocol``; values may be secrets, and are in no message and no log line.
+
+    Raises
+    ------
+    LogError
+        For an option that is not the operator's to set, or that librdkafka does not know.
+    """
+    fixed = sorted(OURS & set(options))
+    if fixed:
+        raise LogError(
+            f"kafka_options: {', '.join(fixed)} cannot be set: what Tapeflow promises hangs on it"
+        )
+    try:
+        # Nothing is asked of a broker yet: this finds misspelt names, unreadable certificates and the like.
+        Producer({**options, "logger": _LOGGER})
+    except KafkaException as error:
+        raise LogError(f"kafka_options: {_without(options, error.args[0].str())}") from error
+    _GIVEN[addresses(url)] = dict(options)
+
+
+def _without(options: Mapping[str, str], text: str) -> str:
+    """A message of librdkafka without the values that it may repeat."""
+    for value in filter(None, options.values()):
+        text = text.replace(f'"{value}"', '"…"')
+        # A short one, as ssl is, may well be a part of a name.
+        if len(value) >= _SECRET_CHARACTERS:
+            text = text.replace(value, "…")
+    return text
+
+
 def addresses(url: str) -> str:
     """The bootstrap servers that a log URL names.
 
@@ -71,7 +135,7 @@ def addresses(url: str) -> str:
 
 
 def client_options(bootstrap: str) -> dict[str, Any]:
-    """Options that every client shares."""
+    """Options that every client shares; the operator's own (`use_options`) go before ours."""
     return {
         "bootstrap.servers": bootstrap,
         "client.id": "tapeflow",
@@ -85,6 +149,7 @@ def client_options(bootstrap: str) -> dict[str, Any]:
         # A topic is there when `create_topic` returns: one that brokers do not know was deleted by
         # another process, and waiting half a minute for it (the default) helps nobody.
         "topic.metadata.propagation.max.ms": 1_000,
+        **_GIVEN.get(bootstrap, {}),
     }
 
 
@@ -93,8 +158,9 @@ def producer_options(bootstrap: str) -> dict[str, Any]:
     return client_options(bootstrap) | {
         "acks": "all",
         "enable.idempotence": True,
-        # Arrow values are LZ4 already, and packing them again showed no gain beyond noise.
-        "compression.type": "none",
+        # Arrow values are LZ4 already, and go as they are where packing them again makes them no smaller; JSON
+        # and control records become a third.
+        "compression.type": "lz4",
         "message.max.bytes": MAX_RECORD_BYTES,
         # Every append ends with a flush, which sends at once; until then, small records may gather.
         "linger.ms": 5,
@@ -102,6 +168,7 @@ def producer_options(bootstrap: str) -> dict[str, Any]:
         "queue.buffering.max.messages": 200_000,
         "queue.buffering.max.kbytes": 512 << 10,
         "delivery.timeout.ms": int(TIMEOUT_S * 1000),
+        **_GIVEN.get(bootstrap, {}),
     }
 
 
@@ -118,6 +185,7 @@ def transaction_options(bootstrap: str, transactional_id: str) -> dict[str, Any]
         # Neither may exceed the transaction's own time.
         "delivery.timeout.ms": TRANSACTION_TIMEOUT_MS,
         "socket.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        **_GIVEN.get(bootstrap, {}),
     }
 
 
@@ -155,6 +223,7 @@ def consumer_options(
         "receive.message.max.bytes": MAX_RECORD_BYTES + (1 << 20),
         "queued.min.messages": 100_000,
         "queued.max.messages.kbytes": 16 << 10,
+        **_GIVEN.get(bootstrap, {}),
     }
 
 

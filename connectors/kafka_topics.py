@@ -26,15 +26,21 @@ class Topics:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        self._admin = AdminClient(client_options(bootstrap))
+        said: list[str] = []
+        self._admin = AdminClient(
+            client_options(bootstrap) | {"error_cb": lambda error: said.append(error.str())}
+        )
         self._lock = threading.Lock()
         self._partitions: dict[str, int] = {}
         try:
             self._refresh(_CONNECT_TIMEOUT_S)
         except LogError as error:
+            # Why a connection failed (a wrong password, an unknown certificate) is told beside the answer.
+            self._admin.poll(0)
             raise LogError(
                 f"no Kafka broker answers at {bootstrap} within {_CONNECT_TIMEOUT_S:.0f} s; start "
-                f"one (`make kafka`) or mend the log URL ({error})"
+                "one (`make kafka`) or mend the log URL, or the setting kafka_options where it wants TLS "
+                f"or a password ({'; '.join(said[:1]) or error})"
             ) from error
 
     def create(self, config: TopicConfig) -> bool:

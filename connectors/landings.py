@@ -189,6 +189,7 @@ class LandingRecorder:
         if checkpoint:
             values.append(self.state.checkpoint())
         offsets = self._writer.commit([_record(value) for value in values], self._writer.number + 1)
+        self._note(dones)
         if checkpoint:
             crash_point("landings: checkpoint recorded")
             self._since = 0
@@ -200,6 +201,16 @@ class LandingRecorder:
     def close(self) -> None:
         """Give the writer back."""
         self._writer.close()
+
+    def _note(self, dones: Sequence[Done]) -> None:
+        """Show what has landed to the log's own tools, a group a sink."""
+        landed: dict[str, dict[tuple[str, int], int]] = {}
+        for done in dones:
+            positions = landed.setdefault(done.intent.sink, {})
+            for span in done.intent.spans:
+                positions[done.intent.topic, span.partition] = span.end
+        for sink, positions in landed.items():
+            self._log.note_positions(f"tapeflow.{WRITER}.{sink}", positions)
 
 
 def _record(value: dict[str, Any]) -> NewRecord:

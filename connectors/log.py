@@ -148,6 +148,9 @@ class Log(ABC):
     """A topic log. One instance may be used from several threads; several processes may share a log."""
 
     url: str
+    # Whether the newest records of a flow may be here without the progress record of their commit: so in a
+    # copy such as the lake, never in a log.
+    may_end_within_a_commit: bool = False
 
     @abstractmethod
     def create_topic(self, config: TopicConfig) -> None:
@@ -218,6 +221,20 @@ class Log(ABC):
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""
 
+    def note_positions(self, group: str, positions: Mapping[tuple[str, int], int]) -> None:
+        """Show where a program is to the log's own tools, if it has some (Kafka's consumer groups).
+
+        For monitoring only: called after each commit, returns at once, and never fails.
+
+        Parameters
+        ----------
+        group : str
+            The program, such as ``tapeflow.bars``.
+        positions : mapping of (topic, partition) to int
+            Offset from which it reads on; other partitions of the group stay as they are.
+        """
+        del group, positions
+
     @abstractmethod
     def close(self) -> None:
         """Give all resources back."""
@@ -235,7 +252,8 @@ def open_log(url: str) -> Log:
     Parameters
     ----------
     url : str
-        ``sqlite:///path/to/log.db`` or ``kafka://host:port[,host:port]``.
+        ``sqlite:///path/to/log.db`` or ``kafka://host:port[,host:port]``; ``lake:///path/to/lake`` reads
+        what has landed there as a log.
 
     Raises
     ------
@@ -251,7 +269,11 @@ def open_log(url: str) -> Log:
         from connectors.kafka import KafkaLog  # noqa: PLC0415 - only the log in use is loaded
 
         return KafkaLog(url)
+    if scheme == "lake":
+        from connectors.lake_log import LakeLog  # noqa: PLC0415 - only the log in use is loaded
+
+        return LakeLog(url)
     raise LogError(
         f"log URL {url!r}: the scheme must be sqlite or kafka, as in sqlite:///data/log.db "
-        "or kafka://127.0.0.1:9092"
+        "or kafka://127.0.0.1:9092, or lake to read what has landed, as in lake:///data/lake"
     )

@@ -41,7 +41,10 @@ _URLS = {
 _JSON_EXAMPLES = {
     "flows": '{"bars": {"intervals": ["1m"]}}',
     "credentials": '{"alpaca_key": "…", "alpaca_secret": "…"}',
+    "kafka_options": '{"security.protocol": "SASL_SSL", "sasl.username": "…"}',
 }
+# What came may be a secret: no message repeats it.
+_SECRET = ("credentials", "kafka_options", "schema_registry")
 
 
 class SettingsError(ValueError):
@@ -123,6 +126,34 @@ class Settings(BaseModel):
         le=31_536_000,
         description="How long a program tries again what was there and went away, in seconds, before it ends",
     )
+    kafka_options: dict[str, SecretStr] = Field(
+        default={},
+        description=(
+            "Options of librdkafka that the brokers ask for (SASL, TLS), a table: `[kafka_options]` (in "
+            "the environment: JSON)"
+        ),
+    )
+    schema_registry: SecretStr = Field(
+        default=SecretStr(""),
+        description=(
+            "Registry of the schemas of foreign Avro records: `http[s]://[USER:PASSWORD@]HOST:PORT`; "
+            "without one they are dead letters"
+        ),
+    )
+    receipt_key: str = Field(
+        default="",
+        description="File of the private key that signs receipts; `receipt-key.pem` in `home`",
+    )
+    receipt_heads: str = Field(
+        default="",
+        description="Folder, best on another disk, where the head of every sealed receipt is written too",
+    )
+    receipt_every_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=2_592_000,
+        description="How often `up` seals a receipt, in seconds; never where it is 0 (a key is needed first)",
+    )
     run_flows: tuple[str, ...] = Field(
         default=(),
         description="Flows that `run` and `up` carry, with commas between them; all where it is empty",
@@ -137,6 +168,14 @@ class Settings(BaseModel):
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return [name for name in (part.strip() for part in value.split(",")) if name]
+        return value
+
+    @field_validator("schema_registry")
+    @classmethod
+    def _check_registry(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
         return value
 
     @model_validator(mode="before")
@@ -175,6 +214,16 @@ class Settings(BaseModel):
         return Path("/" + self.lake.removeprefix("file:///").lstrip("/"))
 
     @property
+    def receipt_key_path(self) -> Path:
+        """File of the private key that signs receipts."""
+        return Path(self.receipt_key or self.home / "receipt-key.pem").expanduser()
+
+    @property
+    def receipt_heads_path(self) -> Path | None:
+        """Folder where heads of receipts are written too; None for none."""
+        return Path(self.receipt_heads).expanduser() if self.receipt_heads else None
+
+    @property
     def logs_path(self) -> Path:
         """Folder of what the programs print when they are supervised."""
         return self.home / "logs"
@@ -190,9 +239,15 @@ def program_environment(settings: Settings) -> dict[str, str]:
     values["run_flows"] = ",".join(settings.run_flows)
     # A program that is started feeds from no live source: it needs none, so it gets none.
     values["credentials"] = "{}"
+    values["kafka_options"] = orjson.dumps(_revealed(settings.kafka_options)).decode()
+    values["schema_registry"] = settings.schema_registry.get_secret_value()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     texts = {PREFIX + name.upper(): str(value) for name, value in values.items()}
     return {**kept, **texts, PREFIX + "FLOWS": orjson.dumps(flows).decode(), CONFIG: ""}
+
+
+def _revealed(secrets: Mapping[str, SecretStr]) -> dict[str, str]:
+    return {name: secret.get_secret_value() for name, secret in secrets.items()}
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -217,6 +272,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         raise SettingsError(_told(error, path, from_environment)) from error
     _check_flows(settings, path, from_environment)
+    _use_kafka_options(settings, _origin("kafka_options", path, from_environment))
     return settings
 
 
@@ -324,6 +380,21 @@ def _check_flows(
                 raise SettingsError(f"{_origin(name, path, from_environment)}: {error}") from error
 
 
+def _use_kafka_options(settings: Settings, origin: str) -> None:
+    """Tell the client of Kafka now: a log is opened by its URL alone, in many places."""
+    if not settings.kafka_options:
+        return
+    if not settings.log.startswith("kafka://"):
+        raise SettingsError(f"{origin}: they are of no use with log = {settings.log!r}")
+    from connectors.kafka_options import use_options  # noqa: PLC0415 - most logs are not Kafka's
+    from connectors.log import LogError  # noqa: PLC0415
+
+    try:
+        use_options(settings.log, _revealed(settings.kafka_options))
+    except LogError as error:
+        raise SettingsError(f"{origin}: {error}") from error
+
+
 def _told(error: ValidationError, path: Path | None, from_environment: Mapping[str, Any]) -> str:
     lines = []
     for one in error.errors():
@@ -344,8 +415,7 @@ def _sentence(one: Any, known: Mapping[str, Any]) -> str:
     if one["type"] == "extra_forbidden":
         return f"unknown parameter {where!r}{_nearest(where, known)}"
     text = str(one["msg"]).removeprefix("Value error, ")
-    if where.startswith("credentials"):
-        # What came may be a secret.
+    if where.startswith(_SECRET):
         return f"{where}: {text}"
     return f"{where} = {one['input']!r}: {text}" if where else text
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,8 @@ _START_TIMEOUT_S = 90.0
 _STOP_TIMEOUT_S = 20.0
 # Ports are free when chosen, but another process may take one before the broker binds it.
 _ATTEMPTS = 3
+
+_LOG = "broker.log"
 
 # The shell's standard input is a pipe that we hold. When it closes, whichever way we end (kill -9
 # included), the watcher ends the broker: no test run leaves one behind.
@@ -40,26 +42,115 @@ class _PortTakenError(Exception):
     """The broker ended before it listened; its log says that an address was in use."""
 
 
-@contextmanager
-def start_broker() -> Iterator[str]:
-    """Run a broker while the context lasts.
+class Broker:
+    """A broker with its data folder, which a fault test may stop for a while, kill and start again.
 
-    Yields
-    ------
-    str
-        Its address, ``127.0.0.1:port``.
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Empty; for properties, log and data.
+    overlay : str
+        Lines of ``server.properties`` that override ours.
+    protocol : str
+        Of the listener that clients use: ``PLAINTEXT`` or ``SASL_SSL``.
+    users : mapping of str to str
+        SCRAM-SHA-512 users with their passwords, made before the first start.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        overlay: str = "",
+        protocol: str = "PLAINTEXT",
+        users: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._classpath = f"{libraries()}/*"
+        self._port, controller = _free_ports()
+        self.address = f"127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._properties = folder / "server.properties"
+        self._properties.write_text(
+            _PROPERTIES.read_text()
+            + f"log.dirs={self.data}\n"
+            + f"listeners={protocol}://{self.address},CONTROLLER://127.0.0.1:{controller}\n"
+            + f"advertised.listeners={protocol}://{self.address}\n"
+            + f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
+            + overlay
+        )
+        _format(self._classpath, self._properties, folder / _LOG, users or {})
+
+    @property
+    def data(self) -> Path:
+        """Folder of the partitions' segments."""
+        return self.folder / "data"
+
+    def start(self) -> None:
+        """Start it, anew or on the data that it has, and wait until it listens.
+
+        Raises
+        ------
+        BrokerError
+            Where it does not start; with the end of its log.
+        """
+        self._process = _launched(self._classpath, self._properties, self.folder / _LOG)
+        try:
+            _await_listening(self._process, self._port, self.folder)
+        except BaseException:
+            self.stop()
+            raise
+
+    def pause(self) -> None:
+        """Stop it where it stands: it holds its connections and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, as kill -9 does; `start` brings it back."""
+        self._signal(signal.SIGKILL)
+        self._running.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self._process is not None:
+            _stop(self._process)
+            self._process = None
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise BrokerError("the broker does not run; start it first")
+        return self._process
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The group: the shell that guards it, and the broker.
+        os.killpg(self._running.pid, number)
+
+
+@contextmanager
+def running_broker(
+    *, overlay: str = "", protocol: str = "PLAINTEXT", users: Mapping[str, str] | None = None
+) -> Iterator[Broker]:
+    """Run a `Broker` while the context lasts, on ports that are free and in a temporary folder.
 
     Raises
     ------
     BrokerError
         Where Java or Maven is missing, or the broker does not start; with the end of its log.
     """
-    classpath = f"{libraries()}/*"
+    libraries()
     with tempfile.TemporaryDirectory(prefix="tapeflow-kafka-", ignore_cleanup_errors=True) as data:
         for attempt in range(1, _ATTEMPTS + 1):
             folder = Path(data) / str(attempt)
+            folder.mkdir()
+            broker = Broker(folder, overlay=overlay, protocol=protocol, users=users)
             try:
-                address, process = _launch(classpath, folder)
+                broker.start()
             except _PortTakenError:
                 if attempt == _ATTEMPTS:
                     raise BrokerError(
@@ -68,10 +159,17 @@ def start_broker() -> Iterator[str]:
                     ) from None
                 continue
             try:
-                yield address
+                yield broker
             finally:
-                _stop(process)
+                broker.stop()
             return
+
+
+@contextmanager
+def start_broker() -> Iterator[str]:
+    """Run a plain broker while the context lasts; yields its address, ``127.0.0.1:port``."""
+    with running_broker() as broker:
+        yield broker.address
 
 
 def main() -> None:
@@ -88,21 +186,9 @@ def main() -> None:
         return
 
 
-def _launch(classpath: str, folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
-    folder.mkdir()
-    port, controller_port = _free_ports()
-    properties = folder / "server.properties"
-    properties.write_text(
-        _PROPERTIES.read_text()
-        + f"log.dirs={folder / 'data'}\n"
-        + f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n"
-        + f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n"
-        + f"controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
-    )
-    log = folder / "broker.log"
-    _format(classpath, properties, log)
+def _launched(classpath: str, properties: Path, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as out:
-        process = subprocess.Popen(  # noqa: S603 - our own command, no outside words in it
+        return subprocess.Popen(  # noqa: S603 - our own command, no outside words in it
             [
                 *("/bin/sh", "-c", _GUARD, "kafka"),
                 *(java(), "-Xms256m", "-Xmx768m", "-XX:+UseG1GC", "-cp", classpath),
@@ -114,23 +200,22 @@ def _launch(classpath: str, folder: Path) -> tuple[str, subprocess.Popen[bytes]]
             # Ctrl-C is for us; the broker is ended by closing its pipe.
             start_new_session=True,
         )
-    try:
-        _await_listening(process, port, folder)
-    except BaseException:
-        _stop(process)
-        raise
-    return f"127.0.0.1:{port}", process
 
 
-def _format(classpath: str, properties: Path, log: Path) -> None:
+def _format(classpath: str, properties: Path, log: Path, users: Mapping[str, str]) -> None:
     cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    scram = [
+        word
+        for name, password in users.items()
+        for word in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")
+    ]
     with log.open("wb") as out:
         done = subprocess.run(  # noqa: S603 - our own command, no outside words in it
             [
                 *(java(), "-XX:TieredStopAtLevel=1", "-cp", classpath),
                 # An identifier that begins with a dash would be read as an option: hence the =.
                 *("kafka.tools.StorageTool", "format"),
-                *(f"--cluster-id={cluster}", f"--config={properties}"),
+                *(f"--cluster-id={cluster}", f"--config={properties}", *scram),
             ],
             stdout=out,
             stderr=out,
@@ -147,7 +232,7 @@ def _await_listening(process: subprocess.Popen[bytes], port: int, folder: Path) 
     deadline = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            if "in use" in (folder / "broker.log").read_text(errors="replace"):
+            if "in use" in (folder / _LOG).read_text(errors="replace"):
                 raise _PortTakenError
             raise BrokerError(
                 f"Kafka ended with exit status {process.returncode}:\n{_log_tail(folder)}"
@@ -181,4 +266,4 @@ def _free_ports() -> tuple[int, int]:
 
 
 def _log_tail(folder: Path) -> str:
-    return (folder / "broker.log").read_text(errors="replace")[-3000:]
+    return (folder / _LOG).read_text(errors="replace")[-3000:]
