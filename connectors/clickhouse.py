@@ -16,6 +16,8 @@ from urllib3.exceptions import HTTPError
 
 from connectors.chdb_engine import StoreError
 from connectors.chdb_server import Address, run_in_thread, running_store
+from connectors.patience import GivenUpError, Patience
+from connectors.store_refusals import KINDS, StoreRefusedError, advice, cause_of
 from schemas.clickhouse_ddl import create_table
 from schemas.registry import TOPICS
 from schemas.topic import Topic
@@ -25,14 +27,14 @@ T = TypeVar("T")
 _PORT = 8123
 # How long a store that another process is just opening may take until it answers.
 _OPENING_S = 10.0
-# Refusals that say "not now": time-outs, too many queries or parts, out of memory.
-_NOT_NOW = frozenset({"159", "202", "209", "210", "241", "242", "252", "425"})
 # Inserts below this are many and small: threads and compression cost more than such a one is (measured:
 # 5.8 ms instead of 11.3 for 500 rows).
 _SMALL_INSERT_BYTES = 4 << 20
 _LZ4 = pa.ipc.IpcWriteOptions(compression="lz4")
 _PLAIN = pa.ipc.IpcWriteOptions(use_threads=False)
-_BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# How long an answer may take; an analyst's query may be a long one.
+_ANSWER_S = 300
+_CONNECT_S = 10
 # Above every insert of ours, so that ClickHouse neither cuts nor gathers them: one insert, one block.
 _ONE_BLOCK_ROWS = 4_000_000
 _ONE_BLOCK_BYTES = 1 << 30
@@ -48,47 +50,58 @@ class StoreLink:
         that folder; or ``clickhouse://user:password@host:8123/database`` (``clickhouses`` for TLS).
     patience_s : float
         How long an unreachable store is tried again before `StoreError` is raised.
+    answer_s : int
+        How long an answer may take; then the connection is left for a new one.
     """
 
-    def __init__(self, url: str, *, patience_s: float = 60.0) -> None:
+    def __init__(self, url: str, *, patience_s: float = 60.0, answer_s: int = _ANSWER_S) -> None:
         self.url = url
+        # Once it is set, an unreachable store is not waited for any more.
+        self.stop: threading.Event | None = None
         self._patience_s = patience_s
+        self._answer_s = answer_s
         self._lock = threading.Lock()
         self._context = contextlib.ExitStack()
         self._client: Client | None = None
         self._in_process = True
 
-    def run(self, work: Callable[[Client], T]) -> T:
+    def run(self, work: Callable[[Client], T], *, patience_s: float | None = None) -> T:
         """Do work with a client, again while the store cannot be reached or says "not now".
 
         Parameters
         ----------
         work : callable
             Safe to repeat: it may have been done although its answer was lost.
+        patience_s : float, optional
+            For this work alone.
 
         Raises
         ------
         StoreError
-            Where the store stays away longer than the patience.
+            Where the store stays away longer than the patience, or it is told to stop meanwhile.
         clickhouse_connect.driver.exceptions.DatabaseError
             Where ClickHouse refuses the statement.
         """
-        end_s = time.monotonic() + self._patience_s
-        for attempt in range(1_000_000):
-            try:
-                return work(self._reach())
-            except (OperationalError, DatabaseError, HTTPError, StoreError, OSError) as error:
-                if isinstance(error, DatabaseError) and not _can_pass(error):
-                    raise
-                if time.monotonic() >= end_s:
-                    raise StoreError(
-                        f"store {self.url}: not reachable for {self._patience_s:g} s, the last answer "
-                        f"was: {error}. Start it (`tapeflow store`, or the server) and start again; "
-                        "nothing was lost"
-                    ) from error
+        give_up_s = self._patience_s if patience_s is None else patience_s
+        patience = Patience("store", give_up_s=give_up_s, stop=self.stop)
+        try:
+            return patience.run(lambda: self._try(work), KINDS, cause_of)
+        except GivenUpError as error:
+            why = "it was told to stop while" if error.told else "given up, as"
+            raise StoreError(
+                f"store {self.url}: {why} it was not reachable for {error.failing_s:.1f} s, the last "
+                f"answer was: {error.__cause__}. Start it (`tapeflow store`, or the server) and start "
+                "again; nothing was lost"
+            ) from error.__cause__
+
+    def _try(self, work: Callable[[Client], T]) -> T:
+        try:
+            return work(self._reach())
+        except KINDS as error:
+            # What the client holds of a store that went away is of no use any more.
+            if cause_of(error) is not None:
                 self._leave()
-                time.sleep(_BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)])
-        raise AssertionError("unreachable: the patience ends before a million attempts")
+            raise
 
     def close(self) -> None:
         """Let go of the store; one that was served by this process stops."""
@@ -104,7 +117,7 @@ class StoreLink:
         with self._lock:
             if self._client is None:
                 self._client = self._context.enter_context(
-                    connect(self.url, in_process=self._in_process)
+                    connect(self.url, in_process=self._in_process, answer_s=self._answer_s)
                 )
                 # A store of another process that went away comes back by its own keeper: taking
                 # its files meanwhile would keep it from starting.
@@ -119,7 +132,7 @@ class StoreLink:
 
 
 @contextlib.contextmanager
-def connect(url: str, *, in_process: bool = True) -> Iterator[Client]:
+def connect(url: str, *, in_process: bool = True, answer_s: int = _ANSWER_S) -> Iterator[Client]:
     """A clickhouse-connect client of the store at a URL (see `StoreLink`).
 
     Parameters
@@ -128,6 +141,8 @@ def connect(url: str, *, in_process: bool = True) -> Iterator[Client]:
         The store.
     in_process : bool
         Whether a ``chdb`` store that is not running is served by this process meanwhile.
+    answer_s : int
+        How long an answer may take.
 
     Raises
     ------
@@ -138,11 +153,12 @@ def connect(url: str, *, in_process: bool = True) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         if parts.scheme == "chdb":
             address = stack.enter_context(_chdb_address(store_path(url), in_process=in_process))
-            client = _client(address.host, address.port)
+            client = _client(address.host, address.port, answer_s)
         elif parts.scheme in {"clickhouse", "clickhouses"} and parts.hostname:
             client = _client(
                 parts.hostname,
                 parts.port or _PORT,
+                answer_s,
                 username=unquote(parts.username or "default"),
                 password=unquote(parts.password or ""),
                 database=unquote(parts.path.strip("/")) or "default",
@@ -210,7 +226,7 @@ def insert(client: Client, topic: Topic, rows: pa.Table, token: str) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema.remove_metadata(), options=options) as writer:
         writer.write_table(rows)
-    client.raw_insert(
+    answer = client.raw_insert(
         f"`{topic.name}`",
         column_names=rows.schema.names,
         insert_block=sink.getvalue(),
@@ -225,9 +241,12 @@ def insert(client: Client, topic: Topic, rows: pa.Table, token: str) -> None:
             **({"max_threads": 1, "max_insert_threads": 1} if small else {}),
         },
     )
+    if "written_rows" not in answer.summary:
+        # The end of a connection passes for the end of an answer's head.
+        raise OperationalError(f"half an answer to the insert {token}: its outcome is not known")
 
 
-def _client(host: str, port: int, **options: str | bool) -> Client:
+def _client(host: str, port: int, answer_s: int, **options: str | bool) -> Client:
     try:
         return clickhouse_connect.get_client(
             host=host,
@@ -237,20 +256,16 @@ def _client(host: str, port: int, **options: str | bool) -> Client:
             # On loopback, compression costs more than it saves.
             compress=host not in {"127.0.0.1", "localhost", "::1"},
             client_name="tapeflow",
+            connect_timeout=_CONNECT_S,
+            send_receive_timeout=answer_s,
             **options,  # type: ignore[arg-type]
         )
     except (ClickHouseError, HTTPError, OSError) as error:
+        if isinstance(error, DatabaseError) and cause_of(error) is None:
+            raise StoreRefusedError(f"store at {host}:{port}: {error}; {advice(error)}") from error
         raise StoreError(
             f"store at {host}:{port} does not answer as ClickHouse: {error}"
         ) from error
-
-
-def _can_pass(error: DatabaseError) -> bool:
-    return (
-        str(error.code) in _NOT_NOW
-        if error.code is not None
-        else isinstance(error, OperationalError)
-    )
 
 
 def _served_here(url: str) -> bool:

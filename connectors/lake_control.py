@@ -1,20 +1,24 @@
 """``lake/_control``: what the rows in the lake do not say, so that the lake alone rebuilds the log.
 
 For every record of a landed topic its position, append time, key and headers; and for the records that
-are no rows (watermarks, progress, feeds) the value too.
+are no rows (watermarks, progress, feeds, what others wrote to an inbox) the value too. The files of a
+partition follow each other without a gap, so a file that is gone is noticed. ``_topics.json`` beside it
+says how the log keeps its topics. `connectors.lake_log` reads all this back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.log import Record
-from connectors.parquet import CONTROL_FOLDER, FileRange, write_file
-from connectors.records import is_rows
+from connectors.log import Record, TopicConfig
+from connectors.parquet import CONTROL_FOLDER, FileRange, LakeError, sync_folder, write_file
 from schemas.field import BYTES, INT32, INT64, TEXT, TIMESTAMP
 
+_CATALOG = "_topics.json"
 CONTROL_SCHEMA = pa.schema(
     [
         pa.field("topic", TEXT, nullable=False),
@@ -38,13 +42,46 @@ def control_folder(lake: Path, name: str) -> Path:
     return lake / CONTROL_FOLDER / name
 
 
+def write_catalog(lake: Path, topics: Mapping[str, TopicConfig]) -> None:
+    """Keep how the log keeps its topics: partition counts are needed where a partition has no record yet."""
+    fresh = lake / f"{_CATALOG}.new"
+    value = {name: asdict(config) for name, config in sorted(topics.items())}
+    fresh.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    fresh.replace(lake / _CATALOG)
+    sync_folder(lake)
+
+
+def read_catalog(lake: Path) -> dict[str, TopicConfig]:
+    """The topics of the log that was landed in a lake.
+
+    Raises
+    ------
+    LakeError
+        Where nothing has landed in the folder.
+    """
+    path = lake / _CATALOG
+    try:
+        values = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise LakeError(
+            f"lake {lake}: it has no {_CATALOG}, so no log has landed there; name a lake's folder, or land "
+            "one: `tapeflow land --until-end`"
+        ) from None
+    except orjson.JSONDecodeError as error:
+        raise LakeError(f"lake {lake}: {_CATALOG} is damaged ({error}); land again") from error
+    return {name: TopicConfig(**value) for name, value in values.items()}
+
+
 def write_control(lake: Path, name: str, span: FileRange, records: Sequence[Record]) -> None:
-    """Write the control rows of a range; the same range again replaces the same file."""
+    """Write the control rows of a range; the same range again replaces the same file.
+
+    A range without a record (Kafka's markers alone) has a file too: it says that there is nothing.
+    """
     write_file(lake, control_folder(lake, name), span.name, control_table(records))
 
 
 def control_table(records: Sequence[Record]) -> pa.Table:
-    """One row a record; the value is null where the lake has the record's rows."""
+    """One row a record; the caller leaves the value out where the lake has the record's rows."""
     columns = {
         "topic": [one.topic for one in records],
         "partition": [one.partition for one in records],
@@ -54,7 +91,7 @@ def control_table(records: Sequence[Record]) -> pa.Table:
         "headers": [
             [{"name": name, "value": value} for name, value in one.headers] for one in records
         ],
-        "value": [None if is_rows(one) else one.value for one in records],
+        "value": [one.value for one in records],
     }
     arrays = [
         pa.array(columns[f.name], INT64).cast(TIMESTAMP)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -22,12 +22,14 @@ from connectors.crash_points import crash_point
 from connectors.lake_buffer import LakeBuffer
 from connectors.lander_sinks import ClickHouseSink, Job, LakeSink
 from connectors.landing_latency import Latency, LatencyHistogram
+from connectors.landing_order import ProgressLast, is_progress
 from connectors.landing_portion import Portion, portion_of
 from connectors.landing_tail import Piece, landed_topics, read_piece, read_span
 from connectors.landings import CLICKHOUSE, LAKE, Done, Intent, LandingRecorder
 from connectors.log import Log
 from connectors.metrics import LANDER_OPEN, LANDER_REPEATED, LANDER_ROWS, LANDER_SECONDS
 from connectors.parquet import lake_folder
+from connectors.patience import Patience
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 
@@ -40,6 +42,10 @@ _INTERVAL_S = 0.04
 _SMALL_STEP_ROWS = 20_000
 _WAIT_S = 0.2
 _TOPICS_EVERY_S = 1.0
+# An insert takes a second at most: a store that has not answered after so long is hung.
+_INSERT_S = 60
+# A store that is not there at the start is more likely a wrong address than one that comes back.
+_START_S = 60.0
 
 log_line = structlog.get_logger(__name__)
 
@@ -77,11 +83,16 @@ class Lander:
         Whose rows land; control topics always do, in the lake.
     lake_flush_ns : int
         How long rows may wait for their Parquet file.
+    give_up_s : float
+        How long a store that went away, or a full disk of the lake, is waited for. Rows wait in the log
+        meanwhile.
 
     Raises
     ------
     connectors.chdb_engine.StoreError
         Where the store cannot be reached.
+    connectors.landing_faults.LandingError
+        Where a sink does not take a range.
     """
 
     def __init__(
@@ -92,6 +103,7 @@ class Lander:
         *,
         topics: Iterable[Topic] = tuple(TOPICS.values()),
         lake_flush_ns: int = 60_000_000_000,
+        give_up_s: float = 3600.0,
     ) -> None:
         keep_freed_memory()
         self.metrics = LanderMetrics()
@@ -99,12 +111,18 @@ class Lander:
         self._topics = {topic.name: topic for topic in topics}
         self._buffer = LakeBuffer(lake_flush_ns)
         self._latency = LatencyHistogram()
-        self._link = StoreLink(store_url)
-        self._link.run(create_tables)
-        self._link.run(create_views)
+        self._stop = threading.Event()
+        # Set once nothing that fails is to be waited for any more.
+        self._hurry = threading.Event()
+        self._link = StoreLink(store_url, patience_s=give_up_s, answer_s=_INSERT_S)
+        self._link.stop = self._hurry
+        for make in (create_tables, create_views):
+            self._link.run(make, patience_s=min(give_up_s, _START_S))
         self._recorder = LandingRecorder(log)
+        self._order = ProgressLast(log)
         self._clickhouse = ClickHouseSink(self._link)
-        self._lake = LakeSink(lake_folder(lake))
+        patience = Patience("lake", give_up_s=give_up_s, stop=self._hurry)
+        self._lake = LakeSink(lake_folder(lake), patience)
         self._threads = {
             sink: ThreadPoolExecutor(1, thread_name_prefix=f"lander-{sink}")
             for sink in (CLICKHOUSE, LAKE)
@@ -121,12 +139,19 @@ class Lander:
         """Land everything up to the log's present end, in both sinks."""
         self._look_for_topics()
         ends = {at: self._log.end(*at) for at in self._cursors}
-        while any(self._cursors[at] < end for at, end in ends.items()):
+        while self._order.holding or any(self._cursors[at] < end for at, end in ends.items()):
             self._step()
         self.flush()
 
     def run_forever(self, stop: threading.Event) -> None:
-        """Land until told to stop; what was read by then is in both sinks on return."""
+        """Land until told to stop; what was read by then is in both sinks on return.
+
+        Raises
+        ------
+        connectors.chdb_engine.StoreError
+            Also where it is told to stop while the store is away: what is open is landed by the next start.
+        """
+        self._stop = stop
         while not stop.is_set():
             started_s = time.monotonic()
             rows = self._step()
@@ -155,6 +180,7 @@ class Lander:
 
     def close(self) -> None:
         """Wait for what is being written and give everything back; nothing new is begun."""
+        self._hurry.set()
         for threads in (*self._threads.values(), self._inserts):
             threads.shutdown(wait=True)
         self._recorder.close()
@@ -198,22 +224,31 @@ class Lander:
         """The next pieces by topic, within the rows of a step; no topic waits for another's end."""
         found: dict[str, list[Piece]] = defaultdict(list)
         rows = 0
-        waiting = dict(self._cursors)
+        self._order.hold(self._cursors, self._next_piece)
+        waiting = [at for at in self._cursors if not is_progress(at[0])]
         while waiting and rows < _STEP_ROWS:
-            for (name, partition), cursor in list(waiting.items()):
+            for at in list(waiting):
                 if rows >= _STEP_ROWS:
                     break
-                piece = read_piece(self._log, name, self._topics.get(name), partition, cursor)
+                piece = self._next_piece(at)
                 if piece is None:
-                    del waiting[name, partition]
+                    waiting.remove(at)
+                    self._order.at_end(at)
                     continue
-                found[name].append(piece)
+                found[piece.name].append(piece)
                 rows += piece.row_count
-                self._cursors[name, partition] = piece.span.end
-                waiting[name, partition] = piece.span.end
+        for piece in self._order.released(self._cursors):
+            found[piece.name].append(piece)
         # The next step begins with the partitions that this one may not have come to.
         self._cursors = dict(sorted(self._cursors.items(), key=lambda one: one[0] not in waiting))
         return found
+
+    def _next_piece(self, at: tuple[str, int]) -> Piece | None:
+        name, partition = at
+        piece = read_piece(self._log, name, self._topics.get(name), partition, self._cursors[at])
+        if piece is not None:
+            self._cursors[at] = piece.span.end
+        return piece
 
     def _not_begun(self, sink: str, pieces: list[Piece]) -> list[Piece]:
         """The parts of pieces that the sink has not got yet."""
@@ -230,7 +265,8 @@ class Lander:
         """Record the intents, then let the sink's thread write."""
         jobs = [
             Job(self._recorder.intent(sink, name, one.spans), self._topics.get(name), one)
-            for name, one in portions.items()
+            # In this order they are written, and repeated.
+            for name, one in sorted(portions.items(), key=lambda one: is_progress(one[0]))
         ]
         self._record([job.intent for job in jobs])
         if jobs:
@@ -264,8 +300,12 @@ class Lander:
     def _finish(self, sink: str) -> None:
         """Wait for what the sink writes; its failure ends the lander."""
         running = self._running.pop(sink, None)
-        if running is not None:
-            self._dones += running.result()
+        if running is None:
+            return
+        while not wait([running], _WAIT_S).done:
+            if self._stop.is_set():
+                self._hurry.set()
+        self._dones += running.result()
 
     def _record(self, intents: list[Intent]) -> None:
         dones, self._dones = self._dones, []
@@ -281,7 +321,9 @@ class Lander:
             return
         self._looked_s = time.monotonic()
         state = self._recorder.state
-        for name, topic, partitions in landed_topics(self._log, self._topics):
+        configs = self._log.topics()
+        self._lake.note_topics(configs)
+        for name, topic, partitions in landed_topics(configs, self._topics):
             sinks = (LAKE,) if topic is None else (CLICKHOUSE, LAKE)
             for partition in range(partitions):
                 if (name, partition) in self._cursors:

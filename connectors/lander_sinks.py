@@ -8,13 +8,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from connectors.clickhouse import StoreLink, insert
 from connectors.lake_compaction import CompactionUnsupportedError, Compactor
-from connectors.lake_control import control_folder, sort_control, write_control
+from connectors.lake_control import control_folder, sort_control, write_catalog, write_control
+from connectors.landing_faults import (
+    LandingError,
+    disk_cause,
+    refused_by_disk,
+    refused_by_store,
+)
 from connectors.landing_portion import Portion
 from connectors.landings import Intent
+from connectors.log import TopicConfig
+from connectors.metrics import RETRIES
 from connectors.parquet import WRITING_FOLDER, FileRange, sort_rows, write_range
+from connectors.patience import GivenUpError, Patience
 from schemas.topic import Topic
 
 log_line = structlog.get_logger(__name__)
@@ -52,31 +62,66 @@ class ClickHouseSink:
         self._link = link
 
     def write(self, job: Job) -> None:
-        """Insert the job's rows; returns when they can be read."""
+        """Insert the job's rows; returns when they can be read.
+
+        Raises
+        ------
+        LandingError
+            Where ClickHouse refuses them for good.
+        StoreError
+            Where it stays away longer than the link's patience.
+        """
         rows = job.portion.rows
-        if job.topic is not None and rows is not None:
+        if job.topic is None or rows is None:
+            return
+        try:
             self._link.run(partial(insert, topic=job.topic, rows=rows, token=job.intent.token))
+        except DatabaseError as error:
+            raise refused_by_store(job.intent, self._link.url, error) from error
 
 
 class LakeSink:
-    """Writes a job as one file a partition and date, and merges files when there are many.
+    """Writes a job as one file a partition and date (month, year), and merges files when there are many.
 
     Parameters
     ----------
     lake : Path
         Folder of the lake.
+    patience : Patience
+        How long a full disk is waited for.
     """
 
-    def __init__(self, lake: Path) -> None:
+    def __init__(self, lake: Path, patience: Patience) -> None:
         self._lake = lake
+        self._patience = patience
         # What a killed lander was writing: its intent is open, so it will be written again.
         shutil.rmtree(lake / WRITING_FOLDER, ignore_errors=True)
         lake.mkdir(parents=True, exist_ok=True)
         self._compactor: Compactor | None = Compactor(lake)
         self._touched: dict[Path, Topic | None] = {}
+        self._catalog: dict[str, TopicConfig] = {}
+
+    def note_topics(self, topics: dict[str, TopicConfig]) -> None:
+        """Keep how the log keeps its topics, where that is news."""
+        if topics != self._catalog:
+            write_catalog(self._lake, topics)
+            self._catalog = topics
 
     def write(self, job: Job) -> None:
-        """Write the job's rows and control rows; returns when they are on disk."""
+        """Write the job's rows and control rows; returns when they are on disk.
+
+        Raises
+        ------
+        LandingError
+            Where the disk stays full, or cannot be written for another reason.
+        """
+        try:
+            # Written again, a file replaces itself.
+            self._patience.run(lambda: self._write(job), (OSError,), disk_cause)
+        except (OSError, GivenUpError) as error:
+            raise refused_by_disk(job.intent, self._lake, error) from error
+
+    def _write(self, job: Job) -> None:
         portion = job.portion
         for span in portion.spans:
             name = FileRange(span.partition, span.start, span.end - 1)
@@ -85,9 +130,8 @@ class LakeSink:
                 for path in write_range(self._lake, job.topic, name, rows):
                     self._touched[path.parent] = job.topic
             records = [one for one in portion.records if one.partition == span.partition]
-            if records:
-                write_control(self._lake, job.intent.topic, name, records)
-                self._touched[control_folder(self._lake, job.intent.topic)] = None
+            write_control(self._lake, job.intent.topic, name, records)
+            self._touched[control_folder(self._lake, job.intent.topic)] = None
 
     def compact(self) -> None:
         """Merge small files of the folders written since the last time.
@@ -102,6 +146,14 @@ class LakeSink:
             order = sort_control if topic is None else partial(sort_rows, topic)
             try:
                 self._compactor.compact(folder, order)
+            except OSError as error:
+                if disk_cause(error) is None:
+                    raise LandingError(
+                        f"lake {folder}: its files cannot be merged: {error}"
+                    ) from error
+                # What is there is whole, and is merged another time: the next write waits for space.
+                RETRIES.labels("lake", "disk full").inc()
+                self._touched[folder] = topic
             except CompactionUnsupportedError as error:
                 log_line.warning("compaction_unsupported", reason=str(error))
                 self._compactor = None

@@ -1,12 +1,12 @@
 """Reads ranges of log topics for the lander: rows decoded once, other records as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connectors.control import LANDINGS_TOPIC
 from connectors.landed import Decoded
 from connectors.landings import Span
-from connectors.log import Log, LogError, Record
+from connectors.log import Log, LogError, Record, TopicConfig
 from connectors.records import decode_rows, is_rows
 from schemas.topic import Topic
 
@@ -109,14 +109,18 @@ def read_span(log: Log, name: str, topic: Topic | None, span: Span) -> Piece:
     return whole
 
 
-def landed_topics(log: Log, topics: dict[str, Topic]) -> Iterator[tuple[str, Topic | None, int]]:
-    """Log topics that land, with their declaration (None for control topics) and partition count.
+def landed_topics(
+    configs: Mapping[str, TopicConfig], topics: Mapping[str, Topic]
+) -> Iterator[tuple[str, Topic | None, int]]:
+    """Log topics that land, with their declaration (None where records land as they are) and partition count.
 
-    Snapshots are left out, they can be computed again; so are the lander's own records.
+    As they are land control topics and inboxes, in the lake alone. Snapshots are left out, they can be
+    computed again; so are the lander's own records.
     """
-    for name, config in log.topics().items():
+    inboxes = {topic.inbox_name for topic in topics.values() if topic.inbox}
+    for name, config in configs.items():
         control = name.startswith("_") and name != LANDINGS_TOPIC
         if name in topics:
             yield name, topics[name], config.partitions
-        elif control and not name.startswith(_SNAPSHOTS):
+        elif name in inboxes or (control and not name.startswith(_SNAPSHOTS)):
             yield name, None, config.partitions

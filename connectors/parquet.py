@@ -1,6 +1,7 @@
 """The lake: Parquet files under ``lake/<topic>/date=YYYY-MM-DD``, which any reader of Parquet takes as they are.
 
-A file is named ``<partition>-<first offset>-<last offset>.parquet`` after the range of the log that it
+A slow topic, whose landing is declared by month or by year, has folders ``month=YYYY-MM`` or ``year=YYYY``
+in place of a file for each date: twenty years of daily bars are twenty folders, and not five thousand. A file is named ``<partition>-<first offset>-<last offset>.parquet`` after the range of the log that it
 holds, so that the same range written again replaces the same file.
 """
 
@@ -17,13 +18,18 @@ import pyarrow.parquet as pq
 from connectors.crash_points import crash_point
 from schemas.arrays import Int64s
 from schemas.field import CATEGORY, FLOAT, INT32, INT64, TIMESTAMP
-from schemas.topic import Topic
+from schemas.topic import Partition, Topic
 
 CONTROL_FOLDER = "_control"
 WRITING_FOLDER = ".writing"
 # A reader that wants one symbol skips row groups by their statistics: files are sorted by key.
 _ROW_GROUP_ROWS = 131_072
-_DAY_NS = 86_400_000_000_000
+# Folder name and numpy's unit, by how a topic's landing is cut.
+_PERIODS = {
+    Partition.DAY: ("date", "D"),
+    Partition.MONTH: ("month", "M"),
+    Partition.YEAR: ("year", "Y"),
+}
 _FILE = re.compile(r"(\d+)-(\d+)-(\d+)\.parquet")
 _ENCODINGS = {TIMESTAMP: "DELTA_BINARY_PACKED", INT32: "DELTA_BINARY_PACKED"} | {
     INT64: "DELTA_BINARY_PACKED",
@@ -72,8 +78,32 @@ def lake_folder(url: str | Path) -> Path:
     return Path(unquote(parts.path) if parts.scheme else url).resolve()
 
 
+def period_name(topic: Topic) -> str:
+    """Which folders a topic has in the lake: ``date``, ``month`` or ``year``, all of UTC."""
+    return _PERIODS[topic.landing.partition_by][0]
+
+
+def topic_files(lake: Path, topic: Topic) -> list[Path]:
+    """A topic's files, in order of folder and name.
+
+    Raises
+    ------
+    LakeError
+        Where an earlier version has cut the topic's folders in another way.
+    """
+    name = period_name(topic)
+    folder = lake / topic.name
+    for other in (one for one, _ in _PERIODS.values() if one != name):
+        if next(folder.glob(f"{other}=*"), None) is not None:
+            raise LakeError(
+                f"lake {folder}: it has folders {other}=…, and {topic.name} is cut by {name} now; delete "
+                "the lake's folder and land it again from the log, into a new home"
+            )
+    return sorted(folder.glob(f"{name}=*/*.parquet"))
+
+
 def write_range(lake: Path, topic: Topic, span: FileRange, rows: pa.Table) -> list[Path]:
-    """Write the rows of a range of one partition, one file a date; all are on disk on return.
+    """Write the rows of a range of one partition, one file a date (month, year); all are on disk on return.
 
     Parameters
     ----------
@@ -89,15 +119,18 @@ def write_range(lake: Path, topic: Topic, span: FileRange, rows: pa.Table) -> li
     Returns
     -------
     list of Path
-        The files, in order of date.
+        The files, in order of period.
     """
     times = rows.column(topic.event_time).cast(pa.int64()).to_numpy()
     ordered = rows.take(pa.array(_key_time_order(rows.column(topic.key), times)))
-    days = ordered.column(topic.event_time).cast(pa.int64()).to_numpy() // _DAY_NS
+    name, unit = _PERIODS[topic.landing.partition_by]
+    instants = ordered.column(topic.event_time).cast(pa.int64()).to_numpy()
+    periods = instants.view("datetime64[ns]").astype(f"datetime64[{unit}]")
     files = []
-    for day in np.unique(days):
-        part = ordered if days.min() == days.max() else ordered.filter(pa.array(days == day))
-        folder = lake / topic.name / f"date={np.datetime64(int(day), 'D')}"
+    for period in np.unique(periods):
+        whole = periods.min() == periods.max()
+        part = ordered if whole else ordered.filter(pa.array(periods == period))
+        folder = lake / topic.name / f"{name}={period}"
         files.append(write_file(lake, folder, span.name, part))
     return files
 

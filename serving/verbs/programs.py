@@ -110,7 +110,13 @@ def land(
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
         flush_ns = int(settings.lake_flush_s * 1e9)
-        with Lander(log, settings.store, settings.lake, lake_flush_ns=flush_ns) as lander:
+        with Lander(
+            log,
+            settings.store,
+            settings.lake,
+            lake_flush_ns=flush_ns,
+            give_up_s=settings.give_up_s,
+        ) as lander:
             if until_end:
                 lander.run_until_end()
             else:
