@@ -1,0 +1,119 @@
+"""A chaos run: rounds on both logs, the undisturbed runs beside them, and the verdict."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from infra.kafka.broker import running_broker
+from tests.end_to_end.chaos import checks
+from tests.end_to_end.chaos.director import Director, Toll
+from tests.end_to_end.chaos.plan import Kill, make_plans
+from tests.end_to_end.chaos.world import ForeignProducer, Ticks, World
+
+# So often each point strikes in the long version.
+POINTS_LEAST = 5
+_SESSION_S = 6.5 * 3600
+# Slow enough that rows flow for as long as there is something to kill; what is left then, comes at once.
+_FEED_S_A_KILL = 4.0
+_MESSAGES = 240
+_BAD = 12
+
+
+@dataclass(kw_only=True)
+class Chaos:
+    """A run from one seed.
+
+    Parameters
+    ----------
+    seed : int
+        Of all that is drawn.
+    ticks : Ticks
+        What is fed.
+    folder : Path
+        Where the worlds are.
+    tell : callable
+        Told one line a kill.
+    """
+
+    seed: int
+    ticks: Ticks
+    folder: Path
+    tell: Callable[[str], None] = lambda _: None
+    tolls: list[Toll] = field(default_factory=list)
+    _digests: dict[str, str] = field(default_factory=dict)
+    _receipts: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def run(self, logs: Sequence[str], kills: int, *, short: bool) -> None:
+        """All rounds.
+
+        Raises
+        ------
+        ChaosError
+            Where something was lost or doubled, or a program ended by itself.
+        """
+        random = Random(self.seed)
+        least = 0 if short else -(-POINTS_LEAST // len(logs))
+        for at, log in enumerate(logs):
+            # The short version checks one way on each log: receipts on the first, clock on the second.
+            with_live = (bool(at % 2),) if short else (True, False)
+            share = kills // len(logs) + (at < kills % len(logs))
+            plans = make_plans(random, share, log, least=least, with_live=with_live)
+            for live, plan in zip(with_live, plans, strict=True):
+                self.round(log, plan, live=live, seed=random.randrange(1 << 32))
+
+    def round(self, log: str, plan: list[Kill], *, live: bool, seed: int, broken: str = "") -> None:
+        """One world, its kills, and what must hold at the end."""
+        self.tell(f"{log}, {len(plan)} kills, {'clock and live source' if live else 'no clock'}")
+        home = Path(tempfile.mkdtemp(prefix=f"{log}-", dir=self.folder))
+        with ExitStack() as stack:
+            broker, url = None, ""
+            if log == "kafka":
+                broker = stack.enter_context(running_broker())
+                url = f"kafka://{broker.address}"
+            world = World(home=home, log_url=url, broken=broken)
+            foreign = ForeignProducer(world.log_url, _MESSAGES, bad=_BAD if live else 0)
+            director = Director(
+                world,
+                self.ticks,
+                plan,
+                seed=seed,
+                live=live,
+                speed=_SESSION_S / (_FEED_S_A_KILL * len(plan)),
+                foreign=foreign,
+                broker=broker,
+                ts_recv="wall" if live else "event",
+                tell=self.tell,
+            )
+            self.tolls.append(director.toll)
+            director.run()
+            self._check(world, foreign, live=live)
+
+    def kills(self) -> Counter[tuple[str, str]]:
+        """Kills by target and point, over all rounds."""
+        return sum((toll.kills for toll in self.tolls), Counter())
+
+    def _check(self, world: World, foreign: ForeignProducer, *, live: bool) -> None:
+        self._undisturbed()
+        checks.check_raw(world, self.ticks, foreign, self._digests)
+        checks.check_audit(world)
+        checks.check_replay(world)
+        if not live:
+            checks.check_receipts(world, self._receipts)
+        self.tell("      nothing lost, nothing doubled")
+
+    def _undisturbed(self) -> None:
+        """The same files and messages, fed and computed once, with nothing killed."""
+        if self._digests:
+            return
+        world = World(home=self.folder / "undisturbed")
+        foreign = ForeignProducer(world.log_url, _MESSAGES)
+        foreign.send(_MESSAGES)
+        for arguments in ([*self.ticks.arguments, "--ts-recv", "event"], ["run", "--until-end"]):
+            done = world.run(arguments)
+            assert done.returncode == 0, done.stderr
+        self._digests = checks.digests_of_files(world)
+        self._receipts = checks.receipts(world)
