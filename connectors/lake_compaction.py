@@ -24,6 +24,9 @@ from connectors.parquet import FileRange, LakeError, sync_folder, write_synced
 
 # Rows of a file after which it is left as it is; readers gain little by larger ones.
 TARGET_ROWS = 1_000_000
+# The same, where rows are large (payloads of dead letters, what others wrote to an inbox): a merge is
+# made in memory, and so is a read of the lake as a log.
+TARGET_BYTES = 128 << 20
 # Fewer small files than this are not worth writing their rows again.
 FILES_MIN = 8
 GRACE_S = 5.0
@@ -115,18 +118,29 @@ def _groups(folder: Path) -> Iterator[list[tuple[Path, FileRange]]]:
     spans.sort(key=lambda one: (one[1].partition, one[1].first))
     for _, files in groupby(spans, key=lambda one: one[1].partition):
         group: list[tuple[Path, FileRange]] = []
-        rows = 0
+        rows = size = 0
         for path, span in files:
-            count = pq.read_metadata(path).num_rows
-            if rows + count > TARGET_ROWS:
+            count, size_bytes = _rows_and_bytes(path)
+            small = count <= TARGET_ROWS // 2 and size_bytes <= TARGET_BYTES // 2
+            # Only neighbours are merged: a file's name then says a range that no other file of its
+            # folder and partition is in.
+            if not small or rows + count > TARGET_ROWS or size + size_bytes > TARGET_BYTES:
                 if len(group) >= FILES_MIN:
                     yield group
-                group, rows = [], 0
-            if count <= TARGET_ROWS // 2:
+                group, rows, size = [], 0, 0
+            if small:
                 group.append((path, span))
                 rows += count
+                size += size_bytes
         if len(group) >= FILES_MIN:
             yield group
+
+
+def _rows_and_bytes(path: Path) -> tuple[int, int]:
+    """Rows of a file, and their bytes before compression."""
+    found = pq.read_metadata(path)
+    groups = (found.row_group(at).total_byte_size for at in range(found.num_row_groups))
+    return int(found.num_rows), sum(groups)
 
 
 def _exchange(one: Path, other: Path) -> None:

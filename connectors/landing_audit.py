@@ -9,6 +9,7 @@ from connectors.checks import Check
 from connectors.clickhouse import StoreLink
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
 from connectors.log import Log
+from connectors.parquet import topic_files
 from connectors.scan import scan_rows
 from schemas.registry import TOPICS
 from schemas.topic import Topic
@@ -91,10 +92,10 @@ def _in_store(store: StoreLink, topic: Topic) -> pl.DataFrame:
 
 
 def _in_lake(lake: Path, topic: Topic) -> pl.DataFrame:
-    folder = lake / topic.name
-    if not any(folder.glob("date=*/*.parquet")):
+    files = topic_files(lake, topic)
+    if not files:
         return pl.DataFrame(schema=_EMPTY)
-    rows = pl.scan_parquet(folder / "date=*" / "*.parquet", hive_partitioning=False)
+    rows = pl.scan_parquet(files, hive_partitioning=False)
     counted = rows.group_by(_RECORD).agg(
         rows=pl.len().cast(pl.Int64), distinct=pl.col("_row").n_unique().cast(pl.Int64)
     )

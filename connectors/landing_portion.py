@@ -53,7 +53,8 @@ def portion_of(topic: Topic | None, pieces: Sequence[Piece]) -> Portion:
         spans=_joined(piece.span for piece in pieces),
         rows=landed_table(topic, decoded) if topic is not None and decoded else None,
         records=[
-            replace(record, value=None) if is_rows(record) else record
+            # What others wrote to an inbox may say that it is rows; it is kept as it came.
+            replace(record, value=None) if topic is not None and is_rows(record) else record
             for piece in pieces
             for record in piece.records
         ],

@@ -39,7 +39,7 @@ class Landing:
     order_by : tuple of str
         ClickHouse order key; begins with the topic's key, then its event time.
     partition_by : Partition
-        ClickHouse partition, by event time. The lake is always cut by UTC date.
+        ClickHouse partition and folder of the lake, by event time (UTC).
     """
 
     order_by: tuple[str, ...]

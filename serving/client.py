@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from connectors.clickhouse import StoreLink
 from connectors.landed import Decoded, landed_table
 from connectors.log import Log, LogError, open_log
-from connectors.parquet import LakeError
+from connectors.parquet import LakeError, period_name, topic_files
 from connectors.records import decode_rows, is_rows
 from connectors.scan import scan_records
 from flows.catalog import catalog
@@ -28,6 +28,9 @@ from serving.queries import named_query
 from serving.settings import Settings, flow_params, load_settings
 from serving.sql import SqlError, reason_of
 from serving.tail import tail as tail_rows
+
+# What a folder's name says, by the name of its period.
+_PERIOD_TYPES = {"date": pl.Date, "month": pl.String, "year": pl.Int32}
 
 
 def open(home: str | Path | None = None) -> "Desk":  # noqa: A001 - read as tapeflow.open()
@@ -120,7 +123,8 @@ class Desk:
         -------
         polars.LazyFrame
             The topic's columns, the row's place in the log (``_partition``, ``_offset``, ``_row``,
-            ``_appended``), and ``date`` (the folder's, UTC), by which a filter leaves files unread.
+            ``_appended``), and the folder's ``date`` (of ticks), ``month`` (such as ``"2024-03"``) or
+            ``year`` (a number), UTC, by which a filter leaves files unread.
 
         Raises
         ------
@@ -128,14 +132,16 @@ class Desk:
             Where nothing of the topic has landed yet.
         """
         declared = _declared(topic)
-        folder = self.settings.lake_path / declared.name
-        if not any(folder.glob("date=*/*.parquet")):
+        lake, name = self.settings.lake_path, period_name(declared)
+        if not topic_files(lake, declared):
             raise LakeError(
-                f"lake {folder}: nothing of {declared.name!r} is there yet; `tapeflow up` or `tapeflow land "
-                "--until-end` lands what is in the log"
+                f"lake {lake / declared.name}: nothing of {declared.name!r} is there yet; `tapeflow up` or "
+                "`tapeflow land --until-end` lands what is in the log"
             )
         return pl.scan_parquet(
-            folder / "date=*" / "*.parquet", hive_partitioning=True, hive_schema={"date": pl.Date}
+            lake / declared.name / f"{name}=*" / "*.parquet",
+            hive_partitioning=True,
+            hive_schema={name: _PERIOD_TYPES[name]},
         )
 
     def rows(self, topic: str) -> pl.DataFrame:

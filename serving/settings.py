@@ -32,7 +32,8 @@ CONFIG_NAME = "tapeflow.toml"
 _OTHER_VARIABLES = (CONFIG, "TAPEFLOW_SUPERVISED", "TAPEFLOW_REQUIRE", CRASH_AT)
 
 _URLS = {
-    "log": ("sqlite:///", "kafka://"),
+    # A lake is read only: receipt, audit, replay and tail take it as a log.
+    "log": ("sqlite:///", "kafka://", "lake:///"),
     "store": ("chdb:///", "clickhouse://", "clickhouses://"),
     "lake": ("file:///",),
 }

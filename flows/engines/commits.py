@@ -15,7 +15,8 @@ def is_later(log: Log, kind: type[Flow], record: Record, commits: Mapping[int, i
     ----------
     log : Log
         Asked for the shard's newest progress record: rows of a commit that no progress record tells of
-        are no later ones but a fault, and stay in sight.
+        are no later ones but a fault, and stay in sight. Not so in a copy whose end may lie within a
+        commit.
     kind : type of Flow
         The flow.
     record : Record
@@ -29,5 +30,7 @@ def is_later(log: Log, kind: type[Flow], record: Record, commits: Mapping[int, i
         return False
     if int(commit) <= commits.get(int(shard), 0):
         return False
+    if log.may_end_within_a_commit:
+        return True
     last = last_progress(log, kind, int(shard))
     return last is not None and int(commit) <= last[1].number

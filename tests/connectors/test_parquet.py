@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -21,9 +22,17 @@ from connectors import lake_compaction
 from connectors.lake_compaction import FILES_MIN, CompactionUnsupportedError, Compactor
 from connectors.landed import Decoded, landed_table
 from connectors.log import Record
-from connectors.parquet import FileRange, LakeError, lake_folder, sort_rows, write_range
+from connectors.parquet import (
+    FileRange,
+    LakeError,
+    lake_folder,
+    sort_rows,
+    topic_files,
+    write_range,
+)
 from schemas.landed import landed_schema
 from schemas.market import TRADES
+from schemas.topic import Partition
 from tests.connectors.landing_rows import MIDNIGHT_NS, trades_batch
 
 
@@ -72,6 +81,39 @@ def test_rows_are_cut_by_utc_date_of_their_event_time(tmp_path: Path) -> None:
     late = pl.read_parquet(paths[0])["ts_event"].max()
     assert late is not None
     assert late.date() == date(2024, 3, 1)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("cut", "folders"),
+    [
+        (Partition.MONTH, ["month=2023-12", "month=2024-01", "month=2024-03"]),
+        (Partition.YEAR, ["year=2023", "year=2024"]),
+    ],
+)
+def test_a_slow_topic_has_folders_by_month_or_year_that_readers_filter_by(
+    tmp_path: Path, cut: Partition, folders: list[str]
+) -> None:
+    slow = replace(TRADES, landing=replace(TRADES.landing, partition_by=cut))
+    day_ns = 86_400_000_000_000
+    starts = [MIDNIGHT_NS, MIDNIGHT_NS - 62 * day_ns, MIDNIGHT_NS - 32 * day_ns]
+    starts += [MIDNIGHT_NS - 60 * day_ns - 1_000_000]
+    tables = [rows_of(1, rows=10, start_ns=start_ns) for start_ns in starts]
+    rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    paths = write_range(tmp_path, slow, FileRange(0, 1, 1), rows)
+    assert [path.parent.name for path in paths] == folders
+    assert topic_files(tmp_path, slow) == paths
+    name, _, value = folders[0].partition("=")
+    value = int(value) if cut is Partition.YEAR else value  # type: ignore[assignment]
+    folder = tmp_path / "trades"
+    found = pl.scan_parquet(folder, hive_partitioning=True).filter(pl.col(name) == value).collect()
+    duck = duckdb.sql(
+        f"SELECT count(*) FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true) "
+        f"WHERE {name} = '{value}'"
+    ).fetchall()
+    arrow = ds.dataset(folder, partitioning="hive").to_table(filter=ds.field(name) == value)
+    assert found.height == arrow.num_rows == duck[0][0] == pq.read_metadata(paths[0]).num_rows
+    with pytest.raises(LakeError, match=f"has folders {name}=…, and trades is cut by date now"):
+        topic_files(tmp_path, TRADES)
 
 
 def test_the_schema_has_units_and_meanings_and_statistics_are_on(tmp_path: Path) -> None:
