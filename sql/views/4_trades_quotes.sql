@@ -11,12 +11,12 @@ SELECT
     t.size AS size,
     t.side AS side,
     t.conditions AS conditions,
-    b.told.1 AS bid,
-    b.told.2 AS bid_size,
-    b.ts_bid AS ts_bid,
-    a.told.1 AS ask,
-    a.told.2 AS ask_size,
-    a.ts_ask AS ts_ask,
+    q.told_bid.1 AS bid,
+    q.told_bid.2 AS bid_size,
+    q.told_bid.3 AS ts_bid,
+    q.told_ask.1 AS ask,
+    q.told_ask.2 AS ask_size,
+    q.told_ask.3 AS ts_ask,
     t._partition AS _partition,
     t._offset AS _offset,
     t._row AS _row
@@ -31,30 +31,23 @@ FROM
 ) AS t
 ASOF LEFT JOIN
 (
-    -- Several quotes of one nanosecond: the last in the log holds.
+    -- What a venue had told up to each of its quotes. The window's frame ends behind the last quote of the same
+    -- nanosecond, so whichever of them the join takes, the last in the log holds.
     SELECT
-        symbol,
         venue,
-        toNullable(ts_event) AS ts_bid,
-        argMax((bid, bid_size), (_offset, _row)) AS told
-    FROM quotes
-    WHERE (isNotNull(bid) OR isNotNull(bid_size))
-        AND symbol = {symbol:String}
-        AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
-        AND ts_event < {end:DateTime64(9, 'UTC')}
-    GROUP BY symbol, venue, ts_bid
-) AS b ON t.symbol = b.symbol AND t.venue = b.venue AND t.ts_event >= b.ts_bid
-ASOF LEFT JOIN
-(
-    SELECT
-        symbol,
-        venue,
-        toNullable(ts_event) AS ts_ask,
-        argMax((ask, ask_size), (_offset, _row)) AS told
-    FROM quotes
-    WHERE (isNotNull(ask) OR isNotNull(ask_size))
-        AND symbol = {symbol:String}
-        AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
-        AND ts_event < {end:DateTime64(9, 'UTC')}
-    GROUP BY symbol, venue, ts_ask
-) AS a ON t.symbol = a.symbol AND t.venue = a.venue AND t.ts_event >= a.ts_ask
+        ts_event,
+        argMaxIfOrNull((bid, bid_size, ts_event), place, isNotNull(bid) OR isNotNull(bid_size)) OVER told AS told_bid,
+        argMaxIfOrNull((ask, ask_size, ts_event), place, isNotNull(ask) OR isNotNull(ask_size)) OVER told AS told_ask
+    FROM
+    (
+        SELECT
+            *,
+            -- One number compares many times faster than a tuple.
+            bitShiftLeft(toInt256(toUnixTimestamp64Nano(ts_event)), 96) + bitShiftLeft(toInt256(_offset), 32) + _row AS place
+        FROM quotes
+        WHERE symbol = {symbol:String}
+            AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
+            AND ts_event < {end:DateTime64(9, 'UTC')}
+    )
+    WINDOW told AS (PARTITION BY venue ORDER BY ts_event)
+) AS q ON t.venue = q.venue AND t.ts_event >= q.ts_event
