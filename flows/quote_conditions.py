@@ -1,7 +1,7 @@
 """Which quotes count towards the best bid and offer: what a quote's condition says of its row.
 
-A condition is a code and flags, with semicolons between them: ``1``, ``1;best``, ``800;best;suspicious``. The
-flag ``best`` says that the tape's processor names the row the national best of its side, ``suspicious``
+A condition is a code and flags, with semicolons between them: ``1``, ``1;best``, ``800;best;suspicious``. A code is
+a letter of the tapes, a hexadecimal bit field, or words (``halted;extended``), as the source has it. The flag ``best`` says that the tape's processor names the row the national best of its side, ``suspicious``
 that the vendor doubts it.
 """
 
@@ -20,10 +20,11 @@ SUSPICIOUS = "suspicious"
 # Bits of QuantConnect/Lean QuoteConditionFlags (Apache-2.0): all but regular, slow and opening quotes.
 _LEAN = "0x7ff7fc"
 
-NOT_COUNTED = (_LEAN, "C", "D", "G", "I", "J", "K", "L", "N", "P", "V", "X", "Z")
+NOT_COUNTED = (_LEAN, "halted", "C", "D", "G", "I", "J", "K", "L", "N", "P", "V", "X", "Z")
 """Conditions that keep a quote out of the best, where nothing else is asked for.
 
-Hexadecimal bit fields with one of the bits (closing, halts and pauses, indications, non-firm and manual quotes);
+Quotes of a halted symbol (IEX), but not those before or after the session, which are firm like others; hexadecimal
+bit fields with one of the bits (closing, halts and pauses, indications, non-firm and manual quotes);
 and the two US tapes' letters for the same, but those that mean something else on one of them. Holden and Jacobsen
 (2014), "Liquidity Measurement Problems in Fast, Competitive Markets", Journal of Finance 69, 1747-1785, are
 stricter: their code keeps A, B, H, O, R and W only.
@@ -75,11 +76,11 @@ class QuoteKinds:
         return kinds_of_rows
 
     def _kind(self, condition: str | None) -> int:
-        code, *flags = (condition or "").split(";")
-        best = IS_BEST if BEST in flags else 0
-        if SUSPICIOUS in flags and not self._suspicious:
+        said = (condition or "").split(";")
+        best = IS_BEST if BEST in said else 0
+        if SUSPICIOUS in said and not self._suspicious:
             return SAYS_NOTHING
-        if code in self._codes or _as_bits(code) & self._bits:
+        if not self._codes.isdisjoint(said) or _as_bits(said[0]) & self._bits:
             return TAKES_OUT + best
         return COUNTS + best
 

@@ -32,7 +32,13 @@ _CONDITIONS = tuple(
     "".join(letter for bit, letter in reversed(_LETTERS.items()) if flags & bit)
     for flags in range(256)
 )
-_FLAGS = tuple(f"{flags:02x}" for flags in range(256))
+# Quote update flags by their own meaning (TOPS 1.66, appendix A): the symbol is halted, paused or otherwise not
+# available for trading on IEX; before or after the market's session. The other bits are reserved.
+_QUOTE_FLAGS = {0x80: "halted", 0x40: "extended"}
+_QUOTE_BITS = 0x80 | 0x40
+_QUOTE_CONDITIONS = tuple(
+    ";".join(word for bit, word in _QUOTE_FLAGS.items() if flags & bit) for flags in range(256)
+)
 # Order acceptance, with or without a pause before it, is quoting: no trades yet.
 _STATES = ("halted", "quoting", "trading")
 _STATUSES = {"H": 0, "O": 1, "P": 1, "T": 2}
@@ -68,6 +74,7 @@ class _Quotes(Decode):
         """Both sides at once; an empty side has price 0 and size 0."""
         del kinds
         found = _gather(text, starts, _QUOTE)
+        flags = found["flags"].astype(np.int64)
         batch = QUOTES.batch(
             {
                 **_keys(found),
@@ -75,9 +82,7 @@ class _Quotes(Decode):
                 "bid_size": found["bid_size"].astype(np.float64),
                 "ask": _price(found["ask"]),
                 "ask_size": found["ask_size"].astype(np.float64),
-                "condition": coded(
-                    found["flags"].astype(np.int64), _FLAGS, mask=found["flags"] == 0
-                ),
+                "condition": coded(flags, _QUOTE_CONDITIONS, mask=flags & _QUOTE_BITS == 0),
             }
         )
         return Rows(batch=batch)

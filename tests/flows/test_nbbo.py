@@ -224,6 +224,9 @@ def test_conditions_that_do_not_count_take_the_side_out_and_suspicious_rows_say_
 
     assert bids("1") == bids("800") == bids("3") == bids("R") == bids("A") == [10.0, 11.0]
     assert bids("8") == bids("9") == bids("400") == bids("C") == bids("L") == [10.0, None]
+    assert bids("extended") == [10.0, 11.0]
+    assert bids("halted") == bids("halted;extended") == [10.0, None]
+    assert bids("halted;extended", NbboParams(not_counted=("extended",))) == [10.0, None]
     assert bids("8;suspicious") == bids("1;suspicious") == [10.0]
     assert bids("1;suspicious", NbboParams(suspicious=True)) == [10.0, 11.0]
     assert bids("8", NbboParams(not_counted=())) == [10.0, 11.0]

@@ -54,7 +54,8 @@ def decoded(message: bytes) -> tuple[str, tuple[Any, ...]]:
     if kind == "Q":
         bid_size, bid, ask, ask_size = struct.unpack_from("<IqqI", message, 18)
         sides = (bid / 1e4 or None, float(bid_size), ask / 1e4 or None, float(ask_size))
-        return "quotes", (*keys, *sides, f"{flags:02x}" if flags else None)
+        words = ("halted" if flags & 0x80 else "", "extended" if flags & 0x40 else "")
+        return "quotes", (*keys, *sides, ";".join(filter(None, words)) or None)
     if kind in "TB":
         size, price, number = struct.unpack_from("<Iqq", message, 18)
         names = ((0x80, "F"), (0x40, "T"), (0x20, "I"), (0x10, "8"), (0x08, "X"))
@@ -163,6 +164,10 @@ def level(price: float, size: int = 100, *, flags: int = 1, side: str = "8") -> 
     return struct.pack("<sBq8sIq", side.encode(), flags, TS, b"ZIEXT   ", size, round(price * 1e4))
 
 
+def quote(flags: int) -> bytes:
+    return struct.pack("<sBq8sIqqI", b"Q", flags, TS, b"ZIEXT   ", 100, 10_000, 10_100, 200)
+
+
 def test_missing_numbers_are_noticed_and_repeated_messages_left_out(
     capture: Callable[..., Path],
 ) -> None:
@@ -216,6 +221,13 @@ def test_an_event_ends_where_its_flag_says(capture: Callable[..., Path]) -> None
         ("buy", 100.0, False),
         ("sell", 0.0, True),
     ]
+
+
+def test_quote_flags_are_words_by_their_own_meaning(capture: Callable[..., Path]) -> None:
+    """As two hexadecimal digits they would be read as another vendor's bits."""
+    path = capture([(1, 10, [quote(flags) for flags in (0x00, 0x80, 0x40, 0xC0, 0x3F)])])
+    got = read_parts(Iex(), path).rows["quotes"]
+    assert got["condition"].to_list() == [None, "halted", "extended", "halted;extended", None]
 
 
 @pytest.mark.parametrize("how", [{}, {"ng": True}, {"vlan": True}])
