@@ -16,7 +16,8 @@ from zlib_ng import zlib_ng
 from connectors.feeds.source import BrokenFileError, FeedError, Probe
 
 _READ_BYTES = 1 << 18
-# Of zlib-ng, which unpacks twice as fast as zlib and takes the same calls; its stubs call it no exception.
+# The one error that zlib-ng raises (`zlib_ng.error`, as zlib's `zlib.error`); its stubs call it no exception. It
+# unpacks twice as fast as zlib and takes the same calls.
 _InflateError: type[Exception] = vars(zlib_ng)["error"]
 # A damaged archive must not blow up one read: deflate can expand a thousandfold.
 _INFLATE_BYTES = 1 << 21
@@ -298,6 +299,8 @@ def _zip_members(path: Path) -> list[tuple[str, int]]:
                 if not member.filename.endswith("/")
             ]
     except (zipfile.BadZipFile, NotImplementedError):
+        # No central directory, or a damaged one: NotImplementedError is what zipfile has for one that says it is
+        # of a newer kind than there is.
         with path.open("rb") as file:
             header = file.read(_ZIP_HEADER.size)
             if len(header) < _ZIP_HEADER.size:

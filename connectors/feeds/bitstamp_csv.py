@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from connectors.feeds.archive import ByteStream, line_blocks
+from connectors.feeds.archive import line_blocks
 from connectors.feeds.bitstamp_orders import OpenOrders, order_rows
 from connectors.feeds.messages import TopicRows
 from connectors.feeds.parts import MessageFile, Stretch, parts
@@ -58,17 +58,6 @@ class _OrdersFile(MessageFile):
     """Read from its start each time: a deletion's size is known from the events before."""
 
     topics = (BOOK_EVENTS,)
-
-    def __init__(self, path: Path, block_bytes: int) -> None:
-        self.path = path
-        self._stream = ByteStream(path)
-        self._block_bytes = block_bytes
-        self.bytes_total = self._stream.bytes_total
-
-    @property
-    def bytes_done(self) -> int:  # type: ignore[override]
-        """Bytes of the file read so far."""
-        return self._stream.bytes_done
 
     def stretches(self) -> Iterator[Stretch]:
         """All of the file behind its header."""

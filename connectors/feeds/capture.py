@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from connectors.feeds.archive import ByteStream, line_blocks
+from connectors.feeds.archive import line_blocks
 from connectors.feeds.messages import MessageParser, Taken, TopicRows, notice_rows
 from connectors.feeds.parts import MessageFile, Stretch
 from connectors.feeds.source import Fault
@@ -38,19 +38,11 @@ class CaptureFile(MessageFile):
     """
 
     def __init__(self, path: Path, parser: MessageParser, source: str, block_bytes: int) -> None:
-        self.path = path
+        super().__init__(path, block_bytes)
         self.topics = (*parser.topics, FEED_EVENTS)
         self._parser = parser
         self._taught = False
         self._source = source
-        self._block_bytes = block_bytes
-        self._stream = ByteStream(path)
-        self.bytes_total = self._stream.bytes_total
-
-    @property
-    def bytes_done(self) -> int:  # type: ignore[override]
-        """Bytes of the file read so far."""
-        return self._stream.bytes_done
 
     def stretches(self) -> Iterator[Stretch]:
         """All of the file."""

@@ -52,7 +52,7 @@ class Columns(Format):
     """
 
     name = "columns"
-    summary = "any CSV (.csv, .csv.gz, .zip) or Parquet file, with a column mapping (--map)"
+    summary = "any CSV (.csv, .csv.gz, .zip) or Parquet file, with a column mapping (--mapping)"
 
     def __init__(self, mapping: ColumnMapping | None) -> None:
         self._mapping = mapping
@@ -74,7 +74,7 @@ class Columns(Format):
             Where there is no mapping, or a column that it names is not there.
         """
         if self._mapping is None:
-            raise FeedError(f"{probe}: format columns needs a column mapping (--map)")
+            raise FeedError(f"{probe}: format columns needs a column mapping (--mapping)")
         if probe.container == "parquet":
             wanted = {at.column for at in self._mapping.fields.values() if at.column}
             build = partial(_rows, mapping=self._mapping, read=_parquet_column)
@@ -137,7 +137,7 @@ class ParquetSource(Source):
         self.path = path
         self.topic = topic
         self.bytes_total = path.stat().st_size
-        self.bytes_done = 0
+        self._bytes_done = 0
         self._columns = list(columns)
         self._build_rows = build
         self._rows = max(1, block_bytes // _PARQUET_ROW_BYTES)
@@ -154,6 +154,11 @@ class ParquetSource(Source):
                 f"{', '.join(self._schema.names)}"
             )
 
+    @property
+    def bytes_done(self) -> int:
+        """Bytes of the file read so far, by its rows."""
+        return self._bytes_done
+
     def blocks(self, after_line: int = 0) -> Iterator[ParquetBlock]:
         """Blocks of rows behind a row number."""
         row = 1
@@ -163,7 +168,7 @@ class ParquetSource(Source):
                 for table in file.iter_batches(self._rows, columns=self._columns):
                     behind = min(max(0, after_line - row + 1), table.num_rows)
                     row += table.num_rows
-                    self.bytes_done = self.bytes_total * (row - 1) // file.metadata.num_rows
+                    self._bytes_done = self.bytes_total * (row - 1) // file.metadata.num_rows
                     if behind < table.num_rows:
                         part = table.slice(behind)
                         yield ParquetBlock(part, row - part.num_rows, self._build(part))

@@ -155,7 +155,7 @@ class DbnSource(Source):
         self.bytes_total = self._stream.bytes_total
 
     @property
-    def bytes_done(self) -> int:  # type: ignore[override]
+    def bytes_done(self) -> int:
         """Bytes of the file read so far."""
         return self._stream.bytes_done
 

@@ -68,7 +68,7 @@ def _member(probe: Probe, name: str, block_bytes: int) -> Source:
     if root not in _VENUES:
         raise FeedError(
             f"{probe}: the venue of root {root} is not known; known are {', '.join(_VENUES)}. Feed it as CSV "
-            "with a column mapping (--map) that names the venue"
+            "with a column mapping (--mapping) that names the venue"
         )
     build = partial(
         _trades,

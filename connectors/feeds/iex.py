@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from connectors.feeds.archive import ByteStream
 from connectors.feeds.iex_restarts import clear_books
 from connectors.feeds.iex_rows import READ, SIZES, SKIPPED, TOPICS
 from connectors.feeds.messages import Notice, TopicRows, notice_rows
@@ -64,16 +63,8 @@ class _IexFile(MessageFile):
     topics = (*TOPICS, FEED_EVENTS)
 
     def __init__(self, path: Path, source: str, block_bytes: int) -> None:
-        self.path = path
+        super().__init__(path, block_bytes)
         self._source = source
-        self._block_bytes = block_bytes
-        self._stream = ByteStream(path)
-        self.bytes_total = self._stream.bytes_total
-
-    @property
-    def bytes_done(self) -> int:  # type: ignore[override]
-        """Bytes of the file read so far."""
-        return self._stream.bytes_done
 
     def stretches(self) -> Iterator[Stretch]:
         """All of the capture."""

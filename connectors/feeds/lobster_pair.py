@@ -131,7 +131,7 @@ class PairSource(Source):
         self.bytes_total = self._stream.bytes_total + self._orderbook.bytes_total
 
     @property
-    def bytes_done(self) -> int:  # type: ignore[override]
+    def bytes_done(self) -> int:
         """Bytes of both files read so far."""
         return self._stream.bytes_done + self._orderbook.bytes_done
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from connectors.feeds.archive import ByteStream
 from connectors.feeds.messages import TopicRows
 from connectors.feeds.source import Block, BrokenFileError, Fault, Rows, Source, note_first_times
 from schemas.arrays import Int64s
@@ -50,15 +51,28 @@ class Stretch:
 
 
 class MessageFile(ABC):
-    """A file of messages.
+    """A file of messages, read as one stream of bytes.
 
-    ``bytes_done`` of ``bytes_total`` is progress of the pass that is read.
+    Parameters
+    ----------
+    path : pathlib.Path
+        Plain or packed.
+    block_bytes : int
+        How much unpacked is parsed at a time.
     """
 
-    path: Path
     topics: tuple[Topic, ...]
-    bytes_done: int
-    bytes_total: int
+
+    def __init__(self, path: Path, block_bytes: int) -> None:
+        self.path = path
+        self._block_bytes = block_bytes
+        self._stream = ByteStream(path)
+        self.bytes_total = self._stream.bytes_total
+
+    @property
+    def bytes_done(self) -> int:
+        """Bytes of the file that the pass that is read has come to."""
+        return self._stream.bytes_done
 
     @abstractmethod
     def stretches(self) -> Iterator[Stretch]:
@@ -149,7 +163,7 @@ class _Part(Source):
         self.bytes_total = shared.file.bytes_total
 
     @property
-    def bytes_done(self) -> int:  # type: ignore[override]
+    def bytes_done(self) -> int:
         """Bytes of the file read so far."""
         return self._shared.file.bytes_done
 

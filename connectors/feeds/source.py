@@ -125,8 +125,12 @@ class Source(ABC):
     topic: Topic
     path: Path
     part: str = ""
-    bytes_done: int
     bytes_total: int
+
+    @property
+    @abstractmethod
+    def bytes_done(self) -> int:
+        """Bytes of the file read so far."""
 
     @abstractmethod
     def blocks(self, after_line: int = 0) -> Iterator["Block"]:

@@ -121,6 +121,19 @@ def test_an_option_that_makes_no_sense_is_refused(tmp_path: Path, arguments: lis
     assert "Traceback" not in done.stderr
 
 
+def test_feed_takes_a_calendar_in_place_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("at,symbol,price\n2025-01-04T23:00:00Z,A,1\n")
+    columns = (
+        "topic=trades,symbol=symbol,ts_event=at:rfc3339,price=price,size=const:1,venue=const:X"
+    )
+    feed = ("feed", str(tmp_path / "t.csv"), "--mapping", columns, "--calendar")
+    refused = _tapeflow(tmp_path, *feed, "NOPE")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("tapeflow: calendar 'NOPE' is not known")
+    fed = _tapeflow(tmp_path, *feed, "24/7", TAPEFLOW_CALENDAR="XNYS")
+    assert fed.returncode == 0, fed.stderr
+
+
 def test_topics_tells_offsets_rows_and_lag(market: Path) -> None:
     before = orjson.loads(_tapeflow(market, "topics", "--rows", "--json").stdout)
     rows = {}
