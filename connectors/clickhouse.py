@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
 import pyarrow as pa
@@ -52,9 +52,18 @@ class StoreLink:
         How long an unreachable store is tried again before `StoreError` is raised.
     answer_s : int
         How long an answer may take; then the connection is left for a new one.
+    in_process : bool
+        Whether a ``chdb`` store that is not running is served by this process meanwhile.
     """
 
-    def __init__(self, url: str, *, patience_s: float = 60.0, answer_s: int = _ANSWER_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float = 60.0,
+        answer_s: int = _ANSWER_S,
+        in_process: bool = True,
+    ) -> None:
         self.url = url
         # Once it is set, an unreachable store is not waited for any more.
         self.stop: threading.Event | None = None
@@ -63,7 +72,7 @@ class StoreLink:
         self._lock = threading.Lock()
         self._context = contextlib.ExitStack()
         self._client: Client | None = None
-        self._in_process = True
+        self._in_process = in_process
 
     def run(self, work: Callable[[Client], T], *, patience_s: float | None = None) -> T:
         """Do work with a client, again while the store cannot be reached or says "not now".
@@ -153,7 +162,8 @@ def connect(url: str, *, in_process: bool = True, answer_s: int = _ANSWER_S) -> 
     with contextlib.ExitStack() as stack:
         if parts.scheme == "chdb":
             address = stack.enter_context(_chdb_address(store_path(url), in_process=in_process))
-            client = _client(address.host, address.port, answer_s)
+            (database,) = parse_qs(parts.query).get("database", ["default"])
+            client = _client(address.host, address.port, answer_s, database=database)
         elif parts.scheme in {"clickhouse", "clickhouses"} and parts.hostname:
             client = _client(
                 parts.hostname,
@@ -175,7 +185,23 @@ def connect(url: str, *, in_process: bool = True, answer_s: int = _ANSWER_S) -> 
 
 def store_path(url: str) -> Path:
     """The folder that a ``chdb`` URL names: after three slashes relative, after four absolute."""
-    return Path(unquote(url.removeprefix("chdb:///"))).resolve()
+    return Path(unquote(url.removeprefix("chdb:///").partition("?")[0])).resolve()
+
+
+def with_database(url: str, database: str) -> str:
+    """The store's URL with another database than its own.
+
+    Examples
+    --------
+    >>> with_database("chdb:///data/store", "run_trial")
+    'chdb:///data/store?database=run_trial'
+    >>> with_database("clickhouse://host:8123/market", "run_trial")
+    'clickhouse://host:8123/run_trial'
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "chdb":
+        return f"{url.partition('?')[0]}?database={database}"
+    return parts._replace(path=f"/{database}").geturl()
 
 
 def create_tables(client: Client) -> None:
