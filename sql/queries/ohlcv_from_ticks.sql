@@ -3,17 +3,20 @@
 -- seconds = 900: Length of a bar; bars lie on the grid of UTC from 1970-01-01.
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
+WITH
+    -- Time, offset and row as one number: compared many times faster than the tuple of them.
+    bitShiftLeft(toInt256(toUnixTimestamp64Nano(ts_event)), 96) + bitShiftLeft(toInt256(_offset), 32) + _row AS place
 SELECT
     symbol,
     toDateTime64(intDiv(toUnixTimestamp64Nano(ts_event), 1000000000 * {seconds:Int64}) * {seconds:Int64}, 9, 'UTC')
         AS ts_start,
-    if(countIf(updates_last) = 0, NULL, argMinIf(price, (ts_event, _offset, _row), updates_last)) AS open,
-    if(countIf(updates_high_low) = 0, NULL, maxIf(price, updates_high_low)) AS high,
-    if(countIf(updates_high_low) = 0, NULL, minIf(price, updates_high_low)) AS low,
-    if(countIf(updates_last) = 0, NULL, argMaxIf(price, (ts_event, _offset, _row), updates_last)) AS close,
+    argMinIfOrNull(price, place, updates_last) AS open,
+    maxIfOrNull(price, updates_high_low) AS high,
+    minIfOrNull(price, updates_high_low) AS low,
+    argMaxIfOrNull(price, place, updates_last) AS close,
     sumIf(size, updates_volume) AS volume,
     count() AS trade_count,
-    if(volume = 0, NULL, sumIf(price * size, updates_volume) / volume) AS vwap
+    sumIf(price * size, updates_volume) / nullIf(volume, 0) AS vwap
 FROM trades
 WHERE symbol = {symbol:String}
     AND action = 'new'
