@@ -8,11 +8,12 @@ from typing import Any
 
 import orjson
 
-from connectors.log import NewRecord, Record
+from connectors.log import NewRecord, Record, TopicConfig
 from schemas.codec import HEADER_KIND, KIND_CONTROL
 
 FEEDS_TOPIC = "_feeds"
 LANDINGS_TOPIC = "_landings"
+RECEIPTS_TOPIC = "_receipts"
 
 
 def progress_topic(flow: str) -> str:
@@ -23,6 +24,11 @@ def progress_topic(flow: str) -> str:
 def snapshots_topic(flow: str) -> str:
     """Topic of a flow's snapshots; partition *i* is shard *i*."""
     return f"_snapshots.{flow}"
+
+
+def receipts_config() -> TopicConfig:
+    """How the log keeps the chain: for ever, and on disk before a head is told."""
+    return TopicConfig(name=RECEIPTS_TOPIC, partitions=1, synced=True)
 
 
 def control_record(topic: str, partition: int, value: dict[str, Any]) -> NewRecord:

@@ -1,6 +1,6 @@
 """Makes the registry's topics, their inboxes and the control topics in a log."""
 
-from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC
+from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC, receipts_config
 from connectors.log import Log, TopicConfig
 from schemas.registry import TOPICS
 
@@ -26,10 +26,11 @@ def create_topics(log: Log, partitions: int) -> None:
             log.create_topic(
                 TopicConfig(
                     name=name,
-                    partitions=partitions,
+                    partitions=topic.partitions or partitions,
                     retention_ns=topic.retention_ns,
                     synced=topic.synced,
                 )
             )
+    log.create_topic(receipts_config())
     for name in (FEEDS_TOPIC, LANDINGS_TOPIC):
         log.create_topic(TopicConfig(name=name, partitions=1))

@@ -71,7 +71,8 @@ def decode(value: bytes | None, schema: pa.Schema) -> pa.RecordBatch:
     try:
         with pa.ipc.open_stream(value or b"", options=_READ) as reader:
             batches = list(reader)
-    except pa.ArrowException as error:
+    # Arrow says OSError where a stream is shorter than its head says.
+    except (pa.ArrowException, OSError) as error:
         raise CodecError(f"not an Arrow IPC stream: {error}") from error
     if len(batches) == 1:
         batch = batches[0]

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from serving.settings import SettingsError
-from serving.verbs import inputs, platform, programs, proofs, queries
+from serving.verbs import inputs, platform, programs, proofs, queries, receipts
 
 app = typer.Typer(
     name="tapeflow",
@@ -21,6 +21,7 @@ inputs.add_to(app)
 programs.add_to(app)
 queries.add_to(app)
 proofs.add_to(app)
+receipts.add_to(app)
 
 
 def main() -> None:
@@ -46,8 +47,11 @@ def _operating_errors() -> tuple[type[Exception], ...]:
     from connectors.feeds.source import FeedError
     from connectors.log import LogError
     from connectors.metrics import MetricsError
+    from connectors.receipt_heads import HeadsError
+    from connectors.receipt_keys import ReceiptKeyError
     from flows.flow import FlowError
     from schemas.codec import CodecError
+    from schemas.sessions import CalendarError
     from serving.sql import SqlError
     from serving.supervisor import SupervisorError
 
@@ -57,6 +61,9 @@ def _operating_errors() -> tuple[type[Exception], ...]:
         FlowError,
         FeedError,
         CodecError,
+        CalendarError,
+        ReceiptKeyError,
+        HeadsError,
         StoreError,
         MetricsError,
         SqlError,

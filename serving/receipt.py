@@ -1,4 +1,4 @@
-"""The body of ``tapeflow receipt``: rows and digest of every topic, counted from the log."""
+"""The body of ``tapeflow receipt``: rows and digest of every topic, and the signed chain of them."""
 
 from dataclasses import asdict
 from typing import TextIO

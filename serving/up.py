@@ -10,6 +10,7 @@ from connectors.control import progress_topic
 from connectors.log import open_log
 from connectors.metrics import PROGRAMS, port_of
 from connectors.metrics import serve as serve_metrics
+from connectors.receipt_keys import load_private
 from connectors.topics import create_topics
 from serving.settings import Settings, program_environment
 from serving.supervisor import Program, Supervisor
@@ -39,6 +40,11 @@ def supervisor_of(settings: Settings) -> Supervisor:
         Program(name="lander", arguments=["land"], environment=lean, nice=_STEP_BACK),
         Program(name="clock", arguments=["clock"], environment=lean),
     ]
+    if settings.receipt_every_s:
+        # A key that is not there is told here, and not in a file by a program that ends again and again.
+        load_private(settings.receipt_key_path)
+        seal = ["receipt", "seal", "--every", str(settings.receipt_every_s)]
+        programs.append(Program(name="receipts", arguments=seal, environment=lean, nice=_STEP_BACK))
     if settings.store.startswith("chdb:"):
         store = Program(
             name="store",

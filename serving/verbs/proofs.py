@@ -1,4 +1,4 @@
-"""Verbs that prove: receipt, audit, replay."""
+"""Verbs that prove: audit, replay. Receipts have a file of their own."""
 
 import sys
 from typing import Annotated
@@ -10,25 +10,8 @@ from serving.settings import load_settings
 
 def add_to(app: typer.Typer) -> None:
     """Register the verbs."""
-    app.command()(receipt)
     app.command()(audit)
     app.command()(replay)
-
-
-def receipt(
-    topics: Annotated[
-        list[str] | None, typer.Argument(metavar="TOPIC", help="Topics; all by default.")
-    ] = None,
-    *,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Print rows and digest of topics, counted from the log."""
-    from connectors.log import open_log
-    from serving.receipt import run_receipt
-
-    with open_log(load_settings().log) as log:
-        code = run_receipt(log, topics or [], as_json=json, out=sys.stdout)
-    raise typer.Exit(code)
 
 
 def audit(

@@ -1,0 +1,353 @@
+"""Verifies the chain of receipts: its links, and by counting again, what they say of the log."""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from connectors.control import RECEIPTS_TOPIC
+from connectors.log import Log, LogError
+from connectors.receipt_chain import (
+    NO_LINK,
+    Ends,
+    Link,
+    LinkError,
+    Sealed,
+    parse_link,
+    read_links,
+    sealable,
+)
+from connectors.receipt_ranges import OnRecords, RangeReceipt, count_ranges
+from schemas.registry import TOPICS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Something that does not hold.
+
+    Parameters
+    ----------
+    link : int
+        Which link speaks of it, counted from 1; 0 where none does.
+    topic : str
+        Of the range; empty where the link itself is broken.
+    partition, start, end : int or None
+        The range.
+    what : str
+        What was needed and what was found.
+    """
+
+    link: int
+    topic: str = ""
+    partition: int | None = None
+    start: int | None = None
+    end: int | None = None
+    what: str
+
+    def __str__(self) -> str:
+        """One line."""
+        link = f"link {self.link}" if self.link else "the chain"
+        if self.partition is None:
+            return f"{link}: {self.what}"
+        place = f"{self.topic}[{self.partition}] offsets {self.start} to {self.end}"
+        return f"{link}, {place}: {self.what}"
+
+
+@dataclass(kw_only=True)
+class Verified:
+    """What `verify` found.
+
+    Parameters
+    ----------
+    links : int
+        Links of the chain.
+    head : str
+        Hash of the last one; `NO_LINK` without any.
+    ranges, rows : int
+        Ranges counted again, and the rows in them.
+    problems : list of Problem
+        What does not hold, in order of link.
+    notes : list of Problem
+        What cannot be counted again, and why: cut by retention, never sealed, sealed again.
+    unsealed : int
+        Offsets behind the last link.
+    """
+
+    links: int = 0
+    head: str = NO_LINK
+    ranges: int = 0
+    rows: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+    unsealed: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether all holds."""
+        return not self.problems
+
+
+Place = tuple[str, int]
+Claims = dict[Place, list[tuple[int, RangeReceipt]]]
+
+
+def verify(
+    log: Log,
+    keys: Collection[str],
+    *,
+    heads: Collection[str] = (),
+    numbered_heads: Mapping[int, str] | None = None,
+    older: Log | None = None,
+    on_records: Callable[[int], OnRecords] | None = None,
+) -> Verified:
+    """Check every link's form, hash, signature and contiguity, the heads, and count every range again.
+
+    Parameters
+    ----------
+    log : Log
+        Only read.
+    keys : collection of str
+        Public keys (hexadecimal) that may have signed.
+    heads : collection of str
+        Hashes kept outside: each must be a link's.
+    numbered_heads : mapping of int to str, optional
+        Hashes kept outside, by number of link.
+    older : Log or None
+        Where records are that the log's retention has cut: the lake.
+    on_records : callable or None
+        Told how many offsets there are to pass; returns what is told as they are passed.
+    """
+    found = Verified()
+    hashes: dict[int, str] = {}
+    claims: Claims = {}
+    ends: Ends = {}
+    for number, link in _links(log, keys, found):
+        hashes[number] = link.hash
+        _take_ranges(number, link, ends, claims, found)
+        ends = link.ends
+    found.links = len(hashes)
+    if not hashes and not found.problems:
+        found.problems.append(Problem(link=0, what="the log has no receipts"))
+    found.head = list(hashes.values())[-1] if hashes else NO_LINK
+    _check_heads(hashes, heads, numbered_heads or {}, found)
+    _recount(log, older, claims, found, on_records)
+    found.unsealed = _unsealed(log, ends)
+    found.problems.sort(key=lambda one: (one.link, one.topic, one.partition or 0, one.start or 0))
+    return found
+
+
+def _links(log: Log, keys: Collection[str], found: Verified) -> Iterator[tuple[int, Link]]:
+    """The links as far as they hold together: what follows a broken one proves nothing."""
+    previous = NO_LINK
+    for number, (offset, value) in enumerate(_values(log, found), start=1):
+        try:
+            link = parse_link(value)
+        except LinkError as error:
+            what = f"{error} ({RECEIPTS_TOPIC}[0] at offset {offset})"
+            found.problems.append(Problem(link=number, what=what))
+            return
+        for holds, what in (
+            (link.number == number, f"it says that it is link {link.number}"),
+            (
+                link.previous == previous,
+                f"the hash of the link before is {previous}, it says {link.previous}",
+            ),
+            (link.key in keys, f"signed with key {link.key}, which is none of those given"),
+            (link.is_signed(), "its signature is wrong: it was altered"),
+        ):
+            if not holds:
+                found.problems.append(Problem(link=number, what=what))
+                return
+        previous = link.hash
+        yield number, link
+
+
+def _values(log: Log, found: Verified) -> Iterator[tuple[int, bytes | None]]:
+    number = 1
+    try:
+        for offset, value in read_links(log):
+            yield offset, value
+            number += 1
+    except LogError as error:
+        found.problems.append(Problem(link=number, what=str(error)))
+
+
+def _take_ranges(number: int, link: Link, ends: Ends, claims: Claims, found: Verified) -> None:
+    """Check that a link's ranges follow those before, and put them down to be counted."""
+    expected = {name: list(of) for name, of in ends.items()}
+    for one in link.ranges:
+        counted = one.receipt
+        of = expected.setdefault(counted.topic, [])
+        of.extend([0] * (counted.partition + 1 - len(of)))
+        if one.after != of[counted.partition]:
+            what = f"it follows {one.after}, the link before ends at {of[counted.partition]}"
+            found.problems.append(_problem(number, counted, what))
+        of[counted.partition] = counted.end
+        _take_range(number, one, claims, found)
+    if expected != link.ends:
+        what = "the ends that it says are not those of its ranges and of the link before"
+        found.problems.append(Problem(link=number, what=what))
+
+
+def _take_range(number: int, one: Sealed, claims: Claims, found: Verified) -> None:
+    counted = one.receipt
+    known = claims.setdefault((counted.topic, counted.partition), [])
+    if counted.end < one.after or counted.start < one.after:
+        withdrawn = [old for old in known if old[1].end > counted.start]
+        del known[len(known) - len(withdrawn) :]
+        what = (
+            f"the log had lost sealed records: {sum(old.rows for _, old in withdrawn)} rows sealed up to offset "
+            f"{one.after} were sealed again as {counted.rows} (seal --repaired)"
+        )
+        found.notes.append(_problem(number, counted, what))
+    elif counted.start > one.after:
+        what = f"offsets {one.after} to {counted.start} were cut before they were sealed"
+        found.notes.append(_problem(number, counted, what))
+    if counted.end > counted.start:
+        known.append((number, counted))
+
+
+def _check_heads(
+    hashes: Mapping[int, str],
+    heads: Collection[str],
+    numbered: Mapping[int, str],
+    found: Verified,
+) -> None:
+    for head in heads:
+        if head not in hashes.values():
+            what = f"no link has the head {head} that was kept outside: this is not the chain it was taken of"
+            found.problems.append(Problem(link=0, what=what))
+    for number, head in numbered.items():
+        if hashes.get(number) != head:
+            what = (
+                f"the head kept outside is {head}, the log's is {hashes.get(number, 'not there')}"
+            )
+            found.problems.append(Problem(link=number, what=what))
+
+
+def _recount(
+    log: Log,
+    older: Log | None,
+    claims: Claims,
+    found: Verified,
+    on_records: Callable[[int], OnRecords] | None,
+) -> None:
+    known = log.topics()
+    work: Claims = {}
+    for (name, partition), ranges in claims.items():
+        if name not in known or partition >= known[name].partitions:
+            found.problems += [_problem(at, one, "the log has no such topic") for at, one in ranges]
+            continue
+        there = [one for one in ranges if _is_there(log, older, one, found)]
+        if there:
+            work[name, partition] = there
+    told = None
+    if on_records is not None:
+        told = on_records(sum(one.end - one.start for ranges in work.values() for _, one in ranges))
+
+    def check(
+        item: tuple[Place, list[tuple[int, RangeReceipt]]],
+    ) -> tuple[list[int], list[Problem]]:
+        return _check_place(log, older, item, told)
+
+    # Hashing and decoding are done outside of the interpreter's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for rows, problems in pool.map(check, work.items()):
+            found.ranges += len(rows)
+            found.rows += sum(rows)
+            found.problems += problems
+
+
+def _is_there(
+    log: Log, older: Log | None, claim: tuple[int, RangeReceipt], found: Verified
+) -> bool:
+    """Whether a range can be counted: all of it is in the log, or in the log and the lake."""
+    number, one = claim
+    start, end = log.start(one.topic, one.partition), log.end(one.topic, one.partition)
+    if one.end > end:
+        what = f"the log ends at {end}: {one.end - max(end, one.start)} sealed offsets are gone"
+        found.problems.append(_problem(number, one, what))
+        return False
+    if one.start >= start:
+        return True
+    if older is not None and _covers(older, one, min(start, one.end)):
+        return True
+    where = "" if older is None else ", and the lake does not have all of it"
+    what = f"cut by retention (the log begins at {start}){where}: not counted again"
+    found.notes.append(_problem(number, one, what))
+    return False
+
+
+def _covers(older: Log, one: RangeReceipt, end: int) -> bool:
+    known = older.topics().get(one.topic)
+    return (
+        known is not None
+        and one.partition < known.partitions
+        and older.start(one.topic, one.partition) <= one.start
+        and older.end(one.topic, one.partition) >= end
+    )
+
+
+def _check_place(
+    log: Log,
+    older: Log | None,
+    item: tuple[Place, list[tuple[int, RangeReceipt]]],
+    told: OnRecords | None,
+) -> tuple[list[int], list[Problem]]:
+    """Rows of each range counted again, and what differs."""
+    (name, partition), ranges = item
+    bounds = [(one.start, one.end) for _, one in ranges]
+    topic = TOPICS.get(name)
+    counted = count_ranges(log, name, topic, partition, bounds, older=older, on_records=told)
+    rows: list[int] = []
+    problems = []
+    for number, sealed in ranges:
+        try:
+            again = next(counted)
+        except LogError as error:
+            left = len(ranges) - len(rows) - 1
+            # What follows damage cannot be counted in the same pass.
+            more = f"; {left} later ranges of it were not counted" if left else ""
+            problems.append(_problem(number, sealed, f"{error}{more}"))
+            break
+        rows.append(again.rows)
+        if again != sealed:
+            problems.append(_problem(number, sealed, _difference(sealed, again)))
+    return rows, problems
+
+
+def _difference(sealed: RangeReceipt, again: RangeReceipt) -> str:
+    for what in ("records", "rows"):
+        left, right = getattr(sealed, what), getattr(again, what)
+        if left != right:
+            return f"sealed with {left:,} {what}, now {right:,}"
+    if sealed.digest != again.digest:
+        return f"rows were altered: sealed with digest {sealed.digest}, now {again.digest}"
+    if sealed.appended_to != again.appended_to:
+        return f"sealed with newest append time {sealed.appended_to}, now {again.appended_to}"
+    return (
+        "the rows are the same, but not all of the records: their order, keys, headers, append times, "
+        f"ts_recv or other bytes (SHA-256 {sealed.sha256[:16]}… then, {again.sha256[:16]}… now)"
+    )
+
+
+def _unsealed(log: Log, ends: Ends) -> int:
+    known = log.topics()
+    count = 0
+    for name in sealable(log):
+        of = ends.get(name, [])
+        for partition in range(known[name].partitions):
+            after = of[partition] if partition < len(of) else 0
+            count += max(0, log.end(name, partition) - max(after, log.start(name, partition)))
+    return count
+
+
+def _problem(number: int, one: RangeReceipt, what: str) -> Problem:
+    return Problem(
+        link=number,
+        topic=one.topic,
+        partition=one.partition,
+        start=one.start,
+        end=one.end,
+        what=what,
+    )
