@@ -86,6 +86,9 @@ class Lander:
     give_up_s : float
         How long a store that went away, or a full disk of the lake, is waited for. Rows wait in the log
         meanwhile.
+    serves_store : bool
+        Whether an embedded store that nobody serves is served by this process; not where another is
+        about to, which would find its files held.
 
     Raises
     ------
@@ -104,6 +107,7 @@ class Lander:
         topics: Iterable[Topic] = tuple(TOPICS.values()),
         lake_flush_ns: int = 60_000_000_000,
         give_up_s: float = 3600.0,
+        serves_store: bool = True,
     ) -> None:
         keep_freed_memory()
         self.metrics = LanderMetrics()
@@ -114,7 +118,9 @@ class Lander:
         self._stop = threading.Event()
         # Set once nothing that fails is to be waited for any more.
         self._hurry = threading.Event()
-        self._link = StoreLink(store_url, patience_s=give_up_s, answer_s=_INSERT_S)
+        self._link = StoreLink(
+            store_url, patience_s=give_up_s, answer_s=_INSERT_S, in_process=serves_store
+        )
         self._link.stop = self._hurry
         for make in (create_tables, create_views):
             self._link.run(make, patience_s=min(give_up_s, _START_S))

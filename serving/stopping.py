@@ -28,13 +28,18 @@ def stop_event() -> threading.Event:
     return stop
 
 
+def is_supervised() -> bool:
+    """Whether a supervisor has started this program, and looks after the others too."""
+    return bool(os.environ.get(SUPERVISED))
+
+
 def watch_supervisor(then: Callable[[], None]) -> None:
     """Call ``then`` when the supervisor that started this program has ended, however it did.
 
     A supervised program has a pipe to its supervisor as standard input: the pipe's end is the
     supervisor's. Elsewhere this does nothing.
     """
-    if not os.environ.get(SUPERVISED):
+    if not is_supervised():
         return
 
     def watch() -> None:

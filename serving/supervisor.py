@@ -1,10 +1,15 @@
-"""Runs programs as child processes: starts them in order, restarts those that die, stops them all.
+"""Runs programs as child processes: starts them in order, restarts those that are killed, stops them all.
+
+A program that ends with an error has said what a person must do, and starting it again would say the same:
+it ends the supervisor, and with it all others. One that was killed, or told to stop by someone else, is
+started again, so many times in a row.
 
 A child ends with its supervisor, however that ends: its standard input is a pipe whose other end dies
 with it (see `serving.stopping`). What a child prints goes to a file of its own.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +21,14 @@ from typing import BinaryIO
 
 import structlog
 
+from connectors.backoff import Backoff
+from connectors.metrics import PROGRAM_ENDS
 from serving.stopping import SUPERVISED
 
-_BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_BACKOFF_FIRST_S = 0.2
+_BACKOFF_MOST_S = 30.0
+# In a row, some four minutes: whatever kills a program so often will do so again.
+_RESTARTS_MAX = 12
 # A program that has run for so long has recovered; its next end is a first one.
 _STEADY_S = 60.0
 _WATCH_S = 0.1
@@ -31,7 +41,7 @@ _FRUGAL = {"MALLOC_ARENA_MAX": "2"}
 
 
 class SupervisorError(RuntimeError):
-    """A program that does not come up; the message has the end of what it printed."""
+    """A program that does not come up, or cannot go on; the message has the end of what it printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +74,7 @@ class _Child:
     program: Program
     process: subprocess.Popen[bytes]
     started_s: float
-    failures: int = 0
+    backoff: Backoff
     restart_s: float | None = None
 
 
@@ -77,11 +87,16 @@ class Supervisor:
         In order of start; they are stopped in the opposite order.
     logs : Path
         Folder for ``NAME.log`` files.
+    restarts_max : int
+        So many times in a row a program that is killed is started again.
     """
 
-    def __init__(self, programs: Sequence[Program], logs: Path) -> None:
+    def __init__(
+        self, programs: Sequence[Program], logs: Path, *, restarts_max: int = _RESTARTS_MAX
+    ) -> None:
         self._programs = programs
         self._logs = logs
+        self._restarts_max = restarts_max
         self._children: list[_Child] = []
         self._logger = structlog.get_logger("supervisor")
 
@@ -100,7 +115,12 @@ class Supervisor:
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         for program in self._programs:
-            child = _Child(program=program, process=self._spawn(program), started_s=monotonic())
+            child = _Child(
+                program=program,
+                process=self._spawn(program),
+                started_s=monotonic(),
+                backoff=Backoff(first_s=_BACKOFF_FIRST_S, most_s=_BACKOFF_MOST_S, seed=0),
+            )
             self._children.append(child)
             try:
                 self._await_ready(child, timeout_s)
@@ -109,35 +129,73 @@ class Supervisor:
                 raise
 
     def watch(self, stop: Event) -> None:
-        """Restart what dies, until told to stop."""
+        """Restart what is killed, until told to stop.
+
+        Raises
+        ------
+        SupervisorError
+            As `check`; the caller stops the others.
+        """
         while not stop.wait(_WATCH_S):
             self.check()
 
     def check(self) -> None:
-        """Restart, with growing pauses, programs that have ended."""
+        """Restart, with growing pauses, programs that were killed.
+
+        Raises
+        ------
+        SupervisorError
+            Where a program ended with an error, or was killed too many times in a row.
+        """
         for child in self._children:
-            now = monotonic()
             if child.restart_s is not None:
-                if now >= child.restart_s:
-                    _close_pipe(child.process)
-                    child.process, child.started_s = self._spawn(child.program), now
-                    child.restart_s = None
-                    self._logger.info(
-                        "program restarted", program=child.program.name, pid=child.process.pid
-                    )
+                if monotonic() >= child.restart_s:
+                    self._restart(child)
             elif child.process.poll() is not None:
-                steady = now - child.started_s >= _STEADY_S
-                child.failures = 1 if steady else child.failures + 1
-                pause = _BACKOFF_S[min(child.failures, len(_BACKOFF_S)) - 1]
-                child.restart_s = now + pause
-                self._logger.warning(
-                    "program ended",
-                    program=child.program.name,
-                    code=child.process.returncode,
-                    restart_in_s=pause,
-                    log=str(self._log_path(child.program)),
-                    last=self._last_line(child.program),
-                )
+                self._ended(child)
+
+    def _restart(self, child: _Child) -> None:
+        _close_pipe(child.process)
+        child.process, child.started_s = self._spawn(child.program), monotonic()
+        child.restart_s = None
+        self._logger.info("program restarted", program=child.program.name, pid=child.process.pid)
+
+    def _ended(self, child: _Child) -> None:
+        """Say that a program has ended, and when it is started again.
+
+        Raises
+        ------
+        SupervisorError
+            Where it is not.
+        """
+        code = child.process.returncode
+        how = _how(code)
+        PROGRAM_ENDS.labels(child.program.name, how.partition(" ")[0]).inc()
+        if code > 0:
+            raise SupervisorError(
+                self._told(child, "ended with an error, so everything was stopped")
+            )
+        if monotonic() - child.started_s >= _STEADY_S:
+            child.backoff.reset()
+        if child.backoff.attempts >= self._restarts_max:
+            again = f"{how}, {self._restarts_max + 1} times in a row, so everything was stopped"
+            raise SupervisorError(self._told(child, again))
+        pause = child.backoff.next_s()
+        child.restart_s = monotonic() + pause
+        self._logger.warning(
+            "program ended",
+            program=child.program.name,
+            how=how,
+            restart_in_s=round(pause, 2),
+            log=str(self._log_path(child.program)),
+            last=self._last_line(child.program),
+        )
+
+    def _told(self, child: _Child, why: str) -> str:
+        return (
+            f"{child.program.name} {why}; the end of {self._log_path(child.program)}:\n"
+            f"{self._last_lines(child.program)}"
+        )
 
     def stop(self, timeout_s: float = _STOP_S) -> None:
         """Stop all programs, the last first, each with time to finish what it has begun."""
@@ -179,7 +237,6 @@ class Supervisor:
         return process
 
     def _await_ready(self, child: _Child, timeout_s: float) -> None:
-        name = child.program.name
         deadline = monotonic() + timeout_s
         while not child.program.ready():
             if child.process.poll() is not None:
@@ -189,10 +246,7 @@ class Supervisor:
             else:
                 Event().wait(_WATCH_S / 2)
                 continue
-            raise SupervisorError(
-                f"{name} {why}; the end of {self._log_path(child.program)}:\n"
-                f"{self._last_lines(child.program)}"
-            )
+            raise SupervisorError(self._told(child, why))
 
     def _log_path(self, program: Program) -> Path:
         return self._logs / f"{program.name}.log"
@@ -208,6 +262,15 @@ class Supervisor:
 
     def _last_line(self, program: Program) -> str:
         return (self._last_lines(program).splitlines() or [""])[-1]
+
+
+def _how(code: int) -> str:
+    """How a process ended, by its code: with an error, killed by which signal, or stopped."""
+    if code > 0:
+        return "error"
+    if code == 0:
+        return "stopped by someone else"
+    return f"killed by {signal.Signals(-code).name}"
 
 
 def _close_pipe(process: subprocess.Popen[bytes]) -> None:

@@ -101,7 +101,7 @@ def land(
     from connectors.metrics import serve as serve_metrics
     from connectors.topics import create_topics
     from serving.logs import configure_logs
-    from serving.stopping import stop_event
+    from serving.stopping import is_supervised, stop_event
 
     settings = load_settings()
     configure_logs()
@@ -116,6 +116,7 @@ def land(
             settings.lake,
             lake_flush_ns=flush_ns,
             give_up_s=settings.give_up_s,
+            serves_store=not is_supervised(),
         ) as lander:
             if until_end:
                 lander.run_until_end()

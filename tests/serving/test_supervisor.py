@@ -102,3 +102,66 @@ def test_programs_end_when_their_supervisor_is_killed(
     keeper.stdout.close()
     _wait(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
     assert not (tmp_path / "store" / "store.json").exists()
+
+
+def test_a_program_that_ends_with_an_error_ends_the_supervisor_with_what_it_said(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Starting it again would say the same, and the others would go on without it unseen."""
+    log = tmp_path / "log.db"
+    ready = tmp_path / "store" / "store.json"
+    store = Program(name="store", arguments=["store"], environment=environment, ready=ready.is_file)
+    # It comes up, and ends when it looks at a log that is none.
+    log.write_bytes(b"no database at all" * 100)
+    clock = Program(name="clock", arguments=["clock"], environment=environment)
+    supervisor = Supervisor([store, clock], tmp_path / "logs")
+    supervisor.start()
+    store_process = psutil.Process(supervisor.pids["store"])
+
+    def ended() -> bool:
+        supervisor.check()
+        return False
+
+    with pytest.raises(
+        SupervisorError, match=r"clock ended with an error(?s:.*)tapeflow: log .*log.db"
+    ):
+        _wait(ended)
+    supervisor.stop()
+    assert not store_process.is_running()
+
+
+def test_a_program_that_is_killed_again_and_again_is_given_up(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    ready = tmp_path / "store" / "store.json"
+    program = Program(
+        name="store", arguments=["store"], environment=environment, ready=ready.is_file
+    )
+    supervisor = Supervisor([program], tmp_path / "logs", restarts_max=2)
+    supervisor.start()
+    killed: set[int] = set()
+
+    def given_up() -> bool:
+        pid = supervisor.pids["store"]
+        if pid not in killed:
+            killed.add(pid)
+            os.kill(pid, signal.SIGKILL)
+        supervisor.check()
+        return False
+
+    with pytest.raises(SupervisorError, match="killed by SIGKILL, 3 times in a row"):
+        _wait(given_up)
+    assert len(killed) == 3
+    supervisor.stop()
+
+
+def test_a_program_that_someone_else_stopped_is_started_again(stores: Supervisor) -> None:
+    stores.start()
+    first = stores.pids["store"]
+    os.kill(first, signal.SIGTERM)
+
+    def again() -> bool:
+        stores.check()
+        return stores.pids["store"] != first
+
+    _wait(again)
