@@ -123,37 +123,54 @@ def fingerprint(files: Sequence[FeedFile], options: FeedOptions) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Admission:
+    """What a feed goes on with.
+
+    Parameters
+    ----------
+    open_keys : dict of str to int
+        Key to latest event time, of the keys whose last session a killed call left open.
+    took : dict of str to list of str
+        Run of a killed call to the files' parts of it that this one goes on with.
+    """
+
+    open_keys: dict[str, int]
+    took: dict[str, list[str]]
+
+
 def admit(
     files: Sequence[FeedFile], ledger: Ledger, run: RunState, options: FeedOptions
-) -> dict[str, int]:
+) -> Admission:
     """Set where each file begins, or refuse them all.
 
     A file that a killed call left half fed goes on behind what is in the log: in the same call started
     again, or in another one that has the file too.
 
-    Returns
-    -------
-    dict of str to int
-        Key to latest event time, of the keys whose last session a killed call left open.
-
     Raises
     ------
     FeedError
-        Naming the files that were fed before, or that are older than what their symbols have.
+        Naming the files that were fed before, that are older than what their symbols have, or that are
+        not as a killed call had begun to feed them.
     """
     fed: list[str] = []
     older: list[str] = []
     resumed: list[RunState] = []
+    took: dict[str, list[str]] = {}
     for file in files:
         file.state.start_ns, file.state.end_ns = options.start_ns, options.end_ns
         known = ledger.fed(file.sha256, file.state.part, options.window)
-        if file.key in run.files:
-            known = (run, run.files[file.key])
+        own = file.key in run.files
+        if own:
+            known = ledger.latest(run, file.key)
         if known is None:
+            _refuse_changed(file, ledger, options)
             older += _older(file, ledger, options)
-        elif known[1].part == file.state.part and (known[0] is run or _half_fed(known[1], options)):
+        elif known[1].part == file.state.part and (own or _half_fed(known[1], options)):
             resumed.append(known[0])
             file.state = known[1]
+            if known[0] is not run:
+                took.setdefault(known[0].run, []).append(file.key)
             if file.state.lines:
                 file.note = f"goes on behind line {file.state.lines}, where an earlier call stopped"
         elif not options.again:
@@ -167,7 +184,29 @@ def admit(
             f"older than what the log has: {_some(older)}. Nothing was appended; feed a symbol's days in "
             "order and the files of one day together; --late-ok feeds them as late rows"
         )
-    return _open_keys(resumed, ledger)
+    return Admission(open_keys=_open_keys(resumed, ledger), took=took)
+
+
+def _refuse_changed(file: FeedFile, ledger: Ledger, options: FeedOptions) -> None:
+    """Refuse a file of other bytes than the one of its name that a killed call left half fed."""
+    if options.again or options.late_ok:
+        return
+    for run in ledger.runs.values():
+        if run.status != BEGUN or not run.keys & file.first_ns.keys():
+            continue
+        for key, state in run.files.items():
+            same = (state.name, state.part, state.topic) == (
+                file.state.name,
+                file.state.part,
+                file.state.topic,
+            )
+            if same and state.status == BEGUN and state.lines and key not in run.taken:
+                raise FeedError(
+                    f"{file.path} has changed: a call that was killed had fed {state.lines} lines "
+                    f"({state.rows} rows) of a file of this name with SHA-256 {key[:12]}…, this one has "
+                    f"{file.sha256[:12]}…. Nothing was appended; put the old file back and start again, or "
+                    "feed what is behind those rows with --from, with --late-ok"
+                )
 
 
 def _half_fed(state: FileState, options: FeedOptions) -> bool:

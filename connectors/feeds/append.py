@@ -62,8 +62,6 @@ class Appender:
         Most rows of a record.
     clock : Clock
         Tells the wall time.
-    open_keys : dict of str to int
-        Key to its latest event time, of keys whose session an earlier copy of this feed left open.
     end_ns : int or None
         No watermark goes beyond: later rows may be fed another time.
     """
@@ -78,7 +76,6 @@ class Appender:
         source: str = "",
         batch_rows: int,
         clock: Clock,
-        open_keys: dict[str, int] | None = None,
         end_ns: int | None = None,
     ) -> None:
         if ts_recv not in (WALL, EVENT):
@@ -97,10 +94,13 @@ class Appender:
         self._batch_rows = batch_rows
         self._clock = clock
         self._end_ns = end_ns
-        self._ends_ns = {
-            key: self._window_end(self._window(last)) for key, last in (open_keys or {}).items()
-        }
+        self._ends_ns: dict[str, int] = {}
         self.pending = Appended()
+
+    def go_on(self, open_keys: dict[str, int]) -> None:
+        """Take over sessions that an earlier copy of this feed left open: key to its latest event time."""
+        for key, last_ns in open_keys.items():
+            self._ends_ns[key] = self._window_end(self._window(last_ns))
 
     def add(self, groups: list[tuple[Topic, pa.RecordBatch, Int64s]]) -> None:
         """Rows of several topics over one stretch of time, each group in order of ``times``.

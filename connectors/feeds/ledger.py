@@ -10,7 +10,7 @@ record that is further on, whatever comes first: several feeds may write at once
 stands beside it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,8 @@ BROKEN = "broken"
 
 # Records that a start reads at most: some ten milliseconds.
 _RECORDS_MAX = 1024
+# Longer than any transaction of ours is open.
+_HIDDEN_S = 60.0
 
 
 @dataclass(kw_only=True)
@@ -77,12 +79,40 @@ def file_key(sha256: str, part: str) -> str:
 
 @dataclass(kw_only=True)
 class RunState:
-    """A run: its files' parts (see `file_key`), and the keys that it fed."""
+    """A run: its files' parts (see `file_key`), and the keys that it fed.
+
+    Parameters
+    ----------
+    run : str
+        Fingerprint of its files and options, and a number.
+    status : str
+        Whether it is ``begun`` or ``done``.
+    files : dict of str to FileState
+        How far each part has come.
+    keys : set of str
+        What it has fed rows of.
+    claims : set of str
+        Parts that it is about to feed, or feeds: of two runs, the one that claimed a part later has it.
+    taken : dict of str to str
+        Parts that another run has gone on with, to that run: what stands in ``files`` is past.
+    """
 
     run: str
     status: str = BEGUN
     files: dict[str, FileState] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
+    claims: set[str] = field(default_factory=set)
+    taken: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def writer(self) -> str:
+        """Name of the log's writer under which it commits."""
+        return writer_name(self.run.rpartition(":")[0])
+
+
+def writer_name(fingerprint: str) -> str:
+    """Name of the log's writer of runs of the same files and options."""
+    return f"feed:{fingerprint}"
 
 
 @dataclass(kw_only=True)
@@ -126,33 +156,71 @@ class Ledger:
         Its state is that of the part, or of another one where the file was fed in other parts.
         """
         for run in reversed(self.runs.values()):
-            same = [state for key, state in run.files.items() if key.split("#", 1)[0] == sha256]
-            for state in sorted(same, key=lambda state: state.part != part):
-                if state.window.overlaps(window):
-                    return run, state
+            same = [key for key in run.files if key.split("#", 1)[0] == sha256]
+            for key in sorted(same, key=lambda key: run.files[key].part != part):
+                if run.files[key].window.overlaps(window):
+                    return self.latest(run, key)
         return None
 
-    def refresh(self, log: Log) -> None:
-        """Take in the records that were appended since the ledger was read."""
-        while self.read_to < log.end(FEEDS_TOPIC, 0):
+    def latest(self, run: RunState, key: str) -> tuple[RunState, FileState]:
+        """A part that a run has fed: the run that went on with it last, and how far it is there."""
+        seen = {run.run}
+        while (taker := self.runs.get(run.taken.get(key, ""))) is not None:
+            if key not in taker.files or taker.run in seen:
+                break
+            seen.add(taker.run)
+            run = taker
+        return run, run.files[key]
+
+    def rivals(self, run: str, keys: Iterable[str]) -> list[RunState]:
+        """Other runs that have not come to their end and have claimed one of these parts last."""
+        wanted = set(keys)
+        return [
+            one
+            for one in self.runs.values()
+            if one.run != run and one.status == BEGUN and wanted & (one.claims - set(one.taken))
+        ]
+
+    def refresh(self, log: Log, upto: int | None = None) -> None:
+        """Take in the records that were appended since the ledger was read.
+
+        Parameters
+        ----------
+        log : Log
+            Where.
+        upto : int, optional
+            Offset to read up to, waiting for it; by default the present end.
+        """
+        end = log.end(FEEDS_TOPIC, 0) if upto is None else upto
+        while self.read_to < end:
             chunk = log.read(FEEDS_TOPIC, 0, self.read_to)
-            for record in chunk.records:
+            records = [one for one in chunk.records if upto is None or one.offset < upto]
+            for record in records:
                 self.fold(control_value(record))
-            self.unsummed += len(chunk.records)
-            if chunk.next_offset == self.read_to:
-                return
-            self.read_to = chunk.next_offset
+            self.unsummed += len(records)
+            reached = chunk.next_offset if upto is None else min(chunk.next_offset, upto)
+            if reached == self.read_to:
+                # Another writer's open transaction hides what stands behind its first record.
+                if upto is None or not log.wait({(FEEDS_TOPIC, 0): self.read_to}, _HIDDEN_S):
+                    return
+                continue
+            self.read_to = reached
 
     def fold(self, value: Mapping[str, Any]) -> None:
         """Take a control record in."""
         for run, state in (value.get("snapshot") or {}).get("runs", {}).items():
-            self._fold_run(run, state["status"], state["files"], state["keys"])
+            known = self._fold_run(run, state["status"], state["files"], state["keys"])
+            known.claims.update(state.get("claims", ()))
+            known.taken.update(state.get("taken", {}))
         for part in (value, value.get("snapshot") or {}):
             for topic, keys in part.get("last", {}).items():
                 _take_latest(self.last_ns.setdefault(topic, {}), keys)
             _take_latest(self.watermarks_ns, part.get("watermarks", {}))
         keys = {key for keys in value["last"].values() for key in keys}
-        self._fold_run(value["run"], value["status"], value["files"], keys)
+        run = self._fold_run(value["run"], value["status"], value["files"], keys)
+        run.claims.update(value.get("claims", ()))
+        for name, parts in value.get("took", {}).items():
+            self._run(name).taken.update(dict.fromkeys(parts, run.run))
 
     def snapshot(self) -> dict[str, Any]:
         """All of the ledger, as it stands in a control record."""
@@ -163,6 +231,8 @@ class Ledger:
                     "files": {key: asdict(state) for key, state in run.files.items()},
                     # A finished run's keys are never asked for again.
                     "keys": sorted(run.keys) if run.status == BEGUN else [],
+                    "claims": sorted(run.claims) if run.status == BEGUN else [],
+                    "taken": run.taken,
                 }
                 for name, run in self.runs.items()
                 if run.files or run.status == BEGUN
@@ -171,10 +241,13 @@ class Ledger:
             "watermarks": self.watermarks_ns,
         }
 
+    def _run(self, name: str) -> RunState:
+        return self.runs.setdefault(name, RunState(run=name))
+
     def _fold_run(
         self, name: str, status: str, files: Mapping[str, Any], keys: Iterable[str]
-    ) -> None:
-        run = self.runs.setdefault(name, RunState(run=name))
+    ) -> RunState:
+        run = self._run(name)
         if run.status == BEGUN:
             run.status = status
         run.keys.update(keys)
@@ -182,6 +255,7 @@ class Ledger:
             state, known = FileState(**value), run.files.get(key)
             if known is None or (known.status == BEGUN and known.lines <= state.lines):
                 run.files[key] = state
+        return run
 
 
 def read_ledger(log: Log) -> Ledger:
@@ -207,9 +281,9 @@ class LedgerWriter:
     """
 
     def __init__(self, log: Log, ledger: Ledger, run: str) -> None:
+        self.run = run
         self._log = log
         self._ledger = ledger
-        self._run = run
         self._since_refresh = ledger.unsummed
 
     def record(
@@ -219,6 +293,8 @@ class LedgerWriter:
         files: Mapping[str, FileState],
         keys: Mapping[str, Mapping[str, int]],
         watermarks: Mapping[str, int],
+        claims: Iterable[str] = (),
+        took: Mapping[str, Sequence[str]] | None = None,
     ) -> NewRecord:
         """The control record of a commit.
 
@@ -232,6 +308,10 @@ class LedgerWriter:
             Topic to key to latest event time in this commit, ns since 1970 UTC.
         watermarks : mapping of str to int
             Key to its watermark appended in this commit.
+        claims : iterable of str
+            Files' parts that the run is about to feed.
+        took : mapping of str to sequence of str
+            Run to those of its files' parts with which this one goes on.
         """
         snapshot = None
         if self._since_refresh >= _RECORDS_MAX:
@@ -242,13 +322,17 @@ class LedgerWriter:
         self._since_refresh += 1
         value = {
             "from": self._ledger.start,
-            "run": self._run,
+            "run": self.run,
             "status": status,
             "files": {key: asdict(state) for key, state in files.items()},
             "last": {topic: dict(times) for topic, times in keys.items()},
             "watermarks": dict(watermarks),
             "snapshot": snapshot,
         }
+        if claims:
+            value["claims"] = sorted(claims)
+        if took:
+            value["took"] = {run: sorted(parts) for run, parts in sorted(took.items())}
         return control_record(FEEDS_TOPIC, 0, value)
 
 

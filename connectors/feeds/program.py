@@ -21,9 +21,11 @@ from connectors.feeds.ledger import (
     BROKEN,
     DONE,
     FileState,
+    Ledger,
     LedgerWriter,
     RunState,
     read_ledger,
+    writer_name,
 )
 from connectors.feeds.merge import MergeInput, Part, combine, cut_all, faults, merge
 from connectors.feeds.options import FeedOptions, FeedProgress, FeedSummary, FileSummary
@@ -65,6 +67,8 @@ def feed(
     ------
     FeedError
         Before anything is appended: unknown format, empty file, fed before, older than what is there.
+    FencedError
+        Where another call that has one of the files was started meanwhile, and goes on with it.
     BrokenFileError
         At the end: a file broke off; its good lines before that, and all other files, were fed.
     """
@@ -72,31 +76,54 @@ def feed(
     files = open_files(found)
     name = fingerprint(files, options)
     # The writer is opened first: it fences an earlier copy of this feed that still runs.
-    with log.writer(f"feed:{name}") as writer:
+    with log.writer(writer_name(name)) as writer:
         ledger = read_ledger(log)
         run = ledger.unfinished(name) or RunState(run=f"{name}:{writer.number}")
-        open_keys = admit(files, ledger, run, options)
+        # Refused before anything is appended, where that is known already.
+        admit(files, ledger, run, options)
+        appender = Appender(
+            log,
+            calendar=options.calendar,
+            ts_recv=options.ts_recv,
+            live=options.live,
+            batch_rows=options.batch_rows,
+            clock=options.clock,
+            end_ns=options.end_ns,
+        )
+        ledger_writer = LedgerWriter(log, ledger, run.run)
+        _claim(log, writer, ledger, ledger_writer, files)
+        admission = admit(files, ledger, ledger.runs[run.run], options)
+        appender.go_on(admission.open_keys)
         feeding = _Feeding(
-            ledger=LedgerWriter(log, ledger, run.run),
+            ledger=ledger_writer,
             files=files,
             options=options,
-            appender=Appender(
-                log,
-                calendar=options.calendar,
-                ts_recv=options.ts_recv,
-                live=options.live,
-                batch_rows=options.batch_rows,
-                clock=options.clock,
-                open_keys=open_keys,
-                end_ns=options.end_ns,
-            ),
+            appender=appender,
             writer=writer,
+            took=admission.took,
             on_progress=on_progress,
         )
         feeding.work()
     if feeding.broken:
         raise BrokenFileError(_broken_message(files, feeding.broken))
     return feeding.summary(found)
+
+
+def _claim(
+    log: Log, writer: Writer, ledger: Ledger, ledger_writer: LedgerWriter, files: Sequence[FeedFile]
+) -> None:
+    """Take the files from other calls that feed one of them, running or killed; the ledger is then current.
+
+    All claims stand in one partition. Of two calls the later one sees the earlier one's claim and fences its
+    writer: from then on that can commit no row, and what it has committed is in the ledger.
+    """
+    keys = [file.key for file in files]
+    record = ledger_writer.record(BEGUN, files={}, keys={}, watermarks={}, claims=keys)
+    (claimed,) = writer.commit([record], writer.number + 1)
+    ledger.refresh(log, claimed + 1)
+    for rival in ledger.rivals(ledger_writer.run, keys):
+        log.writer(rival.writer).close()
+    ledger.refresh(log)
 
 
 class _Feeding:
@@ -110,8 +137,10 @@ class _Feeding:
         options: FeedOptions,
         appender: Appender,
         writer: Writer,
+        took: dict[str, list[str]],
         on_progress: Callable[[FeedProgress], None] | None,
     ) -> None:
+        self._took = took
         self._ledger = ledger
         self._files = files
         self._options = options
@@ -246,12 +275,16 @@ class _Feeding:
     def _commit(self, status: str) -> None:
         appended = self._appender.take()
         control = self._ledger.record(
-            status, files=self._touched, keys=appended.keys, watermarks=appended.watermarks
+            status,
+            files=self._touched,
+            keys=appended.keys,
+            watermarks=appended.watermarks,
+            took=self._took,
         )
         crash_point("feed: before commit")
         self._writer.commit([*appended.records, control], self._writer.number + 1)
         crash_point("feed: committed")
-        self._touched = {}
+        self._touched, self._took = {}, {}
         self._commits += 1
         FEED_COMMITS.inc()
         if self._on_progress is not None:
