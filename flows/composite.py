@@ -29,6 +29,7 @@ from flows.columns import columns, float_columns
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.intervals import LONGEST_NS, SESSION, interval_ns
 from flows.kernels import composite as kernel
+from flows.kernels import composite_rows
 from flows.kernels.venue_quotes import VENUES_MAX, VenueQuotes
 from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
 from flows.quote_rows import QuoteRows, superseded
@@ -123,8 +124,8 @@ class Composite(Flow):
         )
         self._interval = pa.array([params.interval], pa.string())
         self._written: tuple[Any, ...] = (
-            np.empty(_ROOM, kernel.QUOTE_ROW),
-            np.empty(_ROOM, kernel.LAG_ROW),
+            np.empty(_ROOM, composite_rows.QUOTE_ROW),
+            np.empty(_ROOM, composite_rows.LAG_ROW),
             np.empty((_ROOM, 3), dtype=np.int64),
             np.zeros(3, dtype=np.int64),
         )
@@ -215,7 +216,7 @@ class Composite(Flow):
         return emitted
 
     def _quotes_batch(self, count: int) -> pa.RecordBatch:
-        codes, integers, venues, floats, undefined, bitmap = kernel.quote_columns(
+        codes, integers, venues, floats, undefined, bitmap = composite_rows.quote_columns(
             self._written[0], count
         )
         (key,) = columns((INT32,), codes)
@@ -238,7 +239,9 @@ class Composite(Flow):
         )
 
     def _lags_batch(self, count: int) -> pa.RecordBatch:
-        codes, integers, floats, undefined, bitmap = kernel.lag_columns(self._written[1], count)
+        codes, integers, floats, undefined, bitmap = composite_rows.lag_columns(
+            self._written[1], count
+        )
         key, venue = columns((INT32, INT32), codes)
         ts_event, updates, moves, leads, follows = columns((TIMESTAMP, *(INT64,) * 4), integers)
         age, lag_mean, lag_max = float_columns(floats, undefined, bitmap)

@@ -43,6 +43,7 @@ from flows.flow import (
     Watermarks,
 )
 from flows.intervals import LONGEST_NS
+from flows.kernels import trade_sign_rows
 from flows.kernels import trade_signs as kernel
 from flows.kernels.queues import Queues
 from flows.keys import KeySlots
@@ -125,8 +126,8 @@ class TradeSigns(Flow):
         self._params = params
         self._spec = (params.lag, params.horizon, params.max_young, params.max_waiting)
         self._actions = Codes(("new",))
-        self._signs = np.empty(_ROOM, kernel.SIGN)
-        self._impacts = np.empty(_ROOM, kernel.IMPACT)
+        self._signs = np.empty(_ROOM, trade_sign_rows.SIGN)
+        self._impacts = np.empty(_ROOM, trade_sign_rows.IMPACT)
         self._counts = np.zeros(2, dtype=np.int64)
         head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
         self._keys = KeySlots(head.get("keys", []), params.max_keys)
@@ -233,7 +234,9 @@ class TradeSigns(Flow):
         return emitted
 
     def _signs_batch(self, count: int, trades: pa.RecordBatch) -> pa.RecordBatch:
-        codes, integers, floats, undefined, bitmap = kernel.sign_columns(self._signs, count)
+        codes, integers, floats, undefined, bitmap = trade_sign_rows.sign_columns(
+            self._signs, count
+        )
         (key,) = columns((INT32,), codes[:1])
         at = pa.array(integers[0])
         (number,) = columns((INT64,), integers[1:2])
@@ -260,7 +263,9 @@ class TradeSigns(Flow):
         )
 
     def _impacts_batch(self, count: int) -> pa.RecordBatch:
-        codes, integers, floats, undefined, bitmap = kernel.impact_columns(self._impacts, count)
+        codes, integers, floats, undefined, bitmap = trade_sign_rows.impact_columns(
+            self._impacts, count
+        )
         key, _, status = columns((INT32, INT32, INT32), codes)
         ts_event, number, ts_trade = columns((TIMESTAMP, INT64, TIMESTAMP), integers)
         price, size, mid, mid_after, *spreads = float_columns(floats, undefined, bitmap)

@@ -19,7 +19,8 @@ from flows.kernels.bar_windows import (
     empty_window,
     window_of,
 )
-from flows.kernels.corrections import OFF, compute_corrected, correct, make_way, recompute
+from flows.kernels.corrected_windows import recompute
+from flows.kernels.corrections import OFF, compute_corrected, correct, make_way
 from flows.kernels.jit import jit
 from flows.kernels.kept_trades import BLOCK, FREE_COUNT, append, drop_done, marks_of, name_of
 from flows.kernels.sessions import session_window

@@ -14,36 +14,19 @@ _WILDER = "Wilder, New Concepts in Technical Trading Systems (1978); TA-Lib 0.8,
 
 @jit_in_place
 def _rsi(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
-    period = int(parameters[0])
-    closes = bars[CLOSE]
-    out = values[0]
-    start = 0
-    while start < len(slots):
-        end = run_end(slots, start)
-        own = state[slots[start]]
-        started = own[0]
-        count = int(own[1])
-        previous, gain, loss = own[2], own[3], own[4]
-        for i in range(start, end):
-            out[i] = np.nan
-            if np.isnan(closes[i]):
-                continue
-            if started > 0:
-                count, gain, loss = strength_step(count, gain, loss, closes[i] - previous, period)
-            started = 1.0
-            previous = closes[i]
-            if count >= period:
-                total = gain + loss
-                out[i] = 100.0 * (gain / total) if total > 0.0 else 0.0
-        own[0], own[1], own[2], own[3], own[4] = started, count, previous, gain, loss
-        start = end
+    _strength(bars[CLOSE], slots, state, int(parameters[0]), 0, values[0])
 
 
 @jit_in_place
 def _cmo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
-    period = int(parameters[0])
-    closes = bars[CLOSE]
-    out = values[0]
+    _strength(bars[CLOSE], slots, state, int(parameters[0]), 1, values[0])
+
+
+@jit_in_place
+def _strength(
+    closes: Floats, slots: Int64s, state: Floats, period: int, losses: int, out: Floats
+) -> None:
+    # The share of the average gain, less as many times the average loss, in the sum of both.
     start = 0
     while start < len(slots):
         end = run_end(slots, start)
@@ -61,7 +44,8 @@ def _cmo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
             previous = closes[i]
             if count >= period:
                 total = gain + loss
-                out[i] = 100.0 * ((gain - loss) / total) if total > 0.0 else 0.0
+                net = gain - losses * loss
+                out[i] = 100.0 * (net / total) if total > 0.0 else 0.0
         own[0], own[1], own[2], own[3], own[4] = started, count, previous, gain, loss
         start = end
 
@@ -148,35 +132,24 @@ def _cci(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
 
 @jit_in_place
 def _mom(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
-    period = int(parameters[0])
-    closes = bars[CLOSE]
     out = values[0]
-    start = 0
-    while start < len(slots):
-        end = run_end(slots, start)
-        own = state[slots[start]]
-        ring = own[2 : 2 + period]
-        count = int(own[0])
-        position = int(own[1])
-        for i in range(start, end):
-            out[i] = np.nan
-            if np.isnan(closes[i]):
-                continue
-            if count >= period:
-                out[i] = closes[i] - ring[position]
-            else:
-                count += 1
-            ring[position] = closes[i]
-            position = following(position, period)
-        own[0], own[1] = count, position
-        start = end
+    _closes_before(bars[CLOSE], slots, state, int(parameters[0]), out)
+    for i in range(len(slots)):
+        out[i] = bars[CLOSE, i] - out[i]
 
 
 @jit_in_place
 def _roc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
-    period = int(parameters[0])
-    closes = bars[CLOSE]
     out = values[0]
+    _closes_before(bars[CLOSE], slots, state, int(parameters[0]), out)
+    for i in range(len(slots)):
+        before = out[i]
+        out[i] = (bars[CLOSE, i] / before - 1.0) * 100.0 if before != 0.0 else 0.0
+
+
+@jit_in_place
+def _closes_before(closes: Floats, slots: Int64s, state: Floats, period: int, out: Floats) -> None:
+    # The close so many bars before each bar; NaN where there is none, or none now.
     start = 0
     while start < len(slots):
         end = run_end(slots, start)
@@ -189,8 +162,7 @@ def _roc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
             if np.isnan(closes[i]):
                 continue
             if count >= period:
-                before = ring[position]
-                out[i] = (closes[i] / before - 1.0) * 100.0 if before != 0.0 else 0.0
+                out[i] = ring[position]
             else:
                 count += 1
             ring[position] = closes[i]

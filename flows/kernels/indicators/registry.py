@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from flows.kernels.indicators.adaptive import ALMA, HMA, KAMA, VWMA
 from flows.kernels.indicators.averages import EMA, SMA, WMA
 from flows.kernels.indicators.chains import DEMA, RMA, T3, TEMA, TRIX, TSI
+from flows.kernels.indicators.channels import BBANDS, DONCHIAN, ICHIMOKU, KC
 from flows.kernels.indicators.declaration import Chosen, Indicator, IndicatorError
 from flows.kernels.indicators.directional import ADX, AROON, DI, DX, VORTEX
 from flows.kernels.indicators.momentum import BOP, CCI, CMO, MACD, MOM, ROC, RSI
 from flows.kernels.indicators.oscillators import AO, APO, DPO, KST, PPO, PVO, STC
 from flows.kernels.indicators.patterns import CDL
 from flows.kernels.indicators.pivots import PIVOTS
-from flows.kernels.indicators.ranges import ATR, BBANDS, CHANDELIER, DONCHIAN, ICHIMOKU, KC, NATR
+from flows.kernels.indicators.ranges import ATR, CHANDELIER, NATR
 from flows.kernels.indicators.stochastics import FISHER, STOCH, STOCHF, STOCHRSI, WILLR
 from flows.kernels.indicators.trend import HA, LINREG_SLOPE, SAR, SUPERTREND
 from flows.kernels.indicators.ultimate import CHOP, ULTOSC

@@ -7,10 +7,8 @@ from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, Indicator, Pa
 from flows.kernels.indicators.smoothing import mean_step, strength_step
 from flows.kernels.indicators.windows import (
     RELATIVE_ZERO,
-    following,
-    highest,
-    lowest,
     place_in_range,
+    range_step,
     run_end,
 )
 from flows.kernels.jit import jit_in_place
@@ -19,7 +17,22 @@ from schemas.arrays import Floats, Int64s
 
 @jit_in_place
 def _stoch(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
-    period, k_period, d_period = int(parameters[0]), int(parameters[1]), int(parameters[2])
+    _smoothed(
+        bars, slots, state, (int(parameters[0]), int(parameters[1]), int(parameters[2])), values
+    )
+
+
+@jit_in_place
+def _stochf(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
+    _smoothed(bars, slots, state, (int(parameters[0]), 1, int(parameters[1])), values)
+
+
+@jit_in_place
+def _smoothed(
+    bars: Floats, slots: Int64s, state: Floats, periods: tuple[int, int, int], values: Floats
+) -> None:
+    # A mean of one value is that value, to the bit: the fast stochastic is the slow one without smoothing of k.
+    period, k_period, d_period = periods
     start = 0
     while start < len(slots):
         end = run_end(slots, start)
@@ -37,11 +50,9 @@ def _stoch(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
             values[0, i] = values[1, i] = np.nan
             if np.isnan(high) or np.isnan(low) or np.isnan(close):
                 continue
-            lows[position] = low
-            highs[position] = high
-            low_at = lowest(lows, position, low_at)
-            high_at = highest(highs, position, high_at)
-            position = following(position, period)
+            position, low_at, high_at = range_step(
+                lows, highs, (position, low_at, high_at), low, high
+            )
             if count < period - 1:
                 count += 1
                 continue
@@ -58,44 +69,6 @@ def _stoch(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
         own[4], own[5], own[6] = k_position, k_count, k_total
         own[7], own[8], own[9] = d_position, d_count, d_total
-        start = end
-
-
-@jit_in_place
-def _stochf(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats) -> None:
-    period, d_period = int(parameters[0]), int(parameters[1])
-    start = 0
-    while start < len(slots):
-        end = run_end(slots, start)
-        own = state[slots[start]]
-        count, position = int(own[0]), int(own[1])
-        low_at, high_at = int(own[2]) - 1, int(own[3]) - 1
-        d_position, d_count, d_total = int(own[4]), int(own[5]), own[6]
-        lows = own[7 : 7 + period]
-        highs = own[7 + period : 7 + 2 * period]
-        ds = own[7 + 2 * period : 7 + 2 * period + d_period]
-        for i in range(start, end):
-            high, low, close = bars[HIGH, i], bars[LOW, i], bars[CLOSE, i]
-            values[0, i] = values[1, i] = np.nan
-            if np.isnan(high) or np.isnan(low) or np.isnan(close):
-                continue
-            lows[position] = low
-            highs[position] = high
-            low_at = lowest(lows, position, low_at)
-            high_at = highest(highs, position, high_at)
-            position = following(position, period)
-            if count < period - 1:
-                count += 1
-                continue
-            fast_k = place_in_range(close, lows[low_at], highs[high_at])
-            d_position, d_count, d_total, fast_d = mean_step(
-                ds, d_position, d_count, d_total, fast_k
-            )
-            if not np.isnan(fast_d):
-                values[0, i] = fast_k
-                values[1, i] = fast_d
-        own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
-        own[4], own[5], own[6] = d_position, d_count, d_total
         start = end
 
 
@@ -130,10 +103,9 @@ def _stochrsi(
                 continue
             total = gain + loss
             strength = 100.0 * (gain / total) if total > 0.0 else 0.0
-            ring[position] = strength
-            low_at = lowest(ring, position, low_at)
-            high_at = highest(ring, position, high_at)
-            position = following(position, period)
+            position, low_at, high_at = range_step(
+                ring, ring, (position, low_at, high_at), strength, strength
+            )
             if count < period - 1:
                 count += 1
                 continue
@@ -168,11 +140,9 @@ def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
             out[i] = np.nan
             if np.isnan(high) or np.isnan(low) or np.isnan(close):
                 continue
-            lows[position] = low
-            highs[position] = high
-            low_at = lowest(lows, position, low_at)
-            high_at = highest(highs, position, high_at)
-            position = following(position, period)
+            position, low_at, high_at = range_step(
+                lows, highs, (position, low_at, high_at), low, high
+            )
             if count < period - 1:
                 count += 1
                 continue
@@ -200,10 +170,9 @@ def _fisher(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
             values[0, i] = values[1, i] = np.nan
             if np.isnan(middle):
                 continue
-            ring[position] = middle
-            low_at = lowest(ring, position, low_at)
-            high_at = highest(ring, position, high_at)
-            position = following(position, period)
+            position, low_at, high_at = range_step(
+                ring, ring, (position, low_at, high_at), middle, middle
+            )
             if count < period - 1:
                 count += 1
                 continue
@@ -254,7 +223,7 @@ STOCHF = Indicator(
     inputs=_PRICES,
     outputs=("_k", "_d"),
     warm_up=lambda period, d: period + d - 2,
-    width=lambda period, d: 2 * period + d + 7,
+    width=lambda period, d: 2 * period + d + 11,
     kernel=_stochf,
     definition=(
         "Fast stochastic: place of the close in the range of the last bars (_k), 0 for a range of zero, "

@@ -53,35 +53,33 @@ def _rv_close(
 def _rv_parkinson(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
-    period = int(parameters[0])
     out = values[0]
-    start = 0
-    while start < len(slots):
-        end = run_end(slots, start)
-        own = state[slots[start]]
-        count, position = int(own[0]), int(own[1])
-        ring = own[2 : 2 + period]
-        for i in range(start, end):
-            out[i] = np.nan
-            if not (bars[LOW, i] > 0.0 and bars[HIGH, i] > 0.0):
-                continue
+    for i in range(len(slots)):
+        out[i] = np.nan
+        if bars[LOW, i] > 0.0 and bars[HIGH, i] > 0.0:
             reach = np.log(bars[HIGH, i] / bars[LOW, i])
-            ring[position] = reach * reach
-            position = following(position, period)
-            if count < period - 1:
-                count += 1
-            else:
-                out[i] = np.sqrt(mean_of(ring) / (4.0 * _LN_2))
-        own[0], own[1] = count, position
-        start = end
+            out[i] = reach * reach
+    _root_of_mean(slots, state, int(parameters[0]), 4.0 * _LN_2, out)
 
 
 @jit_in_place
 def _rv_garman_klass(
     bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values: Floats
 ) -> None:
-    period = int(parameters[0])
     out = values[0]
+    for i in range(len(slots)):
+        opening, high, low, close = bars[OPEN, i], bars[HIGH, i], bars[LOW, i], bars[CLOSE, i]
+        out[i] = np.nan
+        if opening > 0.0 and high > 0.0 and low > 0.0 and close > 0.0:
+            reach = np.log(high / low)
+            move = np.log(close / opening)
+            out[i] = 0.5 * reach * reach - (2.0 * _LN_2 - 1.0) * move * move
+    _root_of_mean(slots, state, int(parameters[0]), 1.0, out)
+
+
+@jit_in_place
+def _root_of_mean(slots: Int64s, state: Floats, period: int, divisor: float, out: Floats) -> None:
+    # In place of each bar's own number, the root of the mean of the last ones over a divisor; NaN is no number.
     start = 0
     while start < len(slots):
         end = run_end(slots, start)
@@ -89,18 +87,15 @@ def _rv_garman_klass(
         count, position = int(own[0]), int(own[1])
         ring = own[2 : 2 + period]
         for i in range(start, end):
-            opening, high, low, close = bars[OPEN, i], bars[HIGH, i], bars[LOW, i], bars[CLOSE, i]
-            out[i] = np.nan
-            if not (opening > 0.0 and high > 0.0 and low > 0.0 and close > 0.0):
+            if np.isnan(out[i]):
                 continue
-            reach = np.log(high / low)
-            move = np.log(close / opening)
-            ring[position] = 0.5 * reach * reach - (2.0 * _LN_2 - 1.0) * move * move
+            ring[position] = out[i]
+            out[i] = np.nan
             position = following(position, period)
             if count < period - 1:
                 count += 1
             else:
-                out[i] = np.sqrt(max(mean_of(ring), 0.0))
+                out[i] = np.sqrt(max(mean_of(ring) / divisor, 0.0))
         own[0], own[1] = count, position
         start = end
 

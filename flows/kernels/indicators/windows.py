@@ -69,6 +69,33 @@ def lowest(ring: Floats, position: int, place: int) -> int:
 
 
 @jit_in_place
+def range_step(
+    lows: Floats, highs: Floats, places: tuple[int, int, int], low: float, high: float
+) -> tuple[int, int, int]:
+    """Take a low and a high into their windows, which may be one ring of one value.
+
+    Parameters
+    ----------
+    lows, highs : numpy.ndarray of float64
+        Rings of one length.
+    places : tuple of int
+        Where the next value goes, where the lowest low is and the highest high; -1 for the latter before the
+        first value.
+
+    Returns
+    -------
+    tuple of int
+        The same behind it.
+    """
+    position, low_at, high_at = places
+    lows[position] = low
+    highs[position] = high
+    low_at = lowest(lows, position, low_at)
+    high_at = highest(highs, position, high_at)
+    return following(position, len(lows)), low_at, high_at
+
+
+@jit_in_place
 def latest_highest(ring: Floats, position: int, place: int) -> int:
     """Place of the highest value of a ring, the newest of equals; see `highest`."""
     if place != position or place < 0:
