@@ -47,6 +47,7 @@ class Benchmarks(Flow):
     def __init__(self, params: BenchmarksParams, snapshot: bytes | None) -> None:
         if snapshot:
             unpack(snapshot, self.name, self.version)
+        self._names = frozenset(params.benchmarks)
         self._symbols = pa.array(params.benchmarks, pa.string())
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
@@ -65,6 +66,10 @@ class Benchmarks(Flow):
     def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
         """Nothing is open that time could close."""
         return []
+
+    def speaks_of(self, key: str) -> bool:
+        """Whether the symbol is a benchmark: every shard reads what is passed on, so it should be little."""
+        return key in self._names
 
     def snapshot(self) -> bytes:
         """There is no state."""

@@ -102,7 +102,7 @@ class Breadth(Flow):
         self._interval_names = pa.array(params.intervals, pa.string())
         self._cells = np.array([interval_ns(one) or DAY_NS for one in params.intervals], np.int64)
         head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
-        self._universes = KeySlots(head.get("universes", []), params.max_universes)
+        self._universes = KeySlots(head.get("universes", []), params.max_universes, "max_universes")
         self._symbols = KeySlots(head.get("symbols", []), params.max_keys)
         self._allot(max(_UNIVERSES, len(self._universes)), max(_SYMBOLS, len(self._symbols)))
         if arrays:

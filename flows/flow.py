@@ -203,6 +203,9 @@ class Flow(ABC):
     outputs: ClassVar[tuple[Topic, ...]]
     order: ClassVar[Order] = Order.SINGLE
     params_type: ClassVar[type[Params]] = Params
+    looks_up: ClassVar[Topic | None] = None
+    """A broadcast input (ARRIVAL order) with what others know, which the engine asks for, appends and hands
+    over before rows that need it: so that a replay, which asks nobody, sees the same."""
 
     @abstractmethod
     def __init__(self, params: Params, snapshot: bytes | None) -> None: ...
@@ -214,6 +217,19 @@ class Flow(ABC):
     @abstractmethod
     def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:
         """Take passed time in: close what is open up to there; give what that caused."""
+
+    def speaks_of(self, key: str) -> bool:
+        """Whether the outputs can have rows of a key; the engine passes on watermark rows of such keys only."""
+        del key
+        return True
+
+    def missing(self, rows: Rows) -> list[str]:
+        """Keys of `looks_up` that these rows, about to be taken in, need and that have not been told yet.
+
+        Asked in live runs only, so nothing but what is appended to `looks_up` may follow from it.
+        """
+        del rows
+        return []
 
     @abstractmethod
     def snapshot(self) -> bytes:

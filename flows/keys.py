@@ -22,12 +22,17 @@ class KeySlots:
         Bound of the state; one key more is an error.
     bound : str
         The flow's parameter that sets it, for the error.
+    advice : str
+        What to do about one key more, where the bound cannot be raised.
     """
 
-    def __init__(self, keys: list[str], maximum: int, bound: str = "max_keys") -> None:
+    def __init__(
+        self, keys: list[str], maximum: int, bound: str = "max_keys", advice: str = ""
+    ) -> None:
         self.keys = list(keys)
         self.maximum = maximum
         self._bound = bound
+        self._advice = advice or f"raise the flow's {bound}"
         self._slots = {key: slot for slot, key in enumerate(self.keys)}
         self._names: pa.Array = pa.array([], pa.string())
         self._dictionary: pa.Array | None = None
@@ -43,8 +48,7 @@ class KeySlots:
         if found is None:
             if len(self.keys) >= self.maximum:
                 raise FlowError(
-                    f"key {key!r} is one more than {self._bound} = {self.maximum}; "
-                    f"raise the flow's {self._bound}"
+                    f"key {key!r} is one more than {self._bound} = {self.maximum}; {self._advice}"
                 )
             found = self._slots[key] = len(self.keys)
             self.keys.append(key)

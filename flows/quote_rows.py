@@ -5,11 +5,17 @@ import pyarrow as pa
 
 from flows.columns import floats_or_nan, times_ns
 from flows.flow import Late
+from flows.kernels.venue_quotes import VENUES_MAX
 from flows.keys import KeySlots
 from flows.quote_conditions import QuoteKinds
 from flows.venue_sets import VenueSets
 from schemas.arrays import Floats, Int32s, Int64s
 from schemas.market import QUOTES
+
+_MANY_VENUES = (
+    "a shard can tell no more venues apart (a set of them is one number): make the log with more partitions, so "
+    "that fewer symbols share a shard, or give venues that need not be told apart one name when they are fed"
+)
 
 # Columns that are read, found once: looking a name up costs more than taking the column.
 _READ = tuple(
@@ -35,7 +41,8 @@ class QuoteRows:
         self, known: dict[str, list[str]], max_keys: int, max_venues: int, kinds: QuoteKinds
     ) -> None:
         self.keys = KeySlots(known.get("keys", []), max_keys)
-        self.venues = KeySlots(known.get("venues", []), max_venues, "max_venues")
+        advice = _MANY_VENUES if max_venues == VENUES_MAX else ""
+        self.venues = KeySlots(known.get("venues", []), max_venues, "max_venues", advice)
         self.sets = VenueSets(self.venues)
         self._kinds = kinds
 

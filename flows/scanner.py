@@ -95,8 +95,8 @@ class ScannerParams(Params):
         Calendars of symbols that have another.
     book_age_s, breadth_age_s : int
         Seconds after which a book, and breadth, that have not changed count as undefined.
-    max_keys : int
-        Bound of the state; one symbol more is an error.
+    max_keys, max_universes : int
+        Bounds of the state; one symbol or universe (of breadth, at an interval) more is an error.
     """
 
     scans: dict[str, SavedScan] = Field(default=DEFAULT_SCANS)
@@ -105,6 +105,7 @@ class ScannerParams(Params):
     book_age_s: int = Field(default=300, ge=1)
     breadth_age_s: int = Field(default=345_600, ge=1)
     max_keys: int = Field(default=20_000, ge=1)
+    max_universes: int = Field(default=2_048, ge=1)
 
 
 class Scanner(Flow):
@@ -154,7 +155,10 @@ class Scanner(Flow):
         head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
         self._keys = KeySlots(head.get("keys", []), params.max_keys)
         self._streams = Streams(
-            self._keys, book_age_s=params.book_age_s, breadth_age_s=params.breadth_age_s
+            self._keys,
+            book_age_s=params.book_age_s,
+            breadth_age_s=params.breadth_age_s,
+            max_universes=params.max_universes,
         )
         if head:
             self._restore(head, arrays)

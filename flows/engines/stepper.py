@@ -4,6 +4,7 @@ Every engine carries flows through this class, so that order, lateness, held row
 are the same in all of them.
 """
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from schemas.faults import DEAD_LETTER, LATE
 from schemas.topic import Topic
 
 _KIND = "stepper"
-_VERSION = 1
+_VERSION = 2
 # More keys than any market has symbols; a bound, so that a wrong key field is an error, not a leak.
 _MAX_KEYS = 1_000_000
 
@@ -91,14 +92,36 @@ class Stepper:
             return self._outputs(self.flow.on_rows(rows), rows)
         return self._take_watermarks(segment)
 
+    def missing(self, segment: Segment) -> list[str]:
+        """Keys of the flow's `looks_up` that it must be told of before it takes a segment of rows in."""
+        return self.flow.missing(Rows(inputs=self._placed(segment)))
+
     def held(self, at: int) -> int:
         """Rows of input ``at`` that wait for other inputs (EVENT order)."""
         return 0 if self.order is None else self.order.held(at)
 
-    def begin_epoch(self, params: Params) -> None:
-        """Go on with a fresh flow of other parameters; order, frontiers and held rows are kept."""
+    def begin_epoch(self, params: Params, inputs: Collection[str]) -> None:
+        """Go on with a fresh flow of other parameters, and the inputs of that epoch.
+
+        In EVENT order frontiers and held rows are kept: a held row is one that no epoch has used yet.
+        """
         self.params = canonical(params)
         self.flow = self.kind(self.params, None)
+        self._passed = {at: {} for at in self._partitioned}
+        self.read_inputs(inputs)
+
+    def read_inputs(self, names: Collection[str]) -> None:
+        """Which inputs there are for now: EVENT order waits for no other (one may be declared later)."""
+        if self.order is not None:
+            self.order.read_inputs(names)
+
+    def restore_order(self, snapshot: bytes) -> None:
+        """Take counts, frontiers and held rows of a snapshot over, and nothing of its flow's own state.
+
+        The snapshot may be of another version of the flow, with other inputs and parameters.
+        """
+        head, arrays = unpack(snapshot, _KIND, _VERSION)
+        self._restore_order(head, arrays)
 
     def snapshot(self) -> bytes:
         """The whole state: order, counts and the flow's own snapshot."""
@@ -123,14 +146,20 @@ class Stepper:
             raise FlowError(
                 f"the snapshot is of flow {found}, not {(self.kind.name, self.kind.version)}"
             )
-        # By name: an input that was declared after the snapshot has nothing in it, and may shift places.
-        self.counts |= {name: Counts(**counts) for name, counts in head["counts"].items()}
         passed = {name: dict(times) for name, times in head["passed"]}
         self._passed = {at: passed.get(self.kind.inputs[at].name, {}) for at in self._partitioned}
-        if self.order is not None:
-            self.order.restore(head["order"], arrays)
+        self._restore_order(head, arrays)
         state: bytes = arrays["flow"].tobytes()
         return state
+
+    def _restore_order(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
+        # By name: an input that was declared after the snapshot has nothing in it, and may shift places.
+        names = {declared.name for declared in self.kind.inputs}
+        self.counts |= {
+            name: Counts(**counts) for name, counts in head["counts"].items() if name in names
+        }
+        if self.order is not None:
+            self.order.restore(head["order"], arrays)
 
     def _placed(self, segment: Segment) -> tuple[Any, ...]:
         return tuple(
@@ -177,6 +206,12 @@ class Stepper:
         times: list[int] = []
         for key, time in zip(passed.keys, passed.times.tolist(), strict=True):
             before = self._smallest(key)
+            if key not in own and len(own) >= _MAX_KEYS:
+                raise FlowError(
+                    f"flow {self.kind.name!r}: watermark rows of {self.kind.inputs[passed.input].name} "
+                    f"name more than {_MAX_KEYS:,} keys, {key!r} is one more; its key field must name "
+                    "what there are few of, such as symbols or accounts"
+                )
             own[key] = max(own.get(key, time), time)
             after = self._smallest(key)
             if after is not None and after != before:
@@ -190,11 +225,13 @@ class Stepper:
         return min(times) if len(times) == len(known) else None
 
     def _forward(self, passed: Watermarks) -> list[Output]:
-        if not passed.keys:
+        places = [at for at, key in enumerate(passed.keys) if self.flow.speaks_of(key)]
+        if not places:
             return []
+        keys, times = [passed.keys[at] for at in places], passed.times[places]
         key_fields = {declared.topic.key for declared in self.kind.inputs if _keeps_time(declared)}
         return [
-            Passed(topic=topic, keys=passed.keys, times=passed.times)
+            Passed(topic=topic, keys=keys, times=times)
             for topic in self.kind.outputs
             if topic.key in key_fields
         ]

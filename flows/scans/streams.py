@@ -21,7 +21,6 @@ from schemas.arrays import Floats, Int64s
 _SECOND_NS = 1_000_000_000
 _BOOK_CELLS = 128
 _BREADTH_CELLS = 1_024
-_MAX_UNIVERSES = 1_024
 
 
 class Streams:
@@ -33,15 +32,19 @@ class Streams:
         The symbols of bars and books.
     book_age_s, breadth_age_s : int
         Seconds for which values hold.
+    max_universes : int
+        Bound of the state; one universe (at an interval) more is an error.
     """
 
-    def __init__(self, symbols: KeySlots, *, book_age_s: int, breadth_age_s: int) -> None:
+    def __init__(
+        self, symbols: KeySlots, *, book_age_s: int, breadth_age_s: int, max_universes: int
+    ) -> None:
         self._symbols = symbols
         self._book_age_s = book_age_s
         self._breadth_age_ns = breadth_age_s * _SECOND_NS
         self._instruments = InstrumentTable()
         self._book = Latest(len(BOOK_FIELDS), _BOOK_CELLS)
-        self._universes = KeySlots([], _MAX_UNIVERSES)
+        self._universes = KeySlots([], max_universes, "max_universes")
         self._breadth = Latest(len(BREADTH_FIELDS), _BREADTH_CELLS)
 
     def take_instruments(self, batch: pa.RecordBatch) -> None:
@@ -131,7 +134,7 @@ class Streams:
     def restore(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
         """Take over what `saved` gave."""
         self._instruments = InstrumentTable(head["instruments"])
-        self._universes = KeySlots(head["universes"], _MAX_UNIVERSES)
+        self._universes = KeySlots(head["universes"], self._universes.maximum, "max_universes")
         for prefix, latest in (("book", self._book), ("breadth", self._breadth)):
             latest.restore(
                 {name: arrays[f"{prefix}.{name}"] for name in ("newest", "cells", "kept")}

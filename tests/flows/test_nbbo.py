@@ -259,6 +259,13 @@ def test_more_venues_than_are_allowed_are_an_error_that_names_the_setting() -> N
         Run(events, NbboParams(max_venues=2))
 
 
+def test_the_sixty_third_venue_of_a_shard_says_what_to_do() -> None:
+    events = [Quote("K", NOON, f"V{at}", bid=(10.0, 1.0)) for at in range(63)]
+    with pytest.raises(FlowError, match=r"'V62' is one more than max_venues = 62; .*partitions"):
+        Run(events)
+    assert Run(events[:62]).rows["K"]
+
+
 def test_many_keys_and_venues_grow_the_state() -> None:
     events = [
         Quote(f"K{at % 300}", NOON, f"V{at % 60}", bid=(float(1 + at % 60), 1.0))
