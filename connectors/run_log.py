@@ -72,9 +72,9 @@ class RunLog(Log):
 
     Attributes
     ----------
-    ends : dict of (topic, partition) to offset
-        Live partitions that end here, as far as this log's readers can see: a run is of a stretch of the log,
-        which goes on meanwhile.
+    begins, ends : dict of (topic, partition) to offset
+        Where live partitions begin and end, as far as this log's readers can see: a run is of a stretch of the
+        log, which goes on meanwhile.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class RunLog(Log):
     ) -> None:
         self.run = run
         self.url = f"{kept_in.url} (run {run})"
+        self.begins: dict[tuple[str, int], int] = {}
         self.ends: dict[tuple[str, int], int] = {}
         self._kept_in = kept_in
         self._live = live
@@ -97,13 +98,13 @@ class RunLog(Log):
         mine = {
             name: config
             for name, config in topics_of_run(self._kept_in, self.run).items()
-            if self._is_own(name)
+            if self.is_own(name)
         }
         live = {} if self._live is None else self._live.topics()
         others = {
             name: config
             for name, config in live.items()
-            if not self._is_own(name) and not name.startswith(_PREFIX)
+            if not self.is_own(name) and not name.startswith(_PREFIX)
         }
         return dict(sorted({**others, **mine}.items()))
 
@@ -117,7 +118,7 @@ class RunLog(Log):
 
     def read(self, topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
         """Committed records from ``offset`` on, none of them at or beyond the end set in ``ends``."""
-        if self._is_own(topic):
+        if self.is_own(topic):
             name = run_topic(self.run, topic)
             chunk = self._kept_in.read(name, partition, offset, max_bytes=max_bytes)
             records = tuple(replace(record, topic=topic) for record in chunk.records)
@@ -131,8 +132,9 @@ class RunLog(Log):
         return Chunk(tuple(one for one in chunk.records if one.offset < end), end)
 
     def start(self, topic: str, partition: int) -> int:
-        """The first offset kept."""
-        return self._source(topic).start(self._name(topic), partition)
+        """The first offset kept, or the one set in ``begins`` if that is later."""
+        start = self._source(topic).start(self._name(topic), partition)
+        return max(start, self.begins.get((topic, partition), start))
 
     def end(self, topic: str, partition: int) -> int:
         """The offset that follows the last committed record, or the end set in ``ends``."""
@@ -151,7 +153,7 @@ class RunLog(Log):
         own = {
             (run_topic(self.run, topic), partition): offset
             for (topic, partition), offset in positions.items()
-            if self._is_own(topic)
+            if self.is_own(topic)
         }
         return self._kept_in.wait(own, timeout_s)
 
@@ -179,19 +181,20 @@ class RunLog(Log):
         self._refuse_live(record.topic for record in records)
         return [replace(record, topic=run_topic(self.run, record.topic)) for record in records]
 
-    def _is_own(self, topic: str) -> bool:
+    def is_own(self, topic: str) -> bool:
+        """Whether a name means a topic of the run."""
         return self._own is None or topic in self._own
 
     def _name(self, topic: str) -> str:
-        return run_topic(self.run, topic) if self._is_own(topic) else topic
+        return run_topic(self.run, topic) if self.is_own(topic) else topic
 
     def _source(self, topic: str) -> Log:
-        if self._is_own(topic) or self._live is None:
+        if self.is_own(topic) or self._live is None:
             return self._kept_in
         return self._live
 
     def _refuse_live(self, names: Iterable[str]) -> None:
-        live = sorted({name for name in names if not self._is_own(name)})
+        live = sorted({name for name in names if not self.is_own(name)})
         if live:
             raise LogError(
                 f"run {self.run!r}: {', '.join(live)} of the live log was to be written; a replay writes "

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from serving.settings import SettingsError
-from serving.verbs import inputs, platform, programs, proofs, queries, receipts
+from serving.verbs import inputs, platform, programs, proofs, queries, receipts, replays
 
 app = typer.Typer(
     name="tapeflow",
@@ -22,6 +22,7 @@ programs.add_to(app)
 queries.add_to(app)
 proofs.add_to(app)
 receipts.add_to(app)
+replays.add_to(app)
 
 
 def main() -> None:

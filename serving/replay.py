@@ -1,19 +1,50 @@
-"""The body of ``tapeflow replay --compare``: derived topics, computed again, against the log."""
+"""The body of ``tapeflow replay``: flows computed again, compared with the log or with runs, or kept as a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import orjson
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 
 from connectors.log import Log
-from flows.catalog import catalog
-from flows.engines.compare import Comparison, Difference, compare
-from flows.engines.epochs import epochs
-from flows.engines.progress import shard_count
-from flows.flow import Flow, FlowError
+from flows.engines.compare import Comparison
+from flows.flow import FlowError, Params
+from serving.replay_compare import ALL, LIVE, Range, compare_again, compare_run
+from serving.replay_pool import Pool
+from serving.replay_receipt import comparison_value, print_comparisons
+from serving.replay_tasks import LogAt, Logs
+from serving.run_making import Places, make_run
+from serving.run_manifest import Arguments, Manifest, known_run
+from serving.runs import print_runs, run_value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a replay.
+
+    Parameters
+    ----------
+    flows : sequence of str
+        Names; all that have run where empty.
+    within : Range
+        What is compared.
+    params : dict of flow name to Params, or None
+        Other parameters than those of each epoch.
+    into : str or None
+        Run to keep the outputs in.
+    compare : str or None
+        ``live``, or the name of a run.
+    usual : dict of flow name to Params
+        The settings' parameters, for flows of a run that have never run.
+    """
+
+    flows: Sequence[str] = ()
+    within: Range = ALL
+    params: dict[str, Params] | None = None
+    into: str | None = None
+    compare: str | None = LIVE
+    usual: dict[str, Params] | None = None
 
 
 def comparisons(log: Log, names: Sequence[str]) -> list[Comparison]:
@@ -24,106 +55,100 @@ def comparisons(log: Log, names: Sequence[str]) -> list[Comparison]:
     FlowError
         For a name that is no flow's.
     """
-    known = catalog()
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise FlowError(f"no flow {', '.join(unknown)}; there are {', '.join(known)}")
-    found: list[Comparison] = []
-    with _progress() as progress:
-        for name in names or known:
-            for shard in _shards(log, known[name]):
-                task = progress.add_task(f"{name}/{shard}", rows=0)
-
-                def count(rows: int, task: Any = task) -> None:
-                    progress.update(task, advance=rows, rows=progress.tasks[task].completed)
-
-                found += compare(log, known[name], shard, count)
-    return found
+    with Logs(log) as logs, Pool(logs) as pool:
+        return compare_again(Places(log=log.url, source=log.url), names, pool)
 
 
-def run_replay(log: Log, names: Sequence[str], *, as_json: bool, out: TextIO) -> int:
-    """Compare and print; 0 where all is identical, 1 where a row differs, 2 where no flow has run."""
-    found = comparisons(log, names)
+def run_replay(
+    log: Log,
+    names: Sequence[str],
+    *,
+    as_json: bool,
+    out: TextIO,
+    request: Request | None = None,
+    places: Places | None = None,
+    workers: int | None = None,
+) -> int:
+    """Compute, compare and print.
+
+    Parameters
+    ----------
+    log : Log
+        The live log, open.
+    names : sequence of str
+        Flows; all that have run where empty.
+    as_json : bool
+        A list of comparisons, or with a run an object of it and them.
+    out : TextIO
+        Where to print.
+    request : Request or None
+        What else is asked; None to compare with the live log.
+    places : Places or None
+        Where lake and store are; None for the log alone.
+    workers : int or None
+        Processes; None for what is worth it.
+
+    Returns
+    -------
+    int
+        0 where all is identical, 1 where a row differs, 2 where no flow has run.
+    """
+    request = request or Request(flows=names)
+    places = places or Places(log=log.url, source=log.url)
+    with Logs(log) as logs, Pool(logs, workers) as pool:
+        run, found = _replayed(request, places, pool)
     if as_json:
-        value = [comparison_value(one) for one in found]
-        out.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+        values: Any = None if found is None else [comparison_value(one) for one in found]
+        if run is not None:
+            values = {"run": run_value(run), "compared": values}
+        out.write(orjson.dumps(values, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
     else:
-        _print(found, Console(file=out))
+        console = Console(file=out)
+        if run is not None:
+            print_runs([run], console)
+        if found is not None:
+            print_comparisons(found, _title(request), console)
+    if found is None:
+        return 0
     if not found:
         return 2
     return 0 if all(one.identical for one in found) else 1
 
 
-def comparison_value(one: Comparison) -> dict[str, Any]:
-    """A comparison as JSON has it."""
-    first = one.difference
-    return {
-        "flow": one.flow,
-        "shard": one.shard,
-        "topic": one.topic,
-        "identical": one.identical,
-        "rows_in_log": one.in_log.rows,
-        "rows_computed": one.computed.rows,
-        "digest_in_log": one.in_log.hexdigest(),
-        "digest_computed": one.computed.hexdigest(),
-        "first_difference": None if first is None else _difference_value(first),
-    }
-
-
-def _difference_value(first: Difference) -> dict[str, Any]:
-    return {
-        "key": first.key,
-        "place": first.place,
-        "in_log": first.in_log,
-        "computed": first.computed,
-    }
-
-
-def _shards(log: Log, kind: type[Flow]) -> list[int]:
-    return [shard for shard in range(shard_count(log, kind)) if epochs(log, kind, shard)]
-
-
-def _progress() -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}: {task.fields[rows]:,.0f} rows again"),
-    )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def _print(found: Sequence[Comparison], console: Console) -> None:
-    table = Table(title="Replay against the log")
-    for name in ("flow", "shard", "topic", "rows in log", "rows again", "digest again", "result"):
-        table.add_column(
-            name, justify="right" if name.startswith("rows") else "left", overflow="fold"
+def _replayed(
+    request: Request, places: Places, pool: Pool
+) -> tuple[Manifest | None, list[Comparison] | None]:
+    log = pool.logs.at(LogAt(url=places.log))
+    other = None
+    if request.compare not in {None, LIVE}:
+        other = known_run(log, str(request.compare))
+    if request.into is None:
+        if request.compare is None:
+            raise FlowError(
+                "replay: say what becomes of what it computes: --compare live, --compare RUN, --into RUN, or both"
+            )
+        return None, compare_again(
+            places,
+            request.flows,
+            pool,
+            within=request.within,
+            params=request.params,
+            run=other,
         )
-    for one in found:
-        table.add_row(
-            one.flow,
-            str(one.shard),
-            one.topic,
-            f"{one.in_log.rows:,}",
-            f"{one.computed.rows:,}",
-            one.computed.hexdigest(),
-            "identical" if one.identical else "DIFFERENT",
-        )
-    console.print(table)
-    if not found:
-        console.print("No flow has run on this log: nothing to compare.")
-    for one in found:
-        if one.difference is not None:
-            _print_difference(one, one.difference, console)
-
-
-def _print_difference(one: Comparison, first: Difference, console: Console) -> None:
-    console.print(
-        f"First differing row of {one.topic} ({one.flow}/{one.shard}): key {first.key!r}, "
-        f"its row {first.place}"
+    arguments = Arguments(
+        flows=list(request.flows) or None,
+        params=None
+        if request.params is None
+        else {name: one.model_dump(mode="json") for name, one in sorted(request.params.items())},
+        begin=request.within.begin,
+        end=request.within.end,
+        source=None if places.source == places.log else places.source,
     )
-    table = Table("field", "in the log", "computed again")
-    fields = first.in_log or first.computed or {}
-    for name in fields:
-        left = "no such row" if first.in_log is None else str(first.in_log[name])
-        right = "no such row" if first.computed is None else str(first.computed[name])
-        table.add_row(name, left, right, style="" if left == right else "bold red")
-    console.print(table)
+    run = make_run(places, request.into, arguments, request.usual or {}, pool)
+    found = None if request.compare is None else compare_run(places, run, other, pool)
+    return run, found
+
+
+def _title(request: Request) -> str:
+    one = "the log" if request.compare == LIVE else f"run {request.compare}"
+    return f"Replay against {one}" if request.into is None else f"Run {request.into} against {one}"

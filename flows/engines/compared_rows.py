@@ -232,3 +232,26 @@ def within(stretch: Stretch, found: Found) -> Iterator[Found]:
             segment=found.segment,
             input=found.input,
         )
+
+
+def first_commit(log: Log, kind: type[Flow], stretch: Stretch) -> int | None:
+    """The first commit of a stretch with rows in the log whose event time is compared; None without any."""
+    found: list[int] = []
+    for topic in (*kind.outputs, LATE):
+        for partition in range(log.topics()[topic.name].partitions):
+            commit = _first_commit_in(log, kind, stretch, topic, partition)
+            if commit is not None:
+                found.append(commit)
+    return min(found, default=None)
+
+
+def _first_commit_in(
+    log: Log, kind: type[Flow], stretch: Stretch, topic: Topic, partition: int
+) -> int | None:
+    # A shard's records are in order of their commits.
+    for record in scan_records(log, topic.name, partition):
+        if is_rows(record) and is_of(log, kind, stretch, record):
+            whole = Found(topic=topic, batch=decode_rows(topic, record), record=record)
+            if any(True for _ in within(stretch, whole)):
+                return int(record.header(HEADER_COMMIT) or 0)
+    return None

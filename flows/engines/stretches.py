@@ -114,7 +114,13 @@ class Stretch:
         return replace(self, warm=warm, compared=compared, start=None)
 
 
-def stretch_of(log: Log, kind: type[Flow], shard: int, bounds: Bounds = ALL) -> Stretch | None:
+def stretch_of(
+    log: Log,
+    kind: type[Flow],
+    shard: int,
+    bounds: Bounds = ALL,
+    commit: int | None = None,
+) -> Stretch | None:
     """What bounds mean for a shard as it stands now; None where it has never run, or nothing is within.
 
     Parameters
@@ -125,6 +131,8 @@ def stretch_of(log: Log, kind: type[Flow], shard: int, bounds: Bounds = ALL) -> 
         Which.
     bounds : Bounds
         From where to where.
+    commit : int or None
+        Number of the last commit that is looked at; None for the newest.
 
     Raises
     ------
@@ -135,6 +143,8 @@ def stretch_of(log: Log, kind: type[Flow], shard: int, bounds: Bounds = ALL) -> 
     if topic not in log.topics():
         return None
     records = [one for _, one in progress_from(log, kind, shard, log.start(topic, shard))]
+    if commit is not None:
+        records = [one for one in records if one.number <= commit]
     if not records:
         return None
     if records[0].params is None:
