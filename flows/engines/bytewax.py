@@ -21,7 +21,6 @@ from bytewax.testing import cluster_main
 
 from connectors.log import Log, LogError, open_log
 from flows.catalog import catalog
-from flows.engines.held_limit import refuse_to_wait
 from flows.engines.local import in_order
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import Flow, FlowError, Params
@@ -203,7 +202,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         due = [name for name, desk in free.items() if self._is_due(desk)]
         quiet = [name for name in free if name not in due]
         if quiet and self._run.log.wait(self._positions(quiet), 0.0):
-            due += [n for n in quiet if self._run.log.wait(free[n].shard.positions(), 0.0)]
+            due += [n for n in quiet if self._run.log.wait(free[n].shard.wanted(), 0.0)]
         now = monotonic()
         for name in due:
             free[name].pending = True
@@ -220,7 +219,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         """The first positions that any of the shards reads on from."""
         first: dict[tuple[str, int], int] = {}
         for name in names:
-            for where, offset in self._desks[name].shard.positions().items():
+            for where, offset in self._desks[name].shard.wanted().items():
                 first[where] = min(offset, first.get(where, offset))
         return first
 
@@ -249,7 +248,7 @@ class _Step(StatefulBatchLogic[str, int, None]):
             desk.shard.close()
             desk.done = True
         elif desk.ends and desk.shard.positions() == before:
-            refuse_to_wait(desk.shard)
+            desk.shard.refuse_to_wait()
         desk.pending = False
         return [rows], StatefulBatchLogic.RETAIN
 

@@ -6,8 +6,15 @@ from typing import Any
 
 from connectors.control import progress_topic
 from connectors.log import Log
-from flows.engines.progress import Positions, Progress, progress_from
-from flows.engines.reading import Reader, Run, follows_runs
+from flows.engines.progress import (
+    Positions,
+    Progress,
+    Run,
+    epoch_table,
+    last_progress,
+    read_progress,
+)
+from flows.engines.reading import Reader, follows_runs
 from flows.engines.segments import Segment
 from flows.engines.stepper import Counts
 from flows.flow import Flow, FlowError
@@ -26,13 +33,17 @@ class Epoch:
     params : dict
         The flow's parameters in it.
     begin, end : dict of topic to dict of partition to offset
-        Input positions at its first and at its last progress record.
+        Input positions at its first and at its last progress record; their topics are its inputs.
     counts : dict of topic to Counts
         Rows by what became of them before it began.
-    commit : int
-        Number of its last commit.
+    first, commit : int
+        Numbers of its first and of its last commit.
+    offset : int
+        Offset of its first progress record.
     runs : list of (log topic, partition, next offset)
         In ARRIVAL order: everything that was read in it, in order.
+    recorded : Runs or None
+        The same, behind ``runs``, as the progress records hold it: there may be millions.
     """
 
     number: int
@@ -41,27 +52,84 @@ class Epoch:
     begin: Positions
     end: Positions
     counts: dict[str, Counts]
+    first: int = 0
     commit: int = 0
+    offset: int = 0
     runs: list[Run] = field(default_factory=list)
+    recorded: "Runs | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The order of reads that progress records hold, behind one commit and up to another.
+
+    Parameters
+    ----------
+    log : Log
+        Where.
+    kind, shard : type of Flow, int
+        Whose.
+    offset : int
+        Of the first progress record to look at.
+    after, upto : int
+        Commit numbers: behind the first, up to the second.
+    """
+
+    log: Log
+    kind: type[Flow]
+    shard: int
+    offset: int
+    after: int
+    upto: int
+
+    def __iter__(self) -> Iterator[Run]:
+        topic = progress_topic(self.kind.name)
+        if self.offset < self.log.start(topic, self.shard):
+            raise FlowError(
+                f"{topic}[{self.shard}]: the order in which flow {self.kind.name!r} read its inputs is "
+                f"cut away between offset {self.offset} and {self.log.start(topic, self.shard)}; the "
+                "lake has it: run the verb on it (log = lake:///path)"
+            )
+        for _, progress in read_progress(self.log, self.kind, self.shard, self.offset):
+            if progress.number > self.upto:
+                return
+            if progress.number > self.after:
+                yield from progress.runs
 
 
 def epochs(log: Log, kind: type[Flow], shard: int) -> list[Epoch]:
-    """The epochs of a shard, in order, read from all of its progress records."""
-    found: list[Epoch] = []
-    topic = progress_topic(kind.name)
-    if topic not in log.topics():
-        return found
-    for _, progress in progress_from(log, kind, shard, log.start(topic, shard)):
-        if progress.params is not None:
-            found.append(_began(progress))
-        if not found:
-            raise FlowError(
-                f"{topic}[{shard}]: the record that began epoch {progress.epoch} is cut away; "
-                "replay from the lake, or begin a new epoch"
+    """The epochs of a shard, in order, from its last progress record and the checkpoint before it."""
+    if progress_topic(kind.name) not in log.topics():
+        return []
+    last = last_progress(log, kind, shard)
+    return [] if last is None else epochs_up_to(log, kind, shard, last)
+
+
+def epochs_up_to(log: Log, kind: type[Flow], shard: int, last: tuple[int, Progress]) -> list[Epoch]:
+    """As `epochs`, up to a progress record and its offset."""
+    found = []
+    for entry in epoch_table(log, kind, shard, last)[1]:
+        commit = last[1].number if entry.last is None else entry.last
+        recorded = None
+        offset = entry.offset or 0
+        if follows_runs(kind):
+            recorded = Runs(
+                log=log, kind=kind, shard=shard, offset=offset, after=entry.first, upto=commit
             )
-        found[-1].end = progress.positions
-        found[-1].commit = progress.number
-        found[-1].runs += progress.runs
+        found.append(
+            Epoch(
+                number=entry.number,
+                version=entry.version,
+                params=entry.params,
+                begin=entry.begin,
+                end=last[1].positions if entry.end is None else entry.end,
+                counts=entry.counts,
+                first=entry.first,
+                commit=commit,
+                offset=offset,
+                recorded=recorded,
+            )
+        )
     return found
 
 
@@ -69,15 +137,5 @@ def segments_of(reader: Reader, epoch: Epoch) -> Iterator[Segment]:
     """What an epoch read, in the order in which its results hang on it."""
     if follows_runs(reader.kind):
         yield from reader.follow(epoch.runs)
+        yield from reader.follow(epoch.recorded or ())
     yield from reader.read_to(epoch.end)
-
-
-def _began(progress: Progress) -> Epoch:
-    return Epoch(
-        number=progress.epoch,
-        version=progress.version,
-        params=progress.params or {},
-        begin=progress.positions,
-        end=progress.positions,
-        counts=progress.counts,
-    )

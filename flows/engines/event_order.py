@@ -1,6 +1,8 @@
 """Order EVENT: inputs merged key by key on event time; rows are held until no earlier one can come."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,21 @@ from flows.flow import Flow, InputRows, Late, Rows, Watermarks
 from flows.keys import KeySlots
 from schemas.arrays import Bools, Int64s
 from schemas.codec import decode, encode
+
+_BOUND = "the engine's bound"
+_CURE = "the inputs' key fields must name what there are few of, such as symbols"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Held rows of one key, and the inputs whose frontier is the last."""
+
+    key: str
+    rows: int
+    inputs: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} of {self.key!r} for {' and '.join(self.inputs)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +71,38 @@ class EventOrder:
 
     def __init__(self, flow: type[Flow], max_keys: int) -> None:
         self.flow = flow
-        self.keys = KeySlots([], max_keys)
+        self.keys = KeySlots([], max_keys, _BOUND, _CURE)
         self.frontiers = Frontiers([one.topic.lateness_ns for one in flow.inputs])
         self._held: list[list[_Block]] = [[] for _ in flow.inputs]
+        self._read: Int64s | None = None
+
+    def read_inputs(self, names: Collection[str]) -> None:
+        """Which inputs there are for now: no row waits for another one."""
+        places = [at for at, one in enumerate(self.flow.inputs) if one.name in names]
+        whole = len(places) == len(self.flow.inputs)
+        self._read = None if whole else np.array(places, dtype=np.int64)
 
     def held(self, at: int) -> int:
         """Rows of input ``at`` that wait for other inputs."""
         return sum(len(block.slots) for block in self._held[at])
+
+    def waits_for(self, at: int, most: int = 3) -> list[Waiting]:
+        """For which inputs the held rows of input ``at`` wait: the keys with the most of them."""
+        if not self._held[at]:
+            return []
+        slots = np.concatenate([block.slots for block in self._held[at]])
+        rows = np.bincount(slots)
+        found = []
+        for slot in np.argsort(-rows, kind="stable")[:most].tolist():
+            if rows[slot]:
+                frontier = self.frontiers.frontier[:, slot]
+                last = [
+                    declared.name
+                    for place, declared in enumerate(self.flow.inputs)
+                    if frontier[place] == frontier.min()
+                ]
+                found.append(Waiting(key=self.keys.keys[slot], rows=int(rows[slot]), inputs=last))
+        return found
 
     def take(self, segment: Segment) -> tuple[Late | None, Rows | None, Watermarks | None]:
         """What a segment causes: late rows of it, released rows in order, and passed time after them."""
@@ -70,7 +112,7 @@ class EventOrder:
         else:
             self._pass(segment)
         rows = self._release()
-        slots, times = self.frontiers.newly_passed()
+        slots, times = self.frontiers.newly_passed(self._read)
         passed = None
         if len(slots):
             names = [self.keys.keys[slot] for slot in slots]
@@ -109,7 +151,7 @@ class EventOrder:
         self.frontiers.on_watermarks(segment.input, slots, times)
 
     def _release(self) -> Rows | None:
-        smallest = self.frontiers.smallest()
+        smallest = self.frontiers.smallest(self._read)
         released: list[_Block | None] = []
         for at, blocks in enumerate(self._held):
             ready: list[_Block] = []
@@ -160,34 +202,41 @@ class EventOrder:
             arrays[f"held_{at}"] = np.frombuffer(encode(block.rows.batch), dtype=np.uint8)
             arrays[f"held_{at}_offset"] = block.rows.offset
             arrays[f"held_{at}_row"] = block.rows.row
-        return {"keys": self.keys.keys, "held": partitions}, arrays
+        names = [declared.name for declared in self.flow.inputs]
+        return {"keys": self.keys.keys, "inputs": names, "held": partitions}, arrays
 
-    def restore(self, head: dict[str, object], arrays: dict[str, object]) -> None:
-        """Take the state of `state` over."""
-        keys = head["keys"]
-        assert isinstance(keys, list)  # noqa: S101 - what state() wrote
-        self.keys = KeySlots(keys, self.keys.maximum)
+    def restore(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take the state of `state` over, input by input of the same name.
+
+        An input that was not there then begins without a frontier; rows held of one that is no longer
+        there are given up with it.
+        """
+        keys, names = head["keys"], head["inputs"]
+        self.keys = KeySlots(keys, self.keys.maximum, _BOUND, _CURE)
         self.frontiers.grow(len(keys))
-        for name in ("frontier", "watermark", "forwarded"):
-            getattr(self.frontiers, name)[..., : len(keys)] = arrays[name]
-        partitions = head["held"]
-        assert isinstance(partitions, list)  # noqa: S101 - what state() wrote
-        for at, partition in enumerate(partitions):
+        self.frontiers.forwarded[: len(keys)] = arrays["forwarded"]
+        for at, declared in enumerate(self.flow.inputs):
             self._held[at] = []
-            if partition < 0:
-                continue
-            topic = self.flow.inputs[at].topic
-            encoded = np.asarray(arrays[f"held_{at}"]).tobytes()
-            batch = decode(encoded, topic.schema)
-            rows = InputRows(
+            if declared.name in names:
+                then = names.index(declared.name)
+                self.frontiers.frontier[at, : len(keys)] = arrays["frontier"][then]
+                self.frontiers.watermark[at, : len(keys)] = arrays["watermark"][then]
+                if head["held"][then] >= 0:
+                    self._held[at] = [self._restored(at, then, head["held"][then], arrays)]
+
+    def _restored(self, at: int, then: int, partition: int, arrays: dict[str, Any]) -> _Block:
+        topic = self.flow.inputs[at].topic
+        batch = decode(arrays[f"held_{then}"].tobytes(), topic.schema)
+        return _Block(
+            rows=InputRows(
                 batch=batch,
                 partition=partition,
-                offset=np.asarray(arrays[f"held_{at}_offset"]),
-                row=np.asarray(arrays[f"held_{at}_row"]),
-            )
-            slots = self.keys.of(batch.column(topic.key))
-            times = batch.column(topic.event_time).cast(pa.int64()).to_numpy()
-            self._held[at] = [_Block(rows=rows, slots=slots, times=times)]
+                offset=arrays[f"held_{then}_offset"],
+                row=arrays[f"held_{then}_row"],
+            ),
+            slots=self.keys.of(batch.column(topic.key)),
+            times=batch.column(topic.event_time).cast(pa.int64()).to_numpy(),
+        )
 
 
 def _merged(released: list[_Block | None]) -> Rows:

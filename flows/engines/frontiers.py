@@ -66,19 +66,20 @@ class Frontiers:
         np.maximum.at(self.watermark[at], slots, times)
         np.maximum.at(self.frontier[at], slots, times)
 
-    def smallest(self) -> Int64s:
-        """The smallest frontier over the inputs, shape (keys,)."""
-        smallest: Int64s = self.frontier.min(axis=0)
+    def smallest(self, inputs: Int64s | None = None) -> Int64s:
+        """The smallest frontier over all inputs, or over those at these places; shape (keys,)."""
+        chosen = self.frontier if inputs is None else self.frontier[inputs]
+        smallest: Int64s = chosen.min(axis=0)
         return smallest
 
-    def newly_passed(self) -> tuple[Int64s, Int64s]:
+    def newly_passed(self, inputs: Int64s | None = None) -> tuple[Int64s, Int64s]:
         """Slots, and the times up to which a watermark row has let time pass, each told once.
 
         A key's smallest frontier is told as far as a watermark row of any input covers it; beyond, where
         rows alone carried it, the rows themselves tell the time. What has been told hangs on the
         frontiers only, not on the steps in which they came there: those are cuts into batches.
         """
-        covered = np.minimum(self.smallest(), self.watermark.max(axis=0))
+        covered = np.minimum(self.smallest(inputs), self.watermark.max(axis=0))
         due: Bools = covered > self.forwarded
         slots = np.flatnonzero(due)
         self.forwarded[slots] = covered[slots]

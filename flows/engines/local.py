@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 
 from connectors.log import Log
-from flows.engines.held_limit import refuse_to_wait
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import Flow, Params
 
@@ -61,7 +60,7 @@ def _run_shard(shard: Shard) -> int:
         before = shard.positions()
         rows += shard.step()
         if shard.positions() == before:
-            refuse_to_wait(shard)
+            shard.refuse_to_wait()
             break
     shard.close()
     return rows

@@ -1,16 +1,85 @@
-"""A shard's progress: how far it has read, in which epoch, and what became of the rows."""
+"""A shard's progress: how far it has read, in which epoch, and what became of the rows.
+
+Every commit appends one progress record. Most hold what a restart needs and no more; one in
+`CHECKPOINT_RECORDS`, the one before a snapshot, and the one that begins an epoch are *checkpoints*: they
+carry the table of all epochs too, and the others say at which offset the newest checkpoint lies. So a
+start and an audit read two records, however long the flow has run, and a progress topic may be trimmed
+below the checkpoint of the oldest snapshot that is kept (`Manifest.checkpoint_offset`) without the loss of
+anything but the order of reads (ARRIVAL) before it, which the lake keeps.
+"""
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from connectors.control import control_value, progress_topic
 from connectors.log import Log, Record
 from flows.engines.parameters import canonical_json
 from flows.engines.stepper import Counts
-from flows.flow import Flow, Params
+from flows.flow import Flow, FlowError, Params
 
 Positions = dict[str, dict[int, int]]
+# Log topic, partition, next offset. The topic's name, not its place in `inputs`: a place shifts where a
+# topic with an inbox is declared later.
+Run = tuple[str, int, int]
+
+# With a table of a few kilobytes a checkpoint adds a few bytes to each record, and no more than so many
+# records are ever between one and the end.
+CHECKPOINT_RECORDS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEntry:
+    """An epoch as the table in a checkpoint has it.
+
+    Parameters
+    ----------
+    number, version : int
+        Of the epoch, and of the flow in it.
+    params : dict
+        The flow's parameters in it.
+    first : int
+        Number of its first commit.
+    offset : int or None
+        Offset of its first progress record; None in that record itself.
+    begin : dict of topic to dict of partition to offset
+        Input positions where it began.
+    counts : dict of topic to Counts
+        Rows by what became of them before it began.
+    end, last : dict or None, int or None
+        Input positions at its last commit, and that one's number; None while it lasts.
+    """
+
+    number: int
+    version: int
+    params: dict[str, Any]
+    first: int
+    offset: int | None
+    begin: Positions
+    counts: dict[str, Counts]
+    end: Positions | None = None
+    last: int | None = None
+
+    def value(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self) | {
+            "begin": _texts(self.begin),
+            "end": None if self.end is None else _texts(self.end),
+        }
+
+    @classmethod
+    def of(cls, value: dict[str, Any]) -> "EpochEntry":
+        """The entry that a JSON value holds."""
+        end = value["end"]
+        return cls(
+            **value
+            | {
+                "begin": _numbers(value["begin"]),
+                "end": None if end is None else _numbers(end),
+                "counts": _counts(value["counts"]),
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +94,24 @@ class Progress:
         Commit number, from 1.
     epoch : int
         Epoch number, from 1; a change of version or parameters begins a new one.
-    epoch_offset : int or None
-        Offset of the record that began the epoch; None in that record itself.
     params_hash : str
         SHA-256 of the parameters' canonical JSON, hexadecimal.
-    params : dict or None
-        The parameters, in the record that begins the epoch only.
     positions : dict of topic to dict of partition to offset
         Where to read on.
+    params : dict or None
+        The parameters, in the record that begins the epoch only.
     counts : dict of topic to Counts
         Rows by what became of them, cumulative over all epochs.
     runs : list of (log topic, partition, next offset)
         In ARRIVAL order: what was read since the record before, in the order in which it was read.
+    paused : list of str
+        Inputs that are not read on, since too many of their rows are held (EVENT order).
+    checkpoint : int or None
+        Offset of the newest checkpoint; None in a checkpoint itself.
+    epochs : list of EpochEntry or None
+        In a checkpoint, every epoch so far, the present one included.
+    lost : dict of topic to dict of partition to (first, end)
+        In a record that a repair has appended: offsets that had been read and that the log has lost.
     """
 
     flow: str
@@ -44,42 +119,34 @@ class Progress:
     shard: int
     number: int
     epoch: int
-    epoch_offset: int | None
     params_hash: str
     positions: Positions
     params: dict[str, Any] | None = None
     counts: dict[str, Counts] = field(default_factory=dict)
-    runs: list[tuple[str, int, int]] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    paused: list[str] = field(default_factory=list)
+    checkpoint: int | None = None
+    epochs: list[EpochEntry] | None = None
+    lost: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def value(self) -> dict[str, Any]:
         """As the JSON value of a control record."""
-        return {
-            "flow": self.flow,
-            "version": self.version,
-            "shard": self.shard,
-            "number": self.number,
-            "epoch": self.epoch,
-            "epoch_offset": self.epoch_offset,
-            "params_hash": self.params_hash,
-            "params": self.params,
-            "positions": {
-                topic: {str(partition): offset for partition, offset in sorted(offsets.items())}
-                for topic, offsets in self.positions.items()
-            },
+        table = None if self.epochs is None else [entry.value() for entry in self.epochs]
+        return self.__dict__ | {
+            "positions": _texts(self.positions),
             "counts": {topic: counts.__dict__ for topic, counts in self.counts.items()},
-            "runs": self.runs,
+            "epochs": table,
         }
 
     @classmethod
     def of(cls, record: Record) -> "Progress":
         """The progress that a control record holds."""
         value = control_value(record)
-        value["positions"] = {
-            topic: {int(partition): offset for partition, offset in offsets.items()}
-            for topic, offsets in value["positions"].items()
-        }
-        value["counts"] = {topic: Counts(**counts) for topic, counts in value["counts"].items()}
+        table = value["epochs"]
+        value["positions"] = _numbers(value["positions"])
+        value["counts"] = _counts(value["counts"])
         value["runs"] = [(run[0], run[1], run[2]) for run in value["runs"]]
+        value["epochs"] = None if table is None else [EpochEntry.of(entry) for entry in table]
         return cls(**value)
 
 
@@ -104,11 +171,62 @@ def progress_from(
     log: Log, flow: type[Flow], shard: int, offset: int
 ) -> list[tuple[int, Progress]]:
     """Offsets and contents of a shard's progress records from ``offset`` on, in order."""
+    return list(read_progress(log, flow, shard, offset))
+
+
+def read_progress(
+    log: Log, flow: type[Flow], shard: int, offset: int
+) -> Iterator[tuple[int, Progress]]:
+    """As `progress_from`, one after the other: there may be millions."""
     topic = progress_topic(flow.name)
     end = log.end(topic, shard)
-    found: list[tuple[int, Progress]] = []
     while offset < end:
         chunk = log.read(topic, shard, offset)
-        found += [(record.offset, Progress.of(record)) for record in chunk.records]
+        for record in chunk.records:
+            yield record.offset, Progress.of(record)
         offset = chunk.next_offset
-    return found
+
+
+def epoch_table(
+    log: Log, flow: type[Flow], shard: int, last: tuple[int, Progress]
+) -> tuple[int, list[EpochEntry]]:
+    """Offset of the newest checkpoint, and its table of epochs with every first offset filled in.
+
+    Raises
+    ------
+    FlowError
+        Where the checkpoint is cut away: retention must keep it.
+    """
+    offset, progress = last
+    if progress.checkpoint is not None:
+        topic = progress_topic(flow.name)
+        if progress.checkpoint < log.start(topic, shard):
+            raise FlowError(
+                f"{topic}[{shard}]: the checkpoint at offset {progress.checkpoint}, which the last "
+                "progress record needs, is cut away: progress may be trimmed no further than the "
+                "oldest kept snapshot's checkpoint. Run the verb on the lake, which has it "
+                "(log = lake:///path)"
+            )
+        offset, progress = next(read_progress(log, flow, shard, progress.checkpoint))
+    return offset, [
+        replace(entry, offset=offset) if entry.offset is None else entry
+        for entry in progress.epochs or []
+    ]
+
+
+def _texts(positions: Positions) -> dict[str, dict[str, int]]:
+    return {
+        topic: {str(partition): offset for partition, offset in sorted(offsets.items())}
+        for topic, offsets in positions.items()
+    }
+
+
+def _numbers(positions: dict[str, dict[str, int]]) -> Positions:
+    return {
+        topic: {int(partition): offset for partition, offset in offsets.items()}
+        for topic, offsets in positions.items()
+    }
+
+
+def _counts(value: dict[str, dict[str, int]]) -> dict[str, Counts]:
+    return {topic: Counts(**counts) for topic, counts in value.items()}

@@ -3,13 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from connectors.log import Log, LogError
-from flows.engines.progress import Positions
+from flows.engines.progress import Positions, Run
 from flows.engines.segments import Segment, decode_records
 from flows.flow import Flow, FlowError, Order
-
-# Log topic, partition, next offset. The topic's name, not its place in `inputs`: a place shifts where a
-# topic with an inbox is declared later.
-Run = tuple[str, int, int]
 
 
 class Reader:

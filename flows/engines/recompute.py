@@ -15,7 +15,11 @@ from flows.flow import Flow, FlowError, Params
 
 
 def recompute(
-    log: Log, kind: type[Flow], shard: int, known: Sequence[Epoch] | None = None
+    log: Log,
+    kind: type[Flow],
+    shard: int,
+    known: Sequence[Epoch] | None = None,
+    start: Start | None = None,
 ) -> Iterator[tuple[Stepper, list[Output]]]:
     """What a shard gave from its first epoch to its last progress record, each epoch with its own parameters.
 
@@ -29,6 +33,9 @@ def recompute(
         Which shard.
     known : sequence of Epoch or None
         Its epochs, where they have been read already; None reads those that the log has now.
+    start : Start or None
+        Snapshot to begin from, at the beginning of the first of them (`flows.engines.origin` finds one where
+        the log's beginning is cut away).
 
     Yields
     ------
@@ -40,7 +47,8 @@ def recompute(
     FlowError
         Where an epoch was computed by another version of the flow than is installed.
     """
-    for step in computed(log, kind, shard, epochs(log, kind, shard) if known is None else known):
+    every = epochs(log, kind, shard) if known is None else known
+    for step in computed(log, kind, shard, every, start):
         yield step.stepper, step.outputs
 
 
@@ -84,8 +92,9 @@ def computed(
         params = kind.params_type(**epoch.params)
         if stepper is None:
             stepper = Stepper(kind, params)
+            stepper.read_inputs(epoch.begin)
         elif epoch.number != number:
-            stepper.begin_epoch(params)
+            stepper.begin_epoch(params, epoch.begin)
         number = epoch.number
         reader = reader or Reader(log, kind, shard, epoch.begin)
         with closing(read_ahead(segments_of(reader, epoch))) as segments:

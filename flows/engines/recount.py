@@ -1,7 +1,12 @@
-"""Recounts from the log what became of every row of a flow's inputs: the audit of flows."""
+"""Recounts from the log what became of every row of a flow's inputs: the audit of flows.
+
+Where retention has cut the log's beginning, it is recounted from the oldest commit from which the log has
+all (`flows.engines.origin`), and the checks say which: their counts are those since then.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,8 +14,9 @@ import pyarrow.compute as pc
 from connectors.checks import Check
 from connectors.log import Log
 from connectors.scan import scan_rows
-from flows.engines.commits import is_later
-from flows.engines.epochs import Epoch, epochs
+from flows.engines.commits import Commits
+from flows.engines.epochs import epochs_up_to
+from flows.engines.origin import Origin, origin_of
 from flows.engines.progress import Progress, last_progress, shard_count
 from flows.engines.recompute import recompute
 from flows.engines.stepper import Counts, Output
@@ -20,64 +26,98 @@ from schemas.faults import DEAD_LETTER, LATE
 from schemas.topic import Topic
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Shard:
+    """A shard as it was when the audit began: it may go on meanwhile."""
+
+    index: int
+    progress: Progress
+    origin: Origin
+
+    def counts(self, name: str) -> Counts:
+        """What became of an input's rows since the origin."""
+        now, then = self.progress.counts.get(name, Counts()), self.origin.counts.get(name, Counts())
+        return Counts(**{field: one - getattr(then, field) for field, one in now.__dict__.items()})
+
+    def begin(self, name: str, partition: int) -> int | None:
+        """Where the shard read on at the origin, or first read later; None where no epoch says."""
+        places = (one.begin.get(name, {}).get(partition) for one in self.origin.rest)
+        return next((offset for offset in places if offset is not None), None)
+
+
 def recount(log: Log, kind: type[Flow]) -> list[Check]:
     """The checks of one flow; none where it has never run."""
-    if any(declared.inbox for declared in kind.inputs):
-        return _recount_inboxes(log, kind)
-    checks: list[Check] = []
-    # Read once: a flow may go on while it is audited.
-    found = {shard: last_progress(log, kind, shard) for shard in range(shard_count(log, kind))}
-    shards = {shard: last[1] for shard, last in found.items() if last is not None}
+    of_inboxes = any(declared.inbox for declared in kind.inputs)
+    shards = []
+    for index in range(shard_count(log, kind)):
+        last = last_progress(log, kind, index)
+        if last is not None:
+            known = epochs_up_to(log, kind, index, last)
+            origin = origin_of(log, kind, index, known, with_state=of_inboxes)
+            shards.append(_Shard(index=index, progress=last[1], origin=origin))
     if not shards:
-        return checks
-    for declared in kind.inputs:
-        told, in_log = _told(log, kind, declared, shards)
-        late, missed = _late(log, kind, declared, shards)
-        subject = f"{kind.name}: {declared.name}"
-        checks += [
-            Check(
-                subject=subject,
-                claim="rows in the log up to the flow's position = read",
-                left=in_log,
-                right=told.read,
-                terms={"in_log": in_log, "read": told.read},
-            ),
-            Check(
-                subject=subject,
-                claim="read = used + late + held",
-                left=in_log,
-                right=told.used + late + told.held,
-                terms={"read": in_log, "used": told.used, "late": late, "held": told.held},
-            ),
-            Check(
-                subject=subject,
-                claim="windows missed by used rows = rows of late that say so",
-                left=told.missed,
-                right=missed,
-                terms={"missed": told.missed, "in_late": missed},
-            ),
-        ]
-    return checks
+        return []
+    commits = Commits(
+        log=log,
+        kind=kind,
+        upto={one.index: one.progress.number for one in shards},
+        after={one.index: one.origin.commit for one in shards},
+    )
+    since = "".join(f"; shard {one.index} {one.origin}" for one in shards if one.origin.why)
+    if of_inboxes:
+        return _of_inboxes(log, kind, shards, commits, since)
+    return [
+        check
+        for declared in kind.inputs
+        for check in _of_input(log, kind, declared, shards, commits, since)
+    ]
 
 
-def _begin(known: Sequence[Epoch], name: str, partition: int) -> int | None:
-    """Where a shard began to read an input; None where no epoch began with it."""
-    begins = (one.begin.get(name, {}).get(partition) for one in known)
-    return next((offset for offset in begins if offset is not None), None)
+def _of_input(
+    log: Log,
+    kind: type[Flow],
+    declared: Input,
+    shards: Sequence[_Shard],
+    commits: Commits,
+    since: str,
+) -> list[Check]:
+    told, in_log = _told(log, declared, shards)
+    late, missed = _late(log, kind, declared, commits)
+    subject = f"{kind.name}: {declared.name}"
+    return [
+        Check(
+            subject=subject,
+            claim=f"rows in the log up to the flow's position = read{since}",
+            left=in_log,
+            right=told.read,
+            terms={"in_log": in_log, "read": told.read},
+        ),
+        Check(
+            subject=subject,
+            claim=f"read = used + late + held{since}",
+            left=in_log,
+            right=told.used + late + told.held,
+            terms={"read": in_log, "used": told.used, "late": late, "held": told.held},
+        ),
+        Check(
+            subject=subject,
+            claim=f"windows missed by used rows = rows of late that say so{since}",
+            left=told.missed,
+            right=missed,
+            terms={"missed": told.missed, "in_late": missed},
+        ),
+    ]
 
 
-def _told(
-    log: Log, kind: type[Flow], declared: Input, shards: Mapping[int, Progress]
-) -> tuple[Counts, int]:
+def _told(log: Log, declared: Input, shards: Sequence[_Shard]) -> tuple[Counts, int]:
     """What the shards' progress says of an input, and the rows that the log has up to their positions."""
     total = Counts()
     in_log = 0
-    for shard, progress in shards.items():
-        known = epochs(log, kind, shard)
-        for name, count in progress.counts[declared.name].__dict__.items():
+    for shard in shards:
+        for name, count in shard.counts(declared.name).__dict__.items():
             setattr(total, name, getattr(total, name) + count)
-        for partition, end in progress.positions[declared.name].items():
-            start = _begin(known, declared.name, partition)
+        for partition, end in shard.progress.positions.get(declared.name, {}).items():
+            start = shard.begin(declared.name, partition)
             in_log += sum(
                 batch.num_rows
                 for _, batch in scan_rows(log, declared.topic, partition, start=start, end=end)
@@ -85,17 +125,14 @@ def _told(
     return total, in_log
 
 
-def _late(
-    log: Log, kind: type[Flow], declared: Input, shards: Mapping[int, Progress]
-) -> tuple[int, int]:
+def _late(log: Log, kind: type[Flow], declared: Input, commits: Commits) -> tuple[int, int]:
     """Distinct late rows of an input in ``late``, and windows missed by rows that were used."""
     named: set[tuple[object, ...]] = set()
     missed = 0
-    commits = {shard: progress.number for shard, progress in shards.items()}
     columns = ["source_partition", "source_offset", "source_row", "source_identity", "key"]
     for partition in range(log.topics()[LATE.name].partitions):
         for record, batch in scan_rows(log, LATE, partition):
-            if is_later(log, kind, record, commits):
+            if not commits.has(record):
                 continue
             own = pc.and_(
                 pc.equal(batch.column("flow").cast(pa.string()), kind.name),
@@ -109,27 +146,25 @@ def _late(
     return len(named), missed
 
 
-def _recount_inboxes(log: Log, kind: type[Flow]) -> list[Check]:
+def _of_inboxes(
+    log: Log, kind: type[Flow], shards: Sequence[_Shard], commits: Commits, since: str
+) -> list[Check]:
     """For a flow on inboxes: what their bytes hold when decoded again, against what is in the topics."""
     decoded: Counter[str] = Counter()
-    commits: dict[int, int] = {}
-    for shard in range(shard_count(log, kind)):
-        known = epochs(log, kind, shard)
-        for _, outputs in recompute(log, kind, shard, known):
+    for shard in shards:
+        for _, outputs in recompute(log, kind, shard.index, shard.origin.rest, shard.origin.start):
             decoded.update(_named(outputs))
-        if known:
-            commits[shard] = known[-1].commit
-    if not commits:
-        return []
     checks = []
     stored = _stored(log, kind, commits)
     for declared in kind.inputs:
+        if not declared.inbox:
+            continue
         accepted, rejected = stored[declared.topic.name], stored[declared.name]
         read = decoded[declared.topic.name] + decoded[declared.name]
         checks.append(
             Check(
                 subject=f"{kind.name}: {declared.name}",
-                claim="rows decoded again = accepted + rejected",
+                claim=f"rows decoded again = accepted + rejected{since}",
                 left=read,
                 right=accepted + rejected,
                 terms={"read": read, "accepted": accepted, "rejected": rejected},
@@ -147,19 +182,18 @@ def _named(outputs: Sequence[Output]) -> Counter[str]:
     return found
 
 
-def _stored(log: Log, kind: type[Flow], commits: Mapping[int, int]) -> Counter[str]:
+def _stored(log: Log, kind: type[Flow], commits: Commits) -> Counter[str]:
     found: Counter[str] = Counter()
     by = f"{kind.name}/".encode()
     for topic in kind.outputs:
         for partition in range(log.topics()[topic.name].partitions):
             for record, batch in scan_rows(log, topic, partition):
-                own = (record.header(HEADER_FLOW) or b"").startswith(by)
-                if own and not is_later(log, kind, record, commits):
+                if (record.header(HEADER_FLOW) or b"").startswith(by) and commits.has(record):
                     found.update(_by_name(topic, batch))
     return found
 
 
-def _by_name(topic: Topic, batch: pa.RecordBatch) -> dict[str, int]:
+def _by_name(topic: Topic, batch: pa.RecordBatch) -> Mapping[str, int]:
     if topic is not DEAD_LETTER:
         return {topic.name: batch.num_rows}
     return Counter(batch.column("source_topic").cast(pa.string()).to_pylist())

@@ -4,17 +4,19 @@ Nothing is emitted here. What recomputed rows caused is in the log: it was commi
 progress record up to which they are computed again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.log import Log
-from flows.engines.epochs import Epoch, epochs, segments_of
-from flows.engines.progress import Positions, Progress, progress_from
+from flows.engines.epochs import Epoch, Runs, epochs_up_to, segments_of
+from flows.engines.kept import cut_away, is_of_this_log
+from flows.engines.progress import Positions, Progress
 from flows.engines.reading import Reader
 from flows.engines.segments import Segment
-from flows.engines.snapshots import newest
+from flows.engines.snapshots import Manifest, newest_first
 from flows.engines.stepper import Counts, Stepper
-from flows.flow import Flow, Params
+from flows.flow import Flow, FlowError, Order, Params
+from flows.snapshot import SnapshotError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,64 +58,118 @@ class Recovery:
         """The state before anything was read."""
         return Recovered(stepper=Stepper(self.kind, self.params), reader=self._reader())
 
-    def from_snapshot(self, last: Progress) -> Recovered:
+    def from_snapshot(self, last: tuple[int, Progress]) -> Recovered:
         """The state at the last progress record, from the newest snapshot that leads up to it."""
-        found = newest(self.log, self.kind.name, self.shard, number=last.number, epoch=last.epoch)
-        if found is None:
-            return self._from_epochs()
-        manifest, state = found
-        since = progress_from(self.log, self.kind, self.shard, manifest.progress_offset)
-        if not since or since[0][1].number != manifest.number:
-            # Of commits that a repair of the log has cut off; others have taken their numbers.
-            return self._from_epochs()
-        positions = {
-            topic: {int(partition): offset for partition, offset in places.items()}
-            for topic, places in manifest.positions.items()
-        }
-        stepper = Stepper(self.kind, self.params, state)
-        reader = self._reader(positions)
-        runs = [run for _, one in since if one.number > manifest.number for run in one.runs]
-        rest = Epoch(
-            number=manifest.epoch,
-            version=self.kind.version,
-            params={},
-            begin=positions,
-            end=last.positions,
-            counts={},
-            runs=runs,
-        )
-        rows = _computed_again(stepper, segments_of(reader, rest))
-        return Recovered(stepper=stepper, reader=reader, rows=rows)
+        progress = last[1]
+        for manifest, state in self._snapshots(progress, epoch=progress.epoch):
+            try:
+                stepper = Stepper(self.kind, self.params, state)
+            except SnapshotError:
+                continue  # of an earlier layout of the state; older ones are no better, or are
+            reader = self._reader(manifest.read_on)
+            runs = Runs(
+                log=self.log,
+                kind=self.kind,
+                shard=self.shard,
+                offset=manifest.progress_offset,
+                after=manifest.number,
+                upto=progress.number,
+            )
+            rest = Epoch(
+                number=manifest.epoch,
+                version=self.kind.version,
+                params={},
+                begin=manifest.read_on,
+                end=progress.positions,
+                counts={},
+                recorded=runs,
+            )
+            rows = _computed_again(stepper, segments_of(reader, rest))
+            return Recovered(stepper=stepper, reader=reader, rows=rows)
+        return self._from_epochs(last)
 
-    def for_new_epoch(self, last: Progress) -> Recovered:
+    def for_new_epoch(self, last: tuple[int, Progress]) -> Recovered:
         """Where the last epoch stopped, with a fresh flow."""
-        known = epochs(self.log, self.kind, self.shard)
-        return self._order_of(known, last.positions, last.counts)
+        known = epochs_up_to(self.log, self.kind, self.shard, last)
+        return self._order_of(known, last[1], last[1].positions, last[1].counts)
 
-    def _from_epochs(self) -> Recovered:
+    def _from_epochs(self, last: tuple[int, Progress]) -> Recovered:
         """Without a snapshot: from the epoch's beginning; earlier epochs only give order and held rows."""
-        *earlier, current = epochs(self.log, self.kind, self.shard)
-        begun = self._order_of(earlier, current.begin, current.counts)
-        begun.stepper.begin_epoch(self.params)
+        *earlier, current = epochs_up_to(self.log, self.kind, self.shard, last)
+        begun = self._order_of(earlier, last[1], current.begin, current.counts)
+        self._check_kept(current.begin)
+        begun.stepper.begin_epoch(self.params, current.begin)
         rows = _computed_again(begun.stepper, segments_of(begun.reader, current))
         return replace(begun, rows=rows)
 
     def _order_of(
-        self, earlier: list[Epoch], begin: Positions, counts: dict[str, Counts]
+        self, earlier: Sequence[Epoch], last: Progress, begin: Positions, counts: dict[str, Counts]
     ) -> Recovered:
-        """What does not hang on parameters: counts, frontiers and held rows."""
+        """What does not hang on parameters, at the end of earlier epochs: counts, frontiers, held rows."""
         stepper = Stepper(self.kind, self.params)
         if stepper.order is None or not earlier:
             reader = self._reader(begin)
         else:
-            reader = self._reader(earlier[0].begin)
             # The flow's own results do not matter here, and its version may no longer be installed.
             stepper.skip_flow = True
-            for epoch in earlier:
+            reader, rest = self._order_begun(stepper, earlier, last)
+            for epoch in rest:
+                stepper.read_inputs(epoch.begin)
                 _computed_again(stepper, segments_of(reader, epoch))
             stepper.skip_flow = False
-        stepper.counts |= {name: replace(one) for name, one in counts.items()}
+        stepper.read_inputs([declared.name for declared in self.kind.inputs])
+        stepper.counts |= {
+            name: replace(one) for name, one in counts.items() if name in stepper.counts
+        }
         return Recovered(stepper=stepper, reader=reader)
+
+    def _order_begun(
+        self, stepper: Stepper, earlier: Sequence[Epoch], last: Progress
+    ) -> tuple[Reader, Sequence[Epoch]]:
+        """The order at the newest snapshot of these epochs, and what is to be read behind it."""
+        for manifest, state in self._snapshots(last):
+            rest = [epoch for epoch in earlier if epoch.number >= manifest.epoch]
+            if rest and _is_before(manifest.read_on, earlier[-1].end):
+                try:
+                    stepper.restore_order(state)
+                except SnapshotError:
+                    continue
+                return self._reader(manifest.read_on), rest
+        gone = set(earlier[0].begin) - {declared.name for declared in self.kind.inputs}
+        if gone:
+            raise FlowError(
+                f"flow {self.kind.name!r} shard {self.shard} had {', '.join(sorted(gone))} as input, and "
+                "which rows waited for it no snapshot tells: start the earlier version once more and "
+                "stop it, so that it leaves one"
+            )
+        self._check_kept(earlier[0].begin)
+        return self._reader(earlier[0].begin), earlier
+
+    def _snapshots(
+        self, last: Progress, *, epoch: int | None = None
+    ) -> Iterator[tuple[Manifest, bytes]]:
+        """The snapshots that lead up to a progress record, the newest first."""
+
+        def is_usable(manifest: Manifest) -> bool:
+            return (
+                manifest.number <= last.number
+                and manifest.epoch == (manifest.epoch if epoch is None else epoch)
+                and is_of_this_log(self.log, self.kind, self.shard, manifest)
+                and not cut_away(self.log, manifest.read_on)
+            )
+
+        return newest_first(self.log, self.kind.name, self.shard, is_usable)
+
+    def _check_kept(self, begin: Positions) -> None:
+        cut = cut_away(self.log, begin)
+        if cut:
+            cure = "Restore the log from the lake"
+            if self.kind.order is not Order.EVENT:
+                cure += ", or start with --new-epoch: a fresh state, behind the last commit"
+            raise FlowError(
+                f"flow {self.kind.name!r} shard {self.shard}: it has no whole snapshot to start from, and "
+                f"what it read since it began is cut away ({'; '.join(cut)}). {cure}"
+            )
 
     def _reader(self, positions: Positions | None = None) -> Reader:
         return Reader(self.log, self.kind, self.shard, positions, max_bytes=self.max_bytes)
@@ -125,3 +181,11 @@ def _computed_again(stepper: Stepper, segments: Iterable[Segment]) -> int:
         stepper.take(segment)
         rows += segment.length
     return rows
+
+
+def _is_before(positions: Positions, end: Positions) -> bool:
+    return all(
+        offset <= end.get(topic, {}).get(partition, offset)
+        for topic, places in positions.items()
+        for partition, offset in places.items()
+    )

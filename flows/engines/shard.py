@@ -1,25 +1,27 @@
 """One shard of a flow on a log: reads, computes, commits, recovers. The same in every engine."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from connectors.control import control_record, progress_topic, snapshots_topic
 from connectors.crash_points import crash_point
 from connectors.log import Log, NewRecord, TopicConfig
+from flows.engines.held_limit import PauseLog, refuse_deadlock, refuse_to_wait
+from flows.engines.history import EpochError, History, Reached
+from flows.engines.kept import check_not_lost
+from flows.engines.lookups import LookUp, Lookups
 from flows.engines.outbox import Outbox
-from flows.engines.progress import Progress, last_progress, params_hash
-from flows.engines.reading import Run, follows_runs
+from flows.engines.progress import Positions, Progress, Run
+from flows.engines.reading import follows_runs
 from flows.engines.recovery import Recovered, Recovery
 from flows.engines.segments import Segment
-from flows.engines.snapshots import save
+from flows.engines.snapshots import Snapshots, Taken
 from flows.flow import Flow, FlowError, Params
 from schemas.codec import HEADER_COMMIT, HEADER_FLOW, HEADER_SHARD
 from schemas.faults import LATE
 
-
-class EpochError(FlowError):
-    """A flow was started with another version or other parameters than its last progress record's."""
+__all__ = ["EpochError", "Shard", "ShardOptions", "prepare"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +40,16 @@ class ShardOptions:
         With so many rows read since the last commit, commit at once.
     snapshot_rows : int
         After so many rows read, watermark rows among them, a snapshot is taken: a restart computes again
-        no more than that.
+        no more than that, and what came while the one before was being appended.
     held_rows : int
         With so many rows of an input held (EVENT order), it is not read until others have caught up.
+        Where that holds for all of them, none ever will: an error ends the shard.
     new_epoch : bool
         Whether another version or other parameters may begin a new epoch.
     on_commit : callable or None
         Told of each commit, once the log has it: its progress and its records, for metrics.
+    look_up : mapping of flow name to callable
+        Who is asked for what a flow must know before it takes rows in (`flows.engines.lookups`).
     """
 
     read_bytes: int = 4 << 20
@@ -55,6 +60,7 @@ class ShardOptions:
     held_rows: int = 1_000_000
     new_epoch: bool = False
     on_commit: Callable[[Progress, Sequence[NewRecord]], None] | None = None
+    look_up: Mapping[str, LookUp] = field(default_factory=dict)
 
 
 def prepare(log: Log, kind: type[Flow]) -> int:
@@ -113,7 +119,13 @@ class Shard:
         self.params = params
         self.index = index
         self.options = options
-        self._hash = params_hash(params)
+        self._history = History(kind, index, params)
+        self._snapshots = Snapshots(log, kind.name, index)
+        # Whether memory is what the log will have: not while a step or a commit is under way, nor ever
+        # again once one of them has failed.
+        self._sound = False
+        self._pauses = PauseLog(self.name)
+        self._lookups = Lookups(log, kind, options.look_up.get(kind.name))
         self._runs: list[Run] = []
         self._rows_uncommitted = 0
         self._rows_since_snapshot = 0
@@ -136,38 +148,33 @@ class Shard:
         """
         self._writer = self.log.writer(self.name)
         self._outbox = self._new_outbox()
-        last = last_progress(self.log, self.kind, self.index)
-        if last is None:
+        history = self._history
+        if not history.load(self.log):
             self._take_over(self._recovery().afresh())
-            self._begin_epoch(number=0, epoch=0)
+            self._commit(history.begun(self._reached(), number=0))
             return
-        self._progress_offset, self._progress = last
-        lost = self._writer.number != self._progress.number
-        same = (self._progress.version, self._progress.params_hash) == (
-            self.kind.version,
-            self._hash,
-        )
-        if same and not lost:
-            self._take_over(self._recovery().from_snapshot(self._progress))
-        elif self.options.new_epoch:
-            self._take_over(self._recovery().for_new_epoch(self._progress))
-            self._begin_epoch(number=self._writer.number, epoch=self._progress.epoch)
-        elif lost:
-            raise FlowError(
-                f"{self.name}: the log's last commit is number {self._writer.number}, the last "
-                f"progress record says {self._progress.number}: the log has lost records, as a "
-                "repair of a damaged one does. `tapeflow replay --compare` says which rows are gone; "
-                "start with --new-epoch to go on behind the last progress record"
-            )
-        else:
-            raise EpochError(
-                f"{self.name}: the last progress record is of version {self._progress.version}, parameters "
-                f"{self._progress.params_hash[:12]}; this is version {self.kind.version}, parameters "
-                f"{self._hash[:12]}. Start it with --new-epoch to go on with these from here"
-            )
+        check_not_lost(self.log, self.name, history.inputs_read)
+        last = history.offset, history.progress
+        number = self._writer.number
+        if self.options.new_epoch and history.needs_new_epoch(number):
+            self._take_over(self._recovery().for_new_epoch(last))
+            self._commit(history.begun(self._reached(), number=number))
+            # Without it a restart would go through all earlier epochs for what was held.
+            self.save_snapshot()
+            return
+        history.refuse_another_epoch(number)
+        self._take_over(self._recovery().from_snapshot(last))
 
     def step(self) -> int:
-        """Read what there is (bounded), compute, commit where it is time; the count of rows read."""
+        """Read what there is (bounded), compute, commit where it is time; the count of rows read.
+
+        Raises
+        ------
+        FlowError
+            Where every input is paused for the rows of it that are held: none can come on.
+        """
+        self._enter()
+        self._snapshots.check()
         read = 0
         for at, partition in self._reader.sources:
             if self._stepper.held(at) >= self.options.held_rows:
@@ -175,11 +182,14 @@ class Shard:
             name = self.kind.inputs[at].name
             before = self._reader.positions[name][partition]
             for segment in self._reader.read(at, partition):
-                read += self._take(segment)
+                read += self._tell_before(segment) + self._take(segment)
             reached = self._reader.positions[name][partition]
             if reached != before and follows_runs(self.kind):
                 self._runs.append((name, partition, reached))
         self._rows_uncommitted += read
+        self._pauses.tell(self._stepper, self.waiting())
+        refuse_deadlock(self.name, self._stepper, self.waiting())
+        self._sound = True
         if self._is_time(read):
             self.commit()
         return read
@@ -187,11 +197,20 @@ class Shard:
     @property
     def dirty(self) -> bool:
         """Whether something was read or computed that no commit holds yet."""
-        return bool(self._outbox) or self._reader.positions != self._progress.positions
+        return (
+            bool(self._outbox)
+            or self._reader.positions != self._history.progress.positions
+            or list(self.waiting()) != self._history.progress.paused
+        )
 
     def positions(self) -> dict[tuple[str, int], int]:
-        """Where the shard reads on, as `Log.wait` takes it."""
+        """Where the shard has come to, as `Log.wait` takes it."""
         return self._reader.flat()
+
+    def wanted(self) -> dict[tuple[str, int], int]:
+        """Where the shard reads on: its positions but those of inputs that are paused."""
+        paused = self.waiting()
+        return {where: at for where, at in self.positions().items() if where[0] not in paused}
 
     def at_end(self, ends: dict[tuple[str, int], int]) -> bool:
         """Whether everything before these positions has been read."""
@@ -202,44 +221,92 @@ class Shard:
         held = {one.name: self._stepper.held(at) for at, one in enumerate(self.kind.inputs)}
         return {name: rows for name, rows in held.items() if rows >= self.options.held_rows}
 
+    def refuse_to_wait(self) -> None:
+        """Refuse to end where rows that are left cannot be read for rows that are held.
+
+        Raises
+        ------
+        FlowError
+            Naming the inputs and what would release them.
+        """
+        unread = {w[0] for w, at in self.positions().items() if at < self.log.end(*w)}
+        refuse_to_wait(self.name, self._stepper, self.waiting(), unread)
+
     def commit(self) -> None:
         """Append what was computed and the progress, in one atomic commit."""
         if not self.dirty:
             return
-        self._commit(
-            replace(
-                self._progress,
-                number=self._progress.number + 1,
-                epoch_offset=self._epoch_offset(),
-                params=None,
-                positions=_copied(self._reader.positions),
-                counts={name: replace(counts) for name, counts in self._stepper.counts.items()},
-                runs=self._runs,
-            )
-        )
-        if self._rows_since_snapshot >= self.options.snapshot_rows:
+        due = self._rows_since_snapshot >= self.options.snapshot_rows and not self._snapshots.busy
+        self._commit(self._history.next(self._reached(), self._runs, before_snapshot=due))
+        if due:
             self.save_snapshot()
 
     def save_snapshot(self) -> None:
-        """Append a snapshot of the committed state."""
+        """Take a snapshot of the committed state, and append it behind the shard's back."""
+        self._enter()
         self._rows_since_snapshot = 0
-        save(
-            self.log,
-            self.kind.name,
-            self.index,
-            self._stepper.snapshot(),
-            number=self._progress.number,
-            epoch=self._progress.epoch,
-            progress_offset=self._progress_offset,
-            positions=self._progress.positions,
+        self._snapshots.begin(
+            Taken(
+                state=self._stepper.snapshot(),
+                number=self._history.progress.number,
+                epoch=self._history.progress.epoch,
+                progress_offset=self._history.offset,
+                checkpoint_offset=self._history.checkpoint,
+                positions=self._history.progress.positions,
+            )
         )
+        self._sound = True
 
     def close(self) -> None:
         """Commit what is left, take a snapshot so that the next start is quick, and let go."""
         self.commit()
         if self._rows_since_snapshot:
             self.save_snapshot()
+        self._snapshots.finish()
         self._writer.close()
+
+    def _enter(self) -> None:
+        """From here on memory is ahead of the log, until all has gone well.
+
+        Raises
+        ------
+        FlowError
+            Where it did not go well before: what is in memory may be in the log, in part, or not at all.
+        """
+        if not self._sound:
+            raise FlowError(
+                f"{self.name}: a step or a commit has failed, or it was not opened; what it holds in memory "
+                "is not to be trusted. Open a new shard: it goes on from what is in the log"
+            )
+        self._sound = False
+
+    def _tell_before(self, segment: Segment) -> int:
+        """Let the flow know what it must before it takes a segment in; the count of rows read for it."""
+        if not self._lookups.missing(self._stepper, segment):
+            return 0
+        # Another shard may have asked already.
+        read = self._read_answers()
+        missing = self._lookups.missing(self._stepper, segment)
+        if missing:
+            self._lookups.ask(missing)
+            read += self._read_answers()
+        return read
+
+    def _read_answers(self) -> int:
+        read = 0
+        for at, partition in self._reader.sources:
+            if at not in self._lookups.sources:
+                continue
+            name = self.kind.inputs[at].name
+            before = self._reader.positions[name][partition]
+            end = self.log.end(name, partition)
+            while self._reader.positions[name][partition] < end:
+                for segment in self._reader.read(at, partition):
+                    read += self._take(segment)
+            reached = self._reader.positions[name][partition]
+            if reached != before:
+                self._runs.append((name, partition, reached))
+        return read
 
     def _take(self, segment: Segment) -> int:
         self._outbox.put(self._stepper.take(segment))
@@ -257,6 +324,7 @@ class Shard:
         return not read and since >= self.options.idle_commit_s
 
     def _commit(self, progress: Progress) -> None:
+        self._enter()
         headers = (
             (HEADER_FLOW, f"{self.kind.name}/{self.kind.version}".encode()),
             (HEADER_SHARD, str(self.index).encode()),
@@ -267,11 +335,11 @@ class Shard:
         crash_point("shard: outputs prepared")
         offsets = self._writer.commit(records, progress.number)
         crash_point("shard: committed")
-        self._progress = progress
-        self._progress_offset = offsets[-1]
+        self._history.committed(progress, offsets[-1])
         self._runs = []
         self._rows_uncommitted = 0
         self._committed_at = monotonic()
+        self._sound = True
         self.log.note_positions(
             f"tapeflow.{self.kind.name}",
             {
@@ -283,24 +351,11 @@ class Shard:
         if self.options.on_commit is not None:
             self.options.on_commit(progress, records)
 
-    def _epoch_offset(self) -> int:
-        begun = self._progress.epoch_offset
-        return self._progress_offset if begun is None else begun
-
-    def _begin_epoch(self, *, number: int, epoch: int) -> None:
-        self._commit(
-            Progress(
-                flow=self.kind.name,
-                version=self.kind.version,
-                shard=self.index,
-                number=number + 1,
-                epoch=epoch + 1,
-                epoch_offset=None,
-                params_hash=self._hash,
-                params=self.params.model_dump(mode="json"),
-                positions=_copied(self._reader.positions),
-                counts={name: replace(counts) for name, counts in self._stepper.counts.items()},
-            )
+    def _reached(self) -> Reached:
+        return Reached(
+            positions=_copied(self._reader.positions),
+            counts={name: replace(counts) for name, counts in self._stepper.counts.items()},
+            paused=list(self.waiting()),
         )
 
     def _recovery(self) -> Recovery:
@@ -312,6 +367,7 @@ class Shard:
         self._stepper = recovered.stepper
         self._reader = recovered.reader
         self._rows_since_snapshot = recovered.rows
+        self._sound = True
 
     def _new_outbox(self) -> Outbox:
         topics = self.log.topics()
@@ -329,5 +385,5 @@ class Shard:
         return Outbox(counts, home)
 
 
-def _copied(positions: dict[str, dict[int, int]]) -> dict[str, dict[int, int]]:
+def _copied(positions: Positions) -> Positions:
     return {topic: dict(offsets) for topic, offsets in positions.items()}

@@ -1,13 +1,18 @@
-"""Snapshots as log records: chunks, then a manifest with their hash. A half one is never used."""
+"""Snapshots as log records: chunks, then a manifest with their hash. A half one is never used.
+
+The state is taken at a commit, and that is all that the flow waits for: hashing and appending are done in
+a thread. A crash between two chunks leaves chunks without a manifest, and an older snapshot is used.
+"""
 
 import hashlib
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
 
-from connectors.control import control_record, control_value, snapshots_topic
+from connectors.control import control_record, control_value, progress_topic, snapshots_topic
 from connectors.crash_points import crash_point
-from connectors.log import Log, NewRecord
-from schemas.codec import HEADER_KIND
+from connectors.log import CorruptLogError, Log, NewRecord, Record, TruncatedError
+from schemas.codec import HEADER_KIND, KIND_CONTROL
 
 _KIND_CHUNK = b"chunk"
 _CHUNK_BYTES = 512 * 1024
@@ -18,106 +23,236 @@ _KEPT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """What a snapshot is of.
+class Taken:
+    """A state, and the commit that it belongs to.
 
     Parameters
     ----------
-    number : int
-        Commit number that the state belongs to.
-    epoch : int
-        Its epoch.
-    progress_offset : int
-        Offset of that commit's progress record.
-    positions : dict of topic to dict of partition (as text) to offset
+    state : bytes
+        All of it.
+    number, epoch : int
+        Of the commit.
+    progress_offset, checkpoint_offset : int
+        Offsets of that commit's progress record, and of the newest checkpoint up to it.
+    positions : dict of topic to dict of partition to offset
         Where to read on from this state.
-    sha256 : str
-        Of the whole state, hexadecimal.
-    size : int
-        Of the whole state, bytes.
-    first_offset, chunks : int
-        Where its chunks begin, and how many there are.
+    """
+
+    state: bytes
+    number: int
+    epoch: int
+    progress_offset: int
+    checkpoint_offset: int
+    positions: dict[str, dict[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a snapshot is of; the last record of it.
+
+    Parameters
+    ----------
+    number, epoch : int
+        Commit number that the state belongs to, and its epoch.
+    progress_offset, progress_time_ns : int
+        Offset and append time of that commit's progress record. Both must still be so where the snapshot
+        is used: a log that lost its end may have given the same numbers to other commits.
+    checkpoint_offset : int
+        Offset of the newest checkpoint up to that commit: what progress may be trimmed before.
+    positions : dict of topic to dict of partition (as text) to offset
+        Where to read on from this state: what inputs may be trimmed before.
+    sha256, size : str, int
+        Of the whole state, the hash in hexadecimal.
+    chunks : list of int
+        Offsets of its chunks.
     """
 
     number: int
     epoch: int
     progress_offset: int
+    progress_time_ns: int
+    checkpoint_offset: int
     positions: dict[str, dict[str, int]]
     sha256: str
     size: int
-    first_offset: int
-    chunks: int
+    chunks: list[int]
+
+    @property
+    def read_on(self) -> dict[str, dict[int, int]]:
+        """The positions, with numbers of partitions."""
+        return {
+            topic: {int(partition): offset for partition, offset in places.items()}
+            for topic, places in self.positions.items()
+        }
 
 
-def save(
-    log: Log,
-    flow: str,
-    shard: int,
-    state: bytes,
-    *,
-    number: int,
-    epoch: int,
-    progress_offset: int,
-    positions: dict[str, dict[int, int]],
-) -> None:
-    """Append a snapshot, and cut those that are older than the ones kept."""
-    topic = snapshots_topic(flow)
-    pieces = [state[at : at + _CHUNK_BYTES] for at in range(0, len(state), _CHUNK_BYTES)]
-    headers = ((HEADER_KIND, _KIND_CHUNK), ("number", str(number).encode()))
-    chunks = [NewRecord(topic, shard, piece, headers=headers) for piece in pieces]
-    offsets = []
-    for at in range(0, len(chunks), _CHUNKS_AT_ONCE):
-        if at:
-            crash_point("snapshot: between chunks")
-        offsets += log.append(chunks[at : at + _CHUNKS_AT_ONCE])
-    crash_point("snapshot: chunks appended")
-    manifest = Manifest(
-        number=number,
-        epoch=epoch,
-        progress_offset=progress_offset,
-        positions={
-            name: {str(partition): offset for partition, offset in places.items()}
-            for name, places in positions.items()
-        },
-        sha256=hashlib.sha256(state).hexdigest(),
-        size=len(state),
-        first_offset=offsets[0],
-        chunks=len(pieces),
-    )
-    log.append([control_record(topic, shard, asdict(manifest))])
-    crash_point("snapshot: manifest appended")
-    whole = [one for one, _ in _stored(log, flow, shard)]
-    if len(whole) > _KEPT:
-        log.trim(topic, shard, whole[-_KEPT].first_offset)
+class Snapshots:
+    """Appends a shard's snapshots, one at a time, and cuts those that are older than the ones kept.
+
+    Parameters
+    ----------
+    log : Log
+        Where.
+    flow, shard : str, int
+        Whose.
+    """
+
+    def __init__(self, log: Log, flow: str, shard: int) -> None:
+        self._log = log
+        self._flow = flow
+        self._shard = shard
+        self._kept: list[Manifest] | None = None
+        self._running: Future[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is still being appended."""
+        return self._running is not None and not self._running.done()
+
+    def begin(self, taken: Taken) -> None:
+        """Append a snapshot in a thread; waits for the one before."""
+        self.finish()
+        # A program that ends waits for the thread, so that its last snapshot is whole.
+        thread = ThreadPoolExecutor(1, thread_name_prefix=f"snapshot {self._flow}/{self._shard}")
+        self._running = thread.submit(self._append, taken)
+        thread.shutdown(wait=False)
+
+    def finish(self) -> None:
+        """Wait until the snapshot that was begun is in the log.
+
+        Raises
+        ------
+        LogError
+            As its append raised it.
+        """
+        if self._running is not None:
+            self._running.result()
+
+    def check(self) -> None:
+        """Raise what appending a snapshot has raised meanwhile."""
+        if not self.busy:
+            self.finish()
+
+    def _append(self, taken: Taken) -> None:
+        topic = snapshots_topic(self._flow)
+        if self._kept is None:
+            # Looked through once, whole ones only; from then on this shard knows what it has appended.
+            known = manifests(self._log, self._flow, self._shard)
+            self._kept = [
+                m for m in known if state_of(self._log, topic, self._shard, m) is not None
+            ]
+        of_commit = self._log.read(
+            progress_topic(self._flow), self._shard, taken.progress_offset, max_bytes=1
+        ).records[0]
+        manifest = Manifest(
+            number=taken.number,
+            epoch=taken.epoch,
+            progress_offset=taken.progress_offset,
+            progress_time_ns=of_commit.append_time_ns,
+            checkpoint_offset=taken.checkpoint_offset,
+            positions={
+                name: {str(partition): offset for partition, offset in places.items()}
+                for name, places in taken.positions.items()
+            },
+            sha256=hashlib.sha256(taken.state).hexdigest(),
+            size=len(taken.state),
+            chunks=self._append_chunks(topic, taken),
+        )
+        self._log.append([control_record(topic, self._shard, asdict(manifest))])
+        crash_point("snapshot: manifest appended")
+        self._kept = [*self._kept, manifest][-_KEPT:]
+        self._log.trim(topic, self._shard, min(m.chunks[0] for m in self._kept))
+
+    def _append_chunks(self, topic: str, taken: Taken) -> list[int]:
+        headers = ((HEADER_KIND, _KIND_CHUNK), ("number", str(taken.number).encode()))
+        pieces = [
+            NewRecord(topic, self._shard, taken.state[at : at + _CHUNK_BYTES], headers=headers)
+            for at in range(0, len(taken.state), _CHUNK_BYTES)
+        ]
+        offsets: list[int] = []
+        for at in range(0, len(pieces), _CHUNKS_AT_ONCE):
+            if at:
+                crash_point("snapshot: between chunks")
+            offsets += self._log.append(pieces[at : at + _CHUNKS_AT_ONCE])
+        crash_point("snapshot: chunks appended")
+        return offsets
 
 
 def newest(
     log: Log, flow: str, shard: int, *, number: int, epoch: int
 ) -> tuple[Manifest, bytes] | None:
     """The newest whole snapshot of an epoch that is not ahead of commit ``number``, or None."""
-    for manifest, state in reversed(_stored(log, flow, shard)):
-        if manifest.epoch == epoch and manifest.number <= number:
-            return manifest, state
-    return None
+    found = newest_first(log, flow, shard, lambda m: m.epoch == epoch and m.number <= number)
+    return next(found, None)
 
 
-def _stored(log: Log, flow: str, shard: int) -> list[tuple[Manifest, bytes]]:
+def newest_first(
+    log: Log, flow: str, shard: int, usable: Callable[[Manifest], bool]
+) -> Iterator[tuple[Manifest, bytes]]:
+    """The whole snapshots that are usable, the newest first; none is read before it is asked for."""
     topic = snapshots_topic(flow)
-    offset, end = log.start(topic, shard), log.end(topic, shard)
-    chunks: dict[int, bytes] = {}
-    found: list[tuple[Manifest, bytes]] = []
+    tried = None
+    try:
+        last = log.last(topic, shard)
+    except CorruptLogError:
+        last = None
+    # A shard that was closed, or killed between two snapshots, left the newest one's manifest last.
+    if last is not None and _is_manifest(last):
+        tried = Manifest(**control_value(last))
+        if usable(tried) and (state := state_of(log, topic, shard, tried)) is not None:
+            yield tried, state
+    for manifest in reversed(manifests(log, flow, shard)):
+        if manifest == tried or not usable(manifest):
+            continue
+        state = state_of(log, topic, shard, manifest)
+        if state is not None:
+            yield manifest, state
+
+
+def manifests(log: Log, flow: str, shard: int) -> list[Manifest]:
+    """The manifests of a shard's snapshots that the log keeps, the oldest first; their chunks may be damaged."""
+    topic = snapshots_topic(flow)
+    return [
+        Manifest(**control_value(record))
+        for record in _readable(log, topic, shard, log.start(topic, shard), log.end(topic, shard))
+        if _is_manifest(record)
+    ]
+
+
+def state_of(log: Log, topic: str, shard: int, manifest: Manifest) -> bytes | None:
+    """The state of a snapshot, or None where the log no longer has all of it as it was."""
+    wanted = set(manifest.chunks)
+    found: dict[int, bytes] = {}
+    try:
+        for record in _readable(log, topic, shard, manifest.chunks[0], manifest.chunks[-1] + 1):
+            if record.offset in wanted:
+                found[record.offset] = record.value or b""
+    except TruncatedError:
+        return None
+    state = b"".join(found[offset] for offset in sorted(found))
+    return state if hashlib.sha256(state).hexdigest() == manifest.sha256 else None
+
+
+def _readable(log: Log, topic: str, shard: int, offset: int, end: int) -> Iterator[Record]:
+    """The records of a range but those that the log cannot give as they were appended."""
     while offset < end:
-        chunk = log.read(topic, shard, offset)
+        try:
+            chunk = log.read(topic, shard, offset)
+        except CorruptLogError:
+            offset += 1
+            continue
+        if chunk.next_offset <= offset:
+            return
         for record in chunk.records:
-            if record.header(HEADER_KIND) == _KIND_CHUNK:
-                chunks[record.offset] = record.value or b""
-                continue
-            value: dict[str, Any] = control_value(record)
-            manifest = Manifest(**value)
-            places = [at for at in sorted(chunks) if at >= manifest.first_offset]
-            state = b"".join(chunks[at] for at in places[: manifest.chunks])
-            if hashlib.sha256(state).hexdigest() == manifest.sha256:
-                found.append((manifest, state))
-            chunks = {}
+            if record.offset >= end:
+                return
+            yield record
         offset = chunk.next_offset
-    return found
+
+
+def _is_manifest(record: Record) -> bool:
+    known = {one.name for one in fields(Manifest)}
+    kind = record.header(HEADER_KIND)
+    if kind != KIND_CONTROL:
+        return False
+    return control_value(record).keys() == known

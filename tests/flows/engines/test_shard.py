@@ -234,6 +234,7 @@ def test_watermark_rows_alone_come_to_a_snapshot_too(log: Log) -> None:
         log.append([watermarks_record("trades", 0, batch)])
     shard.step()
     shard.commit()
+    shard.close()  # waits for what the commit began
     assert log.end(snapshots_topic("every"), 0) == 2  # a chunk and its manifest
 
 
