@@ -38,7 +38,11 @@ def main() -> int:
     with _folder(keep=asked.keep) as folder:
         ticks = Ticks.of(SHARED, long=not asked.short)
         chaos = Chaos(
-            seed=seed, ticks=ticks, folder=Path(folder), tell=lambda line: print(line, flush=True)
+            seed=seed,
+            few=asked.short,
+            ticks=ticks,
+            folder=Path(folder),
+            tell=lambda line: print(line, flush=True),
         )
         try:
             chaos.run(_LOGS[asked.log], asked.kills, short=asked.short)

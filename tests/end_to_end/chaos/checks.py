@@ -4,7 +4,7 @@ import csv
 import io
 import zipfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import orjson
 
@@ -15,6 +15,7 @@ from flows.flow import Order
 from schemas.codec import HEADER_FLOW, HEADER_LIVE
 from schemas.digest import DigestSum, row_digests
 from schemas.market import QUOTES, TRADES
+from schemas.registry import TOPICS, raw_topics
 from tests.end_to_end.chaos.director import ChaosError
 from tests.end_to_end.chaos.world import ForeignProducer, Ticks, World
 
@@ -95,27 +96,27 @@ def digests_of_files(world: World) -> dict[str, str]:
         return _fed(log)[1]
 
 
-def receipts(world: World) -> dict[str, tuple[int, str]]:
-    """Rows and digest of every topic that does not hang on when a row was read."""
+def receipts(world: World, flows: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """Rows and digest of raw topics, and of flows' topics that do not hang on when a row was read."""
     done = world.run(["receipt", "--json"])
     if done.returncode:
         raise ChaosError(f"receipt ended with {done.returncode}: {done.stderr[-800:]}")
     found = orjson.loads(done.stdout)
+    kinds = catalog()
+    wanted = {topic.name for name in flows for topic in kinds[name].outputs}
+    wanted |= {topic.name for topic in raw_topics()}
     return {
-        name: (one["rows"], one["digest"])
-        for name, one in found.items()
-        if name not in _of_arrival()
+        name: (found[name]["rows"], found[name]["digest"])
+        for name in sorted(wanted - _of_arrival())
     }
 
 
-def check_receipts(world: World, wanted: Mapping[str, tuple[int, str]]) -> None:
+def check_receipts(
+    world: World, wanted: Mapping[str, tuple[int, str]], flows: Iterable[str]
+) -> None:
     """Every topic has the rows of an undisturbed run."""
-    found = receipts(world)
-    wrong = {
-        name: (wanted.get(name), found.get(name))
-        for name in sorted(wanted.keys() | found.keys())
-        if wanted.get(name) != found.get(name)
-    }
+    found = receipts(world, flows)
+    wrong = {name: (wanted[name], one) for name, one in found.items() if wanted[name] != one}
     if wrong:
         raise ChaosError(f"undisturbed and disturbed differ: {wrong}")
 
@@ -164,8 +165,6 @@ def _fed(log: Log) -> tuple[Counts, dict[str, str], int]:
 
 
 def _rows(log: Log, name: str) -> int:
-    from schemas.registry import TOPICS  # noqa: PLC0415
-
     topic = TOPICS[name]
     return sum(
         batch.num_rows

@@ -17,8 +17,8 @@ BROKER = "Kafka broker"
 
 # Point to the largest pass at which it may strike: so often a program passes it in about two seconds.
 _SHARD = {
-    "shard: outputs prepared": 40,
-    "shard: committed": 40,
+    "shard: outputs prepared": 25,
+    "shard: committed": 25,
     "snapshot: between chunks": 4,
     "snapshot: chunks appended": 3,
     "snapshot: manifest appended": 3,

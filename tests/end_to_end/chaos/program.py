@@ -17,14 +17,14 @@ BREAK = "CHAOS_BREAK"
 EMIT_AGAIN = "emit-again"
 
 _SIZES = {
-    "flows.engines.snapshots": {"_CHUNK_BYTES": 2_048, "_CHUNKS_AT_ONCE": 1},
+    "flows.engines.snapshots": {"_CHUNK_BYTES": 4_096, "_CHUNKS_AT_ONCE": 1},
     "connectors.landings": {"CHECKPOINT_EVERY": 40},
     "connectors.lander": {"_STEP_ROWS": 4_000},
     "connectors.lake_compaction": {"FILES_MIN": 3},
     "connectors.feeds.program": {"_COMMIT_ROWS": 2_000},
     "connectors.clock": {"_KEEP_NS": 1_000_000_000},
 }
-_SHARD_OPTIONS = {"snapshot_rows": 500, "read_bytes": 200_000}
+_SHARD_OPTIONS = {"snapshot_rows": 1_000, "read_bytes": 200_000}
 
 
 def main() -> None:

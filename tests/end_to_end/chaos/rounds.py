@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from flows.catalog import catalog
 from infra.kafka.broker import running_broker
 from tests.end_to_end.chaos import checks
 from tests.end_to_end.chaos.director import Director, Toll
 from tests.end_to_end.chaos.plan import Kill, make_plans
-from tests.end_to_end.chaos.world import ForeignProducer, Ticks, World
+from tests.end_to_end.chaos.world import FEW_FLOWS, ForeignProducer, Ticks, World
 
+_ALL_FLOWS = (tuple(catalog())[::2], tuple(catalog())[1::2])
 # So often each point strikes in the long version.
 POINTS_LEAST = 5
 _SESSION_S = 6.5 * 3600
 # Slow enough that rows flow for as long as there is something to kill; what is left then, comes at once.
-_FEED_S_A_KILL = 4.0
+_FEED_S_A_KILL = 10.0
 _MESSAGES = 240
 _BAD = 12
 
@@ -37,12 +39,15 @@ class Chaos:
         Where the worlds are.
     tell : callable
         Told one line a kill.
+    few : bool
+        Whether `FEW_FLOWS` run on SQLite too, or all.
     """
 
     seed: int
     ticks: Ticks
     folder: Path
     tell: Callable[[str], None] = lambda _: None
+    few: bool = True
     tolls: list[Toll] = field(default_factory=list)
     _digests: dict[str, str] = field(default_factory=dict)
     _receipts: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -75,11 +80,13 @@ class Chaos:
                 broker = stack.enter_context(running_broker())
                 url = f"kafka://{broker.address}"
             world = World(home=home, log_url=url, broken=broken)
+            flows = FEW_FLOWS if broker or self.few else _ALL_FLOWS
             foreign = ForeignProducer(world.log_url, _MESSAGES, bad=_BAD if live else 0)
             director = Director(
                 world,
                 self.ticks,
                 plan,
+                flows=flows,
                 seed=seed,
                 live=live,
                 speed=_SESSION_S / (_FEED_S_A_KILL * len(plan)),
@@ -90,19 +97,21 @@ class Chaos:
             )
             self.tolls.append(director.toll)
             director.run()
-            self._check(world, foreign, live=live)
+            self._check(world, foreign, [*flows[0], *flows[1]], live=live)
 
     def kills(self) -> Counter[tuple[str, str]]:
         """Kills by target and point, over all rounds."""
         return sum((toll.kills for toll in self.tolls), Counter())
 
-    def _check(self, world: World, foreign: ForeignProducer, *, live: bool) -> None:
+    def _check(
+        self, world: World, foreign: ForeignProducer, flows: Sequence[str], *, live: bool
+    ) -> None:
         self._undisturbed()
         checks.check_raw(world, self.ticks, foreign, self._digests)
         checks.check_audit(world)
         checks.check_replay(world)
         if not live:
-            checks.check_receipts(world, self._receipts)
+            checks.check_receipts(world, self._receipts, flows)
         self.tell("      nothing lost, nothing doubled")
 
     def _undisturbed(self) -> None:
@@ -112,8 +121,10 @@ class Chaos:
         world = World(home=self.folder / "undisturbed")
         foreign = ForeignProducer(world.log_url, _MESSAGES)
         foreign.send(_MESSAGES)
-        for arguments in ([*self.ticks.arguments, "--ts-recv", "event"], ["run", "--until-end"]):
+        flows = [name for part in (FEW_FLOWS if self.few else _ALL_FLOWS) for name in part]
+        feed = [*self.ticks.arguments, "--ts-recv", "event"]
+        for arguments in (feed, ["run", *flows, "--until-end"]):
             done = world.run(arguments)
             assert done.returncode == 0, done.stderr
         self._digests = checks.digests_of_files(world)
-        self._receipts = checks.receipts(world)
+        self._receipts = checks.receipts(world, flows)

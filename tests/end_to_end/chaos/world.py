@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from connectors.chdb_server import running_store
 from connectors.crash_points import CRASH_AT
 from connectors.log import LogError, NewRecord, Writer, open_log
 from connectors.topics import create_topics
@@ -23,6 +24,13 @@ _FOREIGN = ("FRGN1", "FRGN2", "FRGN3", "FRGN4")
 _SHORT = ("ibm/20131007_trade.zip", "aig/20131007_trade.zip")
 _LONG = (*_SHORT, "ibm/20131007_quote.zip", "bac/20131007_trade.zip")
 _SESSION_BEGINS = "2013-10-07T13:30:00"
+
+
+# One flow of each order and each place in the graph; a start of all takes seconds on Kafka.
+FEW_FLOWS = (
+    ("intake", "trade_signs", "bars_rolled", "breadth"),
+    ("bars", "indicators", "nbbo", "breadth_parts"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +132,10 @@ class World:
         """The end of what a program printed."""
         return self.printed(program).read_text(errors="replace")[-600:].strip()
 
+    def store_answers(self) -> bool:
+        """Whether the store runs."""
+        return running_store(self.home / "store") is not None
+
     def run(
         self, arguments: Sequence[str], *, timeout_s: float = 240.0
     ) -> subprocess.CompletedProcess[str]:
@@ -144,15 +156,12 @@ class World:
         return [sys.executable, "-m", "tests.end_to_end.chaos.program", *arguments]
 
     def stop(self, timeout_s: float = 60.0) -> Mapping[str, int]:
-        """End every program as an operator does; the exit status of each that ran."""
-        running = [one for one in self.programs if one.process and one.process.poll() is None]
-        for program in running:
-            assert program.process is not None
-            program.process.send_signal(signal.SIGTERM)
+        """End every program as an operator does, the store last; the exit status of each that ran."""
         ended = {}
-        for program in running:
-            assert program.process is not None
-            ended[program.name] = program.process.wait(timeout_s)
+        for program in sorted(self.programs, key=lambda one: one.name == "store"):
+            if program.process is not None and program.process.poll() is None:
+                program.process.send_signal(signal.SIGTERM)
+                ended[program.name] = program.process.wait(timeout_s)
         return ended
 
     def kill(self) -> None:
