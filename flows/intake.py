@@ -1,59 +1,78 @@
 """Intake: what others wrote to the inboxes becomes valid rows of the topics, or dead letters.
 
-The only flow that decodes foreign bytes and validates. It keeps nothing between records.
+The only flow that decodes foreign bytes and validates. Of what it has read it keeps the schemas that
+``foreign_schemas`` told it of, and nothing else.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flows.avro import MAGIC, decode_avro, schema_ids
 from flows.flow import Emit, Emitted, Flow, Input, InputRows, Order, Params, Rows, Watermarks
+from flows.foreign_schemas import ForeignSchemas
 from flows.snapshot import pack, unpack
 from schemas.arrays import Bools, Int64s
 from schemas.faults import DEAD_LETTER
 from schemas.field import INT64, RECEIVE_TIME, TIMESTAMP
 from schemas.foreign_arrow import STREAM_MAGIC, ForeignArrowError, decode_stream
+from schemas.foreign_schemas import FOREIGN_SCHEMAS
 from schemas.json_codec import Decoded, decode_json, encode_lines
 from schemas.json_faults import Fault
 from schemas.registry import inboxes
 from schemas.topic import Topic
 from schemas.validation import validate
 
-_AVRO_STARTS = (b"Obj\x01", b"\x00")
-_NO_AVRO = "Avro needs a schema registry, and none is set; write JSON or an Arrow IPC stream"
+_AVRO_FILE = b"Obj\x01"
+_NO_FILES = (
+    "an Avro file; write its records one by one with the identifier of their schema, as Confluent's "
+    "serializers do"
+)
+# Rows, and of each the record that it is from and its place in there.
+_Part = tuple[pa.RecordBatch, Int64s, Int64s]
+_NO_IDENTIFIER = "Avro without the identifier of its schema: a zero byte and four more were needed"
 
 
 class Intake(Flow):
     """Decodes and validates the records of all inboxes.
 
-    A record is JSON (an object, an array, lines) or an Arrow IPC stream, told by its first bytes or its
-    content type. ``ts_recv`` of a row is the time at which its record was appended to the inbox, whatever
+    A record is JSON (an object, an array, lines), an Arrow IPC stream or Avro behind the identifier of its
+    schema, told by its first bytes or its content type. ``ts_recv`` of a row is the time at which its record was appended to the inbox, whatever
     its writer says. Of each record come as many rows and dead letters together as it holds rows; a
     record that cannot be split into rows is one dead letter.
     """
 
     name: ClassVar[str] = "intake"
     version: ClassVar[int] = 1
-    inputs: ClassVar[tuple[Input, ...]] = tuple(
-        Input(topic=topic, inbox=True) for topic in inboxes().values()
+    # The schemas first: where both have records, they are known before they are needed.
+    inputs: ClassVar[tuple[Input, ...]] = (
+        Input(topic=FOREIGN_SCHEMAS, broadcast=True),
+        *(Input(topic=topic, inbox=True) for topic in inboxes().values()),
     )
+    looks_up: ClassVar[Topic | None] = FOREIGN_SCHEMAS
     outputs: ClassVar[tuple[Topic, ...]] = (*inboxes().values(), DEAD_LETTER)
     order: ClassVar[Order] = Order.ARRIVAL
 
     def __init__(self, params: Params, snapshot: bytes | None) -> None:
         self.params = params
+        self._schemas = ForeignSchemas()
         if snapshot is not None:
-            unpack(snapshot, self.name, self.version)
+            head, _ = unpack(snapshot, self.name, self.version)
+            self._schemas.restore(head.get("schemas", []))
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Rows of the topic proper, then dead letters, both in the order of the records."""
         at, given = rows.only
         source = self.inputs[at]
+        if not source.inbox:
+            self._schemas.learn(given.batch)
+            return []
         append_times = given.batch.column("append_time").to_numpy()
-        decoded = _decode(source.topic, given.batch)
+        decoded = self._decode(source.topic, given.batch)
         good, faults = _validated(source.topic, decoded, given.batch, append_times)
         emitted: list[Emitted] = []
         if good.num_rows:
@@ -68,51 +87,86 @@ class Intake(Flow):
         del watermarks
         return []
 
+    def missing(self, rows: Rows) -> list[str]:
+        """Identifiers of schemas that records name and nobody has told of yet."""
+        at, given = rows.only
+        if not self.inputs[at].inbox:
+            return []
+        values = given.batch.column("value")
+        numbers = np.flatnonzero(_begins(values, MAGIC))
+        if not len(numbers):
+            return []
+        ids = schema_ids(values.take(pa.array(numbers)))
+        times = given.batch.column("append_time").to_numpy()[numbers]
+        return self._schemas.missing(ids, times)
+
     def snapshot(self) -> bytes:
-        """Nothing but name and version."""
-        return pack(self.name, self.version, {}, {})
+        """The schemas that are known."""
+        return pack(self.name, self.version, {"schemas": self._schemas.state()}, {})
+
+    def _decode(self, topic: Topic, records: pa.RecordBatch) -> Decoded:
+        values = records.column("value")
+        is_null = values.is_null().to_numpy(zero_copy_only=False)
+        is_arrow = _begins(values, STREAM_MAGIC) | _says(records, "arrow")
+        is_avro = _begins(values, MAGIC) | _begins(values, _AVRO_FILE) | _says(records, "avro")
+        is_json = ~(is_null | is_arrow | is_avro)
+        if is_json.all():
+            return decode_json(topic, values)
+        numbers = np.flatnonzero(is_json)
+        json = decode_json(topic, values.take(pa.array(numbers)))
+        parts = [(json.batch, numbers[json.record], json.row)]
+        faults = [replace(fault, record=int(numbers[fault.record])) for fault in json.faults]
+        for number in np.flatnonzero(is_null).tolist():
+            reason = "the record has no value"
+            faults.append(Fault(record=number, row=None, reason=reason, payload=None))
+        parts += _from_arrow(topic, values, np.flatnonzero(is_arrow & ~is_null), faults)
+        avro = np.flatnonzero(is_avro & ~is_arrow & ~is_null)
+        parts += self._from_avro(topic, values, avro, faults)
+        return _merged(topic, parts, faults)
+
+    def _from_avro(
+        self, topic: Topic, values: pa.Array, numbers: Int64s, faults: list[Fault]
+    ) -> list[_Part]:
+        """The rows of Avro records, schema by schema."""
+        some = values.take(pa.array(numbers))
+        ids = schema_ids(some)
+        parts = []
+        for schema_id in np.unique(ids).tolist():
+            places = np.flatnonzero(ids == schema_id)
+            columns = self._schemas.columns(schema_id) if schema_id >= 0 else _NO_IDENTIFIER
+            if isinstance(columns, str):
+                for number in numbers[places].tolist():
+                    payload = values[number].as_py()
+                    reason = _NO_FILES if payload.startswith(_AVRO_FILE) else columns
+                    faults.append(Fault(record=number, row=None, reason=reason, payload=payload))
+                continue
+            found = decode_avro(topic, columns, some.take(pa.array(places)))
+            for fault in found.faults:
+                number = int(numbers[places[fault.record]])
+                payload = values[number].as_py()
+                faults.append(replace(fault, record=number, payload=payload))
+            rows = np.zeros(len(found.record), dtype=np.int64)
+            parts.append((found.batch, numbers[places[found.record]], rows))
+        return parts
 
 
-def _decode(topic: Topic, records: pa.RecordBatch) -> Decoded:
-    values = records.column("value")
-    is_null = values.is_null().to_numpy(zero_copy_only=False)
-    is_arrow = _begins(values, STREAM_MAGIC) | _says(records, "arrow")
-    is_avro = _says(records, "avro")
-    for start in _AVRO_STARTS:
-        is_avro = is_avro | _begins(values, start)
-    is_json = ~(is_null | is_arrow | is_avro)
-    if is_json.all():
-        return decode_json(topic, values)
-    numbers = np.flatnonzero(is_json)
-    json = decode_json(topic, values.take(pa.array(numbers)))
-    parts = [(json.batch, numbers[json.record], json.row)]
-    faults = [
-        Fault(record=int(numbers[f.record]), row=f.row, reason=f.reason, payload=f.payload)
-        for f in json.faults
-    ]
-    for number in np.flatnonzero(~is_json).tolist():
+def _from_arrow(
+    topic: Topic, values: pa.Array, numbers: Int64s, faults: list[Fault]
+) -> list[_Part]:
+    parts = []
+    for number in numbers.tolist():
+        payload = values[number].as_py()
         try:
-            batch = _not_json(topic, values[number].as_py(), avro=bool(is_avro[number]))
+            batch = decode_stream(topic, payload)
         except ForeignArrowError as error:
-            payload = values[number].as_py()
             faults.append(Fault(record=number, row=None, reason=str(error), payload=payload))
         else:
             count = batch.num_rows
             parts.append((batch, np.full(count, number), np.arange(count, dtype=np.int64)))
-    return _merged(topic, parts, faults)
+    return parts
 
 
-def _not_json(topic: Topic, data: bytes | None, *, avro: bool) -> pa.RecordBatch:
-    if data is None:
-        raise ForeignArrowError("the record has no value")
-    if avro:
-        raise ForeignArrowError(_NO_AVRO)
-    return decode_stream(topic, data)
-
-
-def _merged(
-    topic: Topic, parts: Sequence[tuple[pa.RecordBatch, Int64s, Int64s]], faults: list[Fault]
-) -> Decoded:
+def _merged(topic: Topic, parts: Sequence[_Part], faults: list[Fault]) -> Decoded:
     table = pa.Table.from_batches([batch for batch, _, _ in parts]).unify_dictionaries()
     record = np.concatenate([record for _, record, _ in parts])
     row = np.concatenate([row for _, _, row in parts])

@@ -15,7 +15,7 @@ _STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_vie
 _ALIKE: dict[pa.DataType, tuple[Callable[[pa.DataType], bool], ...]] = {
     CATEGORY: _STRINGS,
     TEXT: _STRINGS,
-    FLOAT: (pa.types.is_floating, pa.types.is_integer),
+    FLOAT: (pa.types.is_floating, pa.types.is_integer, pa.types.is_decimal),
     DECIMAL: (pa.types.is_decimal, pa.types.is_integer),
     BYTES: (pa.types.is_large_binary,),
     BOOL: (),
@@ -52,26 +52,39 @@ def decode_stream(topic: Topic, data: bytes) -> pa.RecordBatch:
             # Offsets and codes of foreign bytes may point anywhere.
             batch.validate(full=True)
         table = pa.Table.from_batches(batches, schema=schema)
-        names = _names(schema)
+        _check_names(schema)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ForeignArrowError(f"not a sound Arrow IPC stream: {error}") from error
+    if table.num_rows == 0:
+        raise ForeignArrowError("the record holds no row")
+    return topic_rows(topic, table)
+
+
+def topic_rows(topic: Topic, table: pa.Table) -> pa.RecordBatch:
+    """A table's rows with the topic's schema, as `decode_stream` gives them.
+
+    Raises
+    ------
+    ForeignArrowError
+        Where a column is unknown, twice there or of another kind.
+    """
+    names = table.column_names
     known = [field.name for field in topic.fields]
     wrong = [name for name in names if name not in known]
     if wrong or len(set(names)) < len(names):
         raise ForeignArrowError(
             f"columns {wrong or 'given twice'} where {topic.name} has {', '.join(known)}"
         )
-    if table.num_rows == 0:
-        raise ForeignArrowError("the record holds no row")
     return topic.batch({field.name: _column(field, table) for field in topic.fields})
 
 
-def _names(schema: pa.Schema) -> list[str]:
-    """The columns' names; UnicodeDecodeError where one of them, or of the time zones, is no UTF-8."""
+def _check_names(schema: pa.Schema) -> None:
+    """UnicodeDecodeError where a column's name, or a time zone's, is no UTF-8."""
     for kind in schema.types:
         if pa.types.is_timestamp(kind):
             str(kind.tz).encode()
-    return list(schema.names)
+    for name in schema.names:
+        str(name).encode()
 
 
 def _column(field: Field, table: pa.Table) -> pa.Array:
@@ -85,7 +98,11 @@ def _column(field: Field, table: pa.Table) -> pa.Array:
         if not _alike(field, given.type):
             raise ForeignArrowError(f"column {field.name!r} must be {plain}, not {given.type}")
         try:
-            column = given.combine_chunks().cast(plain)
+            column = given.combine_chunks()
+            if field.type == FLOAT and pa.types.is_decimal(given.type):
+                # By its text, the nearest double is found, as where JSON is read; Arrow's own cast may miss it.
+                column = column.cast(TEXT)
+            column = column.cast(plain)
         except pa.ArrowException as error:
             raise ForeignArrowError(f"column {field.name!r} must be {plain}: {error}") from error
     if field.default is not None:

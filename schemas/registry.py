@@ -8,6 +8,7 @@ from schemas.event_bars import EVENT_BARS
 from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
 from schemas.feed_events import FEED_EVENTS
 from schemas.field import DeclarationError
+from schemas.foreign_schemas import FOREIGN_SCHEMAS
 from schemas.indicators import INDICATORS
 from schemas.instruments import INSTRUMENTS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
@@ -53,6 +54,7 @@ TOPICS: dict[str, Topic] = _registry(
     LATE,
     DEAD_LETTER,
     CORRECTIONS_UNAPPLIED,
+    FOREIGN_SCHEMAS,
     INSTRUMENTS,
     BREADTH_PARTS,
     BREADTH,

@@ -106,6 +106,8 @@ class Topic:
         Of a raw topic: whether its rows are market events in the market's time, so that the sources of
         a key append watermark rows to it. Not so for history and reference data, such as a vendor's bars of
         twenty years: these come in any order, and must not make the key's ticks late.
+    partitions : int or None
+        How many, for a small topic that every shard of a flow reads whole; None for the platform's number.
 
     Raises
     ------
@@ -128,6 +130,7 @@ class Topic:
     rules: tuple[Rule, ...] = ()
     inbox: bool = False
     watermarked: bool = True
+    partitions: int | None = None
 
     def __post_init__(self) -> None:
         self._require(bool(self.meaning), "meaning is missing; say what one row is")

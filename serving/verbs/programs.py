@@ -1,11 +1,14 @@
 """Verbs that are programs of their own: run, land, clock, store. `tapeflow up` starts all of them."""
 
 import gc
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serving.settings import SettingsError, flow_params, load_settings
+
+if TYPE_CHECKING:
+    from flows.engines.lookups import LookUp
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,10 +61,21 @@ def run(
         workers=workers or settings.workers,
         until_end=until_end,
         options=ShardOptions(
-            new_epoch=new_epoch, on_commit=FlowMeter() if settings.metrics else None
+            new_epoch=new_epoch,
+            on_commit=FlowMeter() if settings.metrics else None,
+            look_up=_look_up(settings.schema_registry.get_secret_value()),
         ),
         stop=stop,
     )
+
+
+def _look_up(registry: str) -> "dict[str, LookUp]":
+    """Who is asked for what, by flow."""
+    if not registry:
+        return {}
+    from connectors.schema_registry import SchemaRegistry
+
+    return {"intake": SchemaRegistry(registry)}
 
 
 def _keep_what_is_loaded() -> None:
@@ -102,6 +116,7 @@ def land(
     from connectors.topics import create_topics
     from serving.logs import configure_logs
     from serving.stopping import is_supervised, stop_event
+    from serving.trimming import retentions, trimming
 
     settings = load_settings()
     configure_logs()
@@ -121,7 +136,9 @@ def land(
             if until_end:
                 lander.run_until_end()
             else:
-                lander.run_forever(stop)
+                # Who lands knows first what the log can do without.
+                with trimming(settings.log, retentions(settings.retention)):
+                    lander.run_forever(stop)
 
 
 def store(

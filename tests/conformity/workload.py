@@ -191,7 +191,8 @@ def records(kind: type[Flow], made: list[Piece], partitions: int) -> list[NewRec
             ]
             continue
         keys = piece.batch.column("key" if piece.is_watermarks else declared.topic.key)
-        for partition, part in Partitioner(partitions).split(keys, piece.batch):
+        count = declared.topic.partitions or partitions
+        for partition, part in Partitioner(count).split(keys, piece.batch):
             if piece.is_watermarks:
                 found.append(watermarks_record(declared.name, partition, part))
             else:
