@@ -25,11 +25,13 @@ from connectors.kafka_topics import Topics
 from connectors.kafka_visibility import VisibleBounds
 from connectors.kafka_writer import KafkaWriter, last_record
 from connectors.log import (
+    SAMPLES,
     Chunk,
     Log,
     LogError,
     NewRecord,
     Record,
+    Stretch,
     TopicConfig,
     TruncatedError,
     Writer,
@@ -43,6 +45,7 @@ _LOOKS_BEFORE_REST = 250
 _REST_S = 0.004
 # Records that are there come within this; where none does, markers may be all there is.
 _PROMPT_S = 0.01
+_STRETCHES = 4
 
 
 class KafkaLog(Log):
@@ -182,6 +185,17 @@ class KafkaLog(Log):
             future.result()
         except KafkaException as error:
             raise log_error(error, f"trim of {topic}[{partition}] before {before}") from error
+
+    def stretches(self, topic: str, partition: int, count: int = SAMPLES) -> list[Stretch]:
+        """What a few evenly spread parts of a partition hold: each takes a fetch of its own."""
+        return super().stretches(topic, partition, min(count, _STRETCHES))
+
+    def offset_at(self, topic: str, partition: int, time_ns: int) -> int:
+        """The first offset whose record was appended at or after a time; the end where none was."""
+        start, end = self._bounds(topic, partition)
+        # Kafka keeps milliseconds: a record of the same one may be before the time, and is kept.
+        found = self._scout.offset_at(topic, partition, time_ns // 1_000_000)
+        return end if found is None else min(max(found, start), end)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""

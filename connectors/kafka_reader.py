@@ -191,6 +191,19 @@ class Scout:
             start, end = found
             return start, end
 
+    def offset_at(self, topic: str, partition: int, time_ms: int) -> int | None:
+        """The first offset whose record has this time or a later one; None where there is none."""
+        asked = TopicPartition(topic, partition, time_ms)
+        try:
+            (found,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise log_error(error, f"offset of a time in {topic}[{partition}]") from error
+        if found.error is not None:
+            raise log_error(
+                KafkaException(found.error), f"offset of a time in {topic}[{partition}]"
+            )
+        return int(found.offset) if found.offset >= 0 else None
+
     def window(self, topic: str, partition: int, offset: int, end: int) -> list[Record]:
         """Visible records from ``offset`` up to before ``end``, which `bounds` gave."""
         with closing(self._scan(topic, partition, offset, end)) as scan:

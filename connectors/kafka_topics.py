@@ -12,6 +12,7 @@ from connectors.kafka_writer import WRITERS_CONFIG, WRITERS_PARTITIONS, WRITERS_
 from connectors.log import LogError, NewRecord, TopicConfig, UnknownTopicError
 
 _NS_PER_MS = 1_000_000
+_DECLARED = "delete.retention.ms"
 # A broker that is there answers a first connection in milliseconds, a far one in a second.
 _CONNECT_TIMEOUT_S = 5.0
 
@@ -56,7 +57,10 @@ class Topics:
             config.partitions,
             {
                 "message.timestamp.type": "LogAppendTime",
-                "retention.ms": str(_retention_ms(config.retention_ns)),
+                # Kafka would cut by age alone; `connectors.retention` knows what has landed and who reads.
+                "retention.ms": "-1",
+                # Of no use to Kafka here (it is for compaction): it holds what the topic declares.
+                _DECLARED: str(_declared_ms(config.retention_ns)),
                 "retention.bytes": "-1",
                 "cleanup.policy": "delete",
                 "max.message.bytes": str(MAX_RECORD_BYTES),
@@ -85,7 +89,7 @@ class Topics:
             name: TopicConfig(
                 name=name,
                 partitions=self._partitions[name],
-                retention_ns=_retention_ns(int(entries[name]["retention.ms"].value)),
+                retention_ns=_declared_ns(int(entries[name][_DECLARED].value)),
                 synced=entries[name]["flush.messages"].value == "1",
             )
             for name in names
@@ -174,10 +178,10 @@ def _is_internal(name: str) -> bool:
     return name.startswith("__") or name == WRITERS_TOPIC
 
 
-def _retention_ms(retention_ns: int | None) -> int:
+def _declared_ms(retention_ns: int | None) -> int:
     # Rounded up: retention is the least age at which a record may go.
-    return -1 if retention_ns is None else -(-retention_ns // _NS_PER_MS)
+    return 0 if retention_ns is None else -(-retention_ns // _NS_PER_MS)
 
 
-def _retention_ns(retention_ms: int) -> int | None:
-    return None if retention_ms < 0 else retention_ms * _NS_PER_MS
+def _declared_ns(declared_ms: int) -> int | None:
+    return None if declared_ms == 0 else declared_ms * _NS_PER_MS

@@ -1,16 +1,21 @@
 """Counts the rows of every topic in the log, in ClickHouse and in the lake, up to what has landed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from connectors.checks import Check
 from connectors.clickhouse import StoreLink
+from connectors.lake_control import control_folder
+from connectors.lake_files import readable
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
-from connectors.log import Log
-from connectors.parquet import topic_files
+from connectors.log import CorruptLogError, Log
+from connectors.parquet import LakeError, topic_files
 from connectors.scan import scan_rows
+from schemas.codec import HEADER_ROWS
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 
@@ -20,6 +25,9 @@ _EMPTY = {"_partition": pl.Int32, "_offset": pl.Int64, "rows": pl.Int64, "distin
 
 def landing_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
     """For each topic and sink: rows in the log = rows landed, record by record.
+
+    Where retention has cut the log, what the lake's control records say of the records below its start
+    stands for it.
 
     Parameters
     ----------
@@ -38,19 +46,44 @@ def landing_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
                 ends = positions[sink].get(name)
                 if ends is None:
                     continue
-                found = _in_store(store, topic) if sink == CLICKHOUSE else _in_lake(lake, topic)
-                checks.append(_check(topic, sink, _in_log(log, topic, ends), _up_to(found, ends)))
+                try:
+                    found = _in_store(store, topic) if sink == CLICKHOUSE else _in_lake(lake, topic)
+                    cut = _cut(log, lake, topic, ends)
+                except (CorruptLogError, LakeError) as error:
+                    checks.append(_unreadable(topic, sink, str(error)))
+                    continue
+                in_log = _in_log(log, topic, ends)
+                checks.append(_check(topic, sink, cut, in_log, _up_to(found, ends)))
     return checks
 
 
-def _check(topic: Topic, sink: str, in_log: pl.DataFrame, landed: pl.DataFrame) -> Check:
+def _check(
+    topic: Topic, sink: str, cut: pl.DataFrame, in_log: pl.DataFrame, landed: pl.DataFrame
+) -> Check:
+    wanted = pl.concat([cut, in_log])
+    terms = {"log": int(in_log["rows"].sum()), sink: int(landed["rows"].sum())}
+    claim = f"rows in the log up to the landed position = rows in {sink}"
+    if cut.height:
+        terms = {"cut": int(cut["rows"].sum())} | terms
+        claim = f"rows cut from the log (by lake/_control) and in it = rows in {sink}"
     return Check(
         subject=f"lander: {topic.name}",
-        claim=f"rows in the log up to the landed position = rows in {sink}",
-        left=int(in_log["rows"].sum()),
+        claim=claim,
+        left=int(wanted["rows"].sum()),
         right=int(landed["rows"].sum()),
-        terms={"log": int(in_log["rows"].sum()), sink: int(landed["rows"].sum())},
-        detail=_first_difference(topic, in_log, landed),
+        terms=terms,
+        detail=_first_difference(topic, wanted, landed),
+    )
+
+
+def _unreadable(topic: Topic, sink: str, why: str) -> Check:
+    return Check(
+        subject=f"lander: {topic.name}",
+        claim=f"every file that the rows in {sink} are counted by can be read",
+        left=1,
+        right=0,
+        terms={"unreadable": 1},
+        detail=why,
     )
 
 
@@ -79,6 +112,35 @@ def _in_log(log: Log, topic: Topic, ends: dict[int, int]) -> pl.DataFrame:
     return pl.DataFrame(counted, schema=_EMPTY, orient="row")
 
 
+def _cut(log: Log, lake: Path, topic: Topic, ends: dict[int, int]) -> pl.DataFrame:
+    """Records below the log's start that have rows, by the lake's control records."""
+    starts = {partition: log.start(topic.name, partition) for partition in ends}
+    files = sorted(control_folder(lake, topic.name).glob("*.parquet"))
+    if not files or not any(starts.values()):
+        return pl.DataFrame(schema=_EMPTY)
+    headers = pl.col("headers")
+    said = headers.list.eval(
+        pl.element().struct.field("value").filter(pl.element().struct.field("name") == HEADER_ROWS)
+    )
+    bounds = pl.LazyFrame(
+        {"partition": list(starts), "start": list(starts.values())},
+        schema={"partition": pl.Int32, "start": pl.Int64},
+    )
+    counted = (
+        pl.scan_parquet(files, hive_partitioning=False)
+        .join(bounds, on="partition")
+        .filter(pl.col("offset") < pl.col("start"))
+        .select(
+            _partition=pl.col("partition"),
+            _offset=pl.col("offset"),
+            rows=said.list.first().cast(pl.String).cast(pl.Int64).fill_null(0),
+        )
+        .filter(pl.col("rows") > 0)
+        .with_columns(distinct=pl.col("rows"))
+    )
+    return _framed(_collected(counted, files))
+
+
 def _in_store(store: StoreLink, topic: Topic) -> pl.DataFrame:
     # A record's rows are numbered from 0: as many as the largest number says, and none twice.
     statement = (
@@ -99,7 +161,18 @@ def _in_lake(lake: Path, topic: Topic) -> pl.DataFrame:
     counted = rows.group_by(_RECORD).agg(
         rows=pl.len().cast(pl.Int64), distinct=pl.col("_row").n_unique().cast(pl.Int64)
     )
-    return _framed(counted.collect(engine="streaming"))
+    return _framed(_collected(counted, files))
+
+
+def _collected(counted: pl.LazyFrame, files: Sequence[Path]) -> pl.DataFrame:
+    """What files give; an error that names the one that cannot be read."""
+    try:
+        return counted.collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        for path in files:
+            with readable(path):
+                pq.read_table(path, partitioning=None)
+        raise LakeError(f"lake: counting the rows of {files[0].parent}: {error}") from error
 
 
 def _framed(found: pl.DataFrame) -> pl.DataFrame:

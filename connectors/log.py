@@ -11,6 +11,10 @@ from typing import Self
 
 Headers = tuple[tuple[str, bytes], ...]
 
+# Parts of a partition that an estimate of it looks at: its error is a few percent.
+SAMPLES = 128
+_STRETCH_BYTES = 1 << 16
+
 
 class LogError(RuntimeError):
     """The log cannot do what was asked; the message says what, where and how to mend it."""
@@ -95,6 +99,25 @@ class Chunk:
 
     records: tuple[Record, ...]
     next_offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """What the records of a few consecutive offsets amount to.
+
+    Parameters
+    ----------
+    first, stop : int
+        The offsets, ``stop`` excluded.
+    records, rows, size_bytes : int
+        Records in them, rows by their headers, and bytes of keys, headers and values.
+    """
+
+    first: int
+    stop: int
+    records: int
+    rows: int
+    size_bytes: int
 
 
 class Writer(ABC):
@@ -217,6 +240,52 @@ class Log(ABC):
     def trim(self, topic: str, partition: int, before: int) -> None:
         """Cut the records whose offset is below ``before``."""
 
+    def give_back(self) -> int:
+        """Give the space of records that were cut back to the file system; how many bytes.
+
+        A log that does so by itself returns 0.
+        """
+        return 0
+
+    def stretches(self, topic: str, partition: int, count: int = SAMPLES) -> list[Stretch]:
+        """What evenly spread parts of a partition hold, for estimates that read little.
+
+        Parameters
+        ----------
+        topic, partition : str, int
+            Which.
+        count : int
+            How many parts; a log in which each costs more may take fewer.
+
+        Returns
+        -------
+        list of Stretch
+            In order, none overlapping another; all of the partition where it is small.
+        """
+        start, end = self.start(topic, partition), self.end(topic, partition)
+        found: list[Stretch] = []
+        at = start
+        for number in range(count):
+            at = max(at, start + number * (end - start) // count)
+            if at >= end:
+                break
+            chunk = self.read(topic, partition, at, max_bytes=_STRETCH_BYTES)
+            found.append(_stretch(at, chunk))
+            at = chunk.next_offset
+        return found
+
+    def offset_at(self, topic: str, partition: int, time_ns: int) -> int:
+        """The first offset whose record was appended at or after a time; the end where none was."""
+        low, high = self.start(topic, partition), self.end(topic, partition)
+        while low < high:
+            middle = (low + high) // 2
+            chunk = self.read(topic, partition, middle, max_bytes=1)
+            if chunk.records and chunk.records[0].append_time_ns < time_ns:
+                low = chunk.records[0].offset + 1
+            else:
+                high = middle
+        return low
+
     @abstractmethod
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""
@@ -244,6 +313,21 @@ class Log(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _stretch(first: int, chunk: Chunk) -> Stretch:
+    headers = sum(
+        len(name) + len(value) for record in chunk.records for name, value in record.headers
+    )
+    bodies = sum(len(record.key or b"") + len(record.value or b"") for record in chunk.records)
+    rows = (record.header("rows") for record in chunk.records)
+    return Stretch(
+        first=first,
+        stop=max(chunk.next_offset, first + 1),
+        records=len(chunk.records),
+        rows=sum(int(text) for text in rows if text is not None and text.isdigit()),
+        size_bytes=headers + bodies,
+    )
 
 
 def open_log(url: str) -> Log:

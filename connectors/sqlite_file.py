@@ -204,6 +204,8 @@ def connect(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        # Of a new file only, as the page size: what a trim frees can be given back. 7 % of an append of 150 kB.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         connection.execute("PRAGMA wal_autocheckpoint=0")
         # The WAL shrinks to what it holds whenever it starts anew: its size tells the checkpointer.

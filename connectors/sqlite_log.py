@@ -11,12 +11,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from connectors.log import (
+    SAMPLES,
     Chunk,
     CorruptLogError,
     Log,
     LogError,
     NewRecord,
     Record,
+    Stretch,
     TopicConfig,
     TruncatedError,
     UnknownTopicError,
@@ -24,13 +26,14 @@ from connectors.log import (
 )
 from connectors.sqlite_append import Appender, SqliteWriter
 from connectors.sqlite_catalog import SCHEMA, Catalog, Place
-from connectors.sqlite_file import SqliteFile, is_corrupt
+from connectors.sqlite_file import PAGE_BYTES, SqliteFile, is_corrupt
 from connectors.sqlite_rows import (
     ChecksumError,
     select_statement,
     table,
     to_record,
 )
+from connectors.sqlite_sampling import offset_at, stretches
 
 _PREFIX = "sqlite:///"
 # Between two looks at the log's change counter. Sleeping is what costs (3 % of a core at 1 ms, 2 % at
@@ -45,6 +48,9 @@ _FROM_OFFSET = (
 )
 # A trim deletes so many records at most a transaction, so that appends are not held up.
 _TRIM_RECORDS = 256
+# And so many free pages are given back: 16 MiB that may have to be moved.
+_VACUUM_PAGES = 512
+_INCREMENTAL = 2
 
 
 class SqliteLog(Log):
@@ -171,6 +177,34 @@ class SqliteLog(Log):
         while deleted == _TRIM_RECORDS:
             with self._table(place), self._file.writing() as connection:
                 deleted = connection.execute(delete, (before,)).rowcount
+
+    def stretches(self, topic: str, partition: int, count: int = SAMPLES) -> list[Stretch]:
+        """What evenly spread records of a partition hold; values are not read."""
+        place = self._catalog.place(topic, partition)
+        with self._table(place), self._file.reading() as connection:
+            return stretches(connection, place, count)
+
+    def offset_at(self, topic: str, partition: int, time_ns: int) -> int:
+        """The first offset whose record was appended at or after a time; the end where none was."""
+        place = self._catalog.place(topic, partition)
+        with self._table(place), self._file.reading() as connection:
+            return offset_at(connection, place, time_ns)
+
+    def give_back(self) -> int:
+        """Give free pages back to the file system, in several small transactions; how many bytes."""
+        with self._file.reading() as connection:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+        # A file of an earlier version keeps them for the appends to come.
+        left = free if mode == _INCREMENTAL else 0
+        given = 0
+        while left > 0:
+            with self._file.writing() as connection:
+                connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+                (now,) = connection.execute("PRAGMA freelist_count").fetchone()
+            given += max(0, left - now)
+            left = now if now < left else 0
+        return given * PAGE_BYTES
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""

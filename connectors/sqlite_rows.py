@@ -71,8 +71,7 @@ def to_record(partition_id: int, topic: str, partition: int, row: Row) -> Record
     offset, append_time_ns, key, headers, checksum, value = row
     if not is_whole(partition_id, row):
         raise ChecksumError(f"checksum {checksum} does not fit the bytes of offset {offset}")
-    known = _decode_cached if len(headers) <= _CACHED_BYTES else _decode_headers
-    return Record(topic, partition, offset, append_time_ns, key, known(headers), value)
+    return Record(topic, partition, offset, append_time_ns, key, decode_headers(headers), value)
 
 
 def is_whole(partition_id: int, row: Row) -> bool:
@@ -117,6 +116,11 @@ def _encode_headers(headers: Headers) -> bytes:
         encoded = name.encode()
         parts += [_NAME.pack(len(encoded)), encoded, _VALUE.pack(len(value)), value]
     return b"".join(parts)
+
+
+def decode_headers(data: bytes) -> Headers:
+    """The headers of a stored row."""
+    return _decode_cached(data) if len(data) <= _CACHED_BYTES else _decode_headers(data)
 
 
 def _decode_headers(data: bytes) -> Headers:

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from serving.settings import SettingsError
-from serving.verbs import inputs, platform, programs, proofs, queries, receipts, replays
+from serving.verbs import inputs, platform, programs, proofs, queries, receipts, replays, topics
 
 app = typer.Typer(
     name="tapeflow",
@@ -20,6 +20,7 @@ platform.add_to(app)
 inputs.add_to(app)
 programs.add_to(app)
 queries.add_to(app)
+topics.add_to(app)
 proofs.add_to(app)
 receipts.add_to(app)
 replays.add_to(app)

@@ -42,6 +42,7 @@ _URLS = {
 _JSON_EXAMPLES = {
     "flows": '{"bars": {"intervals": ["1m"]}}',
     "credentials": '{"alpaca_key": "…", "alpaca_secret": "…"}',
+    "retention": '{"trades": "30d", "quotes": "50GB"}',
     "kafka_options": '{"security.protocol": "SASL_SSL", "sasl.username": "…"}',
 }
 # What came may be a secret: no message repeats it.
@@ -155,6 +156,13 @@ class Settings(BaseModel):
         le=2_592_000,
         description="How often `up` seals a receipt, in seconds; never where it is 0 (a key is needed first)",
     )
+    retention: dict[str, str] = Field(
+        default={},
+        description=(
+            "How much of a topic stays in the log, a table: `[retention]` with lines such as `trades = "
+            '"30d 50GB"` (in the environment: JSON); what landed and nobody needs any more is cut'
+        ),
+    )
     run_flows: tuple[str, ...] = Field(
         default=(),
         description="Flows that `run` and `up` carry, with commas between them; all where it is empty",
@@ -177,6 +185,20 @@ class Settings(BaseModel):
         url = value.get_secret_value()
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _check_retention(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            # Few have a retention, and every program reads the settings.
+            from connectors.retention import Retention  # noqa: PLC0415
+            from schemas.registry import TOPICS, inboxes  # noqa: PLC0415
+
+            known = [*TOPICS, *(topic.inbox_name for topic in inboxes().values())]
+            if name not in known:
+                raise ValueError(f"no topic {name!r}{_nearest(name, known)}")
+            Retention.of(text)
         return value
 
     @model_validator(mode="before")
@@ -236,7 +258,7 @@ def program_environment(settings: Settings) -> dict[str, str]:
     The variable of the file is empty: the values here are what the file gave.
     """
     values = settings.model_dump(mode="json")
-    flows = values.pop("flows")
+    tables = {name: values.pop(name) for name in ("flows", "retention")}
     values["run_flows"] = ",".join(settings.run_flows)
     # A program that is started feeds from no live source: it needs none, so it gets none.
     values["credentials"] = "{}"
@@ -244,7 +266,8 @@ def program_environment(settings: Settings) -> dict[str, str]:
     values["schema_registry"] = settings.schema_registry.get_secret_value()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     texts = {PREFIX + name.upper(): str(value) for name, value in values.items()}
-    return {**kept, **texts, PREFIX + "FLOWS": orjson.dumps(flows).decode(), CONFIG: ""}
+    as_json = {PREFIX + name.upper(): orjson.dumps(one).decode() for name, one in tables.items()}
+    return {**kept, **texts, **as_json, CONFIG: ""}
 
 
 def _revealed(secrets: Mapping[str, SecretStr]) -> dict[str, str]:

@@ -1,14 +1,12 @@
-"""Verbs that look: sql, query, chart, topics (and its repair), tail."""
+"""Verbs that look: sql, query, chart, tail."""
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from serving.settings import load_settings
-
-_topics = typer.Typer(help="What the log holds, and how far flows have read it.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,9 +14,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(sql)
     app.command()(query)
     app.command()(chart)
-    _topics.callback(invoke_without_command=True)(topics)
-    _topics.command()(repair)
-    app.add_typer(_topics, name="topics")
     app.command()(tail)
 
 
@@ -115,41 +110,6 @@ def chart(
         typer.echo(str(path))
 
 
-def topics(
-    context: typer.Context,
-    *,
-    control: Annotated[bool, typer.Option("--control", help="Control topics too.")] = False,
-    rows: Annotated[bool, typer.Option("--rows", help="Count rows; reads all of the log.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-) -> None:
-    """Show topics with their offsets, and how far flows have read them."""
-    if context.invoked_subcommand is not None:
-        return
-    import orjson
-
-    from connectors.log import open_log
-    from serving.topics import overview
-
-    settings = load_settings()
-    with open_log(settings.log) as log:
-        found = overview(log, control=control, count_rows=rows)
-    if json:
-        typer.echo(orjson.dumps(found).decode())
-    else:
-        _show_topics(found["partitions"])
-        _show_readers(found["readers"])
-
-
-def repair() -> None:
-    """Mend a torn log: cut what follows the last good record of each partition."""
-    from connectors.sqlite_repair import repair as repair_log
-
-    removed = repair_log(load_settings().log)
-    for one in removed:
-        typer.echo(str(one))
-    typer.echo(f"{len(removed)} cuts" if removed else "nothing to mend")
-
-
 def tail(
     topic: Annotated[str, typer.Argument(help="Topic, inbox or control topic.")],
     *,
@@ -177,40 +137,3 @@ def tail(
                 told = (f"{name}={value}" for name, value in row.items() if value is not None)
                 sys.stdout.write(" ".join(told) + "\n")
             sys.stdout.flush()
-
-
-def _show_topics(partitions: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from serving.times import wall_text
-
-    table = Table("topic", "offsets, by partition", "rows", "last append (UTC)")
-    for name in dict.fromkeys(one["topic"] for one in partitions):
-        mine = [one for one in partitions if one["topic"] == name]
-        rows = [one["rows"] for one in mine if one["rows"] is not None]
-        appends = [one["last_append_ns"] for one in mine if one["last_append_ns"] is not None]
-        table.add_row(
-            name,
-            ", ".join(f"{one['start']}-{one['end']}" for one in mine),
-            f"{sum(rows):,}" if rows else "",
-            wall_text(max(appends, default=None)),
-        )
-    Console().print(table)
-
-
-def _show_readers(readers: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not readers:
-        return
-    table = Table("flow", "input", "lag, by shard", "read", "used", "late", "held")
-    for flow, topic in dict.fromkeys((one["flow"], one["topic"]) for one in readers):
-        mine = [one for one in readers if (one["flow"], one["topic"]) == (flow, topic)]
-        # A broadcast input has a row a partition, all with the shard's counts.
-        shards = {one["shard"]: one for one in mine}.values()
-        counts = [sum(one[name] for one in shards) for name in ("read", "used", "late", "held")]
-        lags = ", ".join(str(one["lag"]) for one in mine)
-        table.add_row(flow, topic, lags, *(f"{count:,}" for count in counts))
-    Console().print(table)

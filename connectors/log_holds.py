@@ -1,0 +1,163 @@
+"""Who still needs which part of a log: the lander, flows with their snapshots, and runs that are not done.
+
+A flow that is killed goes on from its newest snapshot that is whole, or from the one before; without a
+snapshot of its present epoch it computes again from its beginning. So nothing from its oldest snapshot's
+positions on may be cut, and nothing at all before it has one; its progress records are needed from that
+snapshot's checkpoint on.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.control import control_value, progress_topic, snapshots_topic
+from connectors.landings import CLICKHOUSE, LAKE, LandingState, read_state
+from connectors.log import Log, TopicConfig, TruncatedError
+from connectors.run_log import MANIFEST_TOPIC, run_names, run_topic
+from connectors.scan import scan_records
+from schemas.codec import HEADER_KIND, KIND_CONTROL
+from schemas.registry import TOPICS, inboxes
+
+Place = tuple[str, int]
+
+_PROGRESS = progress_topic("")
+# Looks at snapshots that their flow trims meanwhile.
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Somebody who needs a partition from an offset on; the end, where all of it was needed no longer."""
+
+    who: str
+    before: int
+
+
+def holds(log: Log, without: Collection[str] = ()) -> dict[Place, list[Hold]]:
+    """What holds back a cut, by partition of every topic that lands.
+
+    Parameters
+    ----------
+    log : Log
+        Whose progress, snapshots and landings are read.
+    without : collection of str
+        Flows that are never to run again: what they have not read may go.
+    """
+    topics = log.topics()
+    found: defaultdict[Place, list[Hold]] = defaultdict(list)
+    for place, hold in _of_lander(log, topics):
+        found[place].append(hold)
+    for name, config in topics.items():
+        if name.startswith(_PROGRESS) and name.removeprefix(_PROGRESS) not in without:
+            for place, hold in _of_flow(log, name.removeprefix(_PROGRESS), config.partitions):
+                found[place].append(hold)
+    for run in _open_runs(log, topics):
+        for place in found:
+            found[place].append(Hold(f"run {run}: not complete", log.start(*place)))
+    return dict(found)
+
+
+def _open_runs(log: Log, topics: Mapping[str, TopicConfig]) -> list[str]:
+    """Runs of replays that were begun and are not complete: they may read on from anywhere."""
+    found = []
+    for run in run_names(log):
+        manifest = run_topic(run, MANIFEST_TOPIC)
+        newest = log.last(manifest, 0) if manifest in topics else None
+        if newest is not None and control_value(newest).get("kind") != "done":
+            found.append(run)
+    return found
+
+
+def _of_lander(log: Log, topics: Mapping[str, TopicConfig]) -> Iterator[tuple[Place, Hold]]:
+    state = read_state(log)
+    landing = dict.fromkeys(TOPICS, (CLICKHOUSE, LAKE)) | {
+        topic.inbox_name: (LAKE,) for topic in inboxes().values()
+    }
+    landing |= dict.fromkeys((name for name in topics if name.startswith(_PROGRESS)), (LAKE,))
+    for name, sinks in landing.items():
+        if name not in topics:
+            continue
+        for partition in range(topics[name].partitions):
+            for sink in sinks:
+                landed = state.position(sink, name, partition)
+                start = log.start(name, partition) if landed is None else landed
+                begun = _begun(state, sink, name, partition)
+                before = start if begun is None else min(start, begun)
+                yield (name, partition), Hold(f"lander: not in {sink} yet", before)
+
+
+def _begun(state: LandingState, sink: str, name: str, partition: int) -> int | None:
+    """Where the first range begins that the lander may have to write again."""
+    starts = [
+        span.start
+        for intent in state.open.values()
+        if intent.sink == sink and intent.topic == name
+        for span in intent.spans
+        if span.partition == partition
+    ]
+    return min(starts, default=None)
+
+
+def _of_flow(log: Log, flow: str, shards: int) -> Iterator[tuple[Place, Hold]]:
+    progress = progress_topic(flow)
+    told = {shard: log.last(progress, shard) for shard in range(shards)}
+    values = {shard: control_value(record) for shard, record in told.items() if record is not None}
+    for shard in range(shards):
+        who = f"{flow}/{shard}"
+        if shard not in values:
+            # It begins at the start; the others say which topics it will read.
+            for place in _inputs_of_shard(values, shard):
+                yield place, Hold(f"{who}: has not begun", log.start(*place))
+            continue
+        inputs = list(_positions(values[shard]["positions"]))
+        for place, offset in inputs:
+            yield place, Hold(f"{who}: not read yet", offset)
+        snapshots = _snapshots(log, flow, shard, values[shard]["epoch"])
+        if not snapshots:
+            for place in [*(place for place, _ in inputs), (progress, shard)]:
+                yield place, Hold(f"{who}: has no snapshot yet", log.start(*place))
+        for one in snapshots:
+            why = f"{who}: a restart reads on from here, after its snapshot"
+            for place, offset in _positions(one["positions"]):
+                yield place, Hold(why, offset)
+            yield (progress, shard), Hold(why, one["checkpoint_offset"])
+
+
+def _inputs_of_shard(values: Mapping[int, dict[str, Any]], shard: int) -> list[Place]:
+    """Partitions that a shard will read, by what another shard of the flow reads."""
+    for other, value in values.items():
+        return [
+            (topic, shard if len(offsets) == 1 and str(other) in offsets else int(partition))
+            for topic, offsets in value["positions"].items()
+            for partition in offsets
+        ]
+    return []
+
+
+def _positions(positions: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Place, int]]:
+    for topic, offsets in positions.items():
+        for partition, offset in offsets.items():
+            yield (topic, int(partition)), offset
+
+
+def _snapshots(log: Log, flow: str, shard: int, epoch: int) -> list[dict[str, Any]]:
+    """Manifests of a shard's kept snapshots of an epoch."""
+    name = snapshots_topic(flow)
+    if name not in log.topics():
+        return []
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _manifests(log, name, shard, epoch)
+        except TruncatedError:
+            continue  # the flow has just cut its oldest ones
+    return _manifests(log, name, shard, epoch)
+
+
+def _manifests(log: Log, name: str, shard: int, epoch: int) -> list[dict[str, Any]]:
+    manifests = (
+        control_value(record)
+        for record in scan_records(log, name, shard)
+        if record.header(HEADER_KIND) == KIND_CONTROL
+    )
+    return [one for one in manifests if one["epoch"] == epoch]

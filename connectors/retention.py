@@ -1,0 +1,227 @@
+"""Retention: a topic's log is cut by age or size, below what everybody has who still needs it.
+
+What is cut has landed in ClickHouse and in the lake, whole, and the lake can be replayed as the log could
+(`connectors.lake_log`). Of control topics, progress is cut by age: a flow that never rests writes a
+gigabyte of it a day, and needs its newest records only.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from connectors.control import progress_topic
+from connectors.log import Log, Stretch
+from connectors.log_holds import Hold, holds
+from connectors.log_sizes import estimate, offset_of_size
+
+_UNITS_NS = {
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
+}
+_UNITS_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_PROGRESS = progress_topic("")
+# As long as ticks, whose use by a flow it tells.
+_PROGRESS_AGE_NS = 7 * 86_400_000_000_000
+FOR_EVER = "forever"
+_PART = re.compile(r"(\d+)\s*([a-zA-Z]+)")
+
+
+class RetentionError(ValueError):
+    """A retention that cannot be read; the message says how one looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much of a topic's log is wanted.
+
+    Parameters
+    ----------
+    age_ns : int or None
+        Records older than this may go.
+    size_bytes : int or None
+        So many bytes of all partitions together are kept, the newest.
+    """
+
+    age_ns: int | None = None
+    size_bytes: int | None = None
+
+    @classmethod
+    def of(cls, text: str) -> "Retention":
+        """The retention that a setting says.
+
+        Parameters
+        ----------
+        text : str
+            An age (``12h``, ``30d``, ``4w``), a size (``500MB``, ``50GB``), or both with a blank between;
+            or ``forever``.
+
+        Raises
+        ------
+        RetentionError
+            For anything else.
+
+        Examples
+        --------
+        >>> Retention.of("2h 5GB")
+        Retention(age_ns=7200000000000, size_bytes=5000000000)
+        """
+        if text.strip() == FOR_EVER:
+            return cls()
+        age_ns = size_bytes = None
+        for part in text.replace(",", " ").split():
+            found = _PART.fullmatch(part)
+            number, unit = (0, "") if found is None else (int(found[1]), found[2])
+            if number and unit in _UNITS_NS and age_ns is None:
+                age_ns = number * _UNITS_NS[unit]
+            elif number and unit.upper() in _UNITS_BYTES and size_bytes is None:
+                size_bytes = number * _UNITS_BYTES[unit.upper()]
+            else:
+                raise RetentionError(
+                    f"retention {text!r}: an age (30d; units {', '.join(_UNITS_NS)}), a size (50GB; units "
+                    f"{', '.join(_UNITS_BYTES)}), both, or {FOR_EVER} were needed; {part!r} is neither, or the second of its kind"
+                )
+        if age_ns is None and size_bytes is None:
+            raise RetentionError(
+                "retention is empty: an age such as 30d or a size such as 50GB was needed"
+            )
+        return cls(age_ns=age_ns, size_bytes=size_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What retention asks of one partition, and what it may have.
+
+    Parameters
+    ----------
+    topic, partition : str, int
+        Which.
+    start, end : int
+        What the log holds.
+    wanted : int
+        Retention alone would cut below this offset.
+    before : int
+        This may be cut: everything below it.
+    held_by : str
+        Who holds back the rest; empty where nobody does.
+    records, rows, size_bytes : int
+        What the cut takes away, nearly.
+    """
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+    wanted: int
+    before: int
+    held_by: str
+    records: int
+    rows: int
+    size_bytes: int
+
+
+def policies(log: Log, settings: Mapping[str, Retention]) -> dict[str, Retention]:
+    """The retention of each of a log's topics that has one: the settings', or else the topic's own."""
+    found = {}
+    for name, config in log.topics().items():
+        given = settings.get(name)
+        if given is None and config.retention_ns is not None:
+            given = Retention(age_ns=config.retention_ns)
+        if given is None and name.startswith(_PROGRESS):
+            given = Retention(age_ns=_PROGRESS_AGE_NS)
+        if given is not None and given != Retention():
+            found[name] = given
+    return found
+
+
+def plan(
+    log: Log,
+    settings: Mapping[str, Retention],
+    now_ns: int,
+    *,
+    without: Collection[str] = (),
+) -> list[Cut]:
+    """What retention asks of every partition that it speaks of, in order of topic and partition.
+
+    Parameters
+    ----------
+    log : Log
+        Only read.
+    settings : mapping of str to Retention
+        By topic.
+    now_ns : int
+        From when ages count, ns since 1970 UTC.
+    without : collection of str
+        Flows that are never to run again, and hold nothing back.
+    """
+    topics = log.topics()
+    wanted = policies(log, settings)
+    held = holds(log, without) if wanted else {}
+    cuts = []
+    for name, retention in wanted.items():
+        samples = [log.stretches(name, at) for at in range(topics[name].partitions)]
+        ends = [log.end(name, at) for at in range(topics[name].partitions)]
+        share = _share(retention, samples, ends)
+        for partition, stretches in enumerate(samples):
+            limit = _wanted(log, (name, partition), retention, now_ns)
+            if share is not None:
+                by_size = offset_of_size(stretches, ends[partition], share[partition])
+                limit = max(limit, by_size)
+            cuts.append(_cut(log, (name, partition), limit, stretches, held))
+    return cuts
+
+
+def apply(log: Log, cuts: Sequence[Cut]) -> int:
+    """Make cuts, and give their space back; how many bytes the file system got."""
+    for one in cuts:
+        if one.before > one.start:
+            log.trim(one.topic, one.partition, one.before)
+    return log.give_back() if any(one.before > one.start for one in cuts) else 0
+
+
+def _share(
+    retention: Retention, samples: Sequence[Sequence[Stretch]], ends: Sequence[int]
+) -> list[int] | None:
+    """How many bytes of each partition are kept, in proportion to what it holds; None for all."""
+    if retention.size_bytes is None:
+        return None
+    sizes = [estimate(one, end).size_bytes for one, end in zip(samples, ends, strict=True)]
+    total = sum(sizes)
+    if total <= retention.size_bytes:
+        return None
+    return [size * retention.size_bytes // total for size in sizes]
+
+
+def _wanted(log: Log, place: tuple[str, int], retention: Retention, now_ns: int) -> int:
+    if retention.age_ns is None:
+        return log.start(*place)
+    return log.offset_at(*place, now_ns - retention.age_ns)
+
+
+def _cut(
+    log: Log,
+    place: tuple[str, int],
+    wanted: int,
+    stretches: Sequence[Stretch],
+    held: Mapping[tuple[str, int], Sequence[Hold]],
+) -> Cut:
+    start, end = log.start(*place), log.end(*place)
+    wanted = min(max(wanted, start), end)
+    # A topic that nothing is known of (one that does not land) is left whole.
+    least = min(held.get(place, [Hold("it does not land", start)]), key=lambda one: one.before)
+    before = max(start, min(wanted, least.before))
+    whole, kept = estimate(stretches, end), estimate(stretches, end, before)
+    return Cut(
+        topic=place[0],
+        partition=place[1],
+        start=start,
+        end=end,
+        wanted=wanted,
+        before=before,
+        held_by=least.who if before < wanted else "",
+        records=whole.records - kept.records,
+        rows=whole.rows - kept.rows,
+        size_bytes=whole.size_bytes - kept.size_bytes,
+    )
