@@ -66,7 +66,7 @@ class RunLog(Log):
     kept_in : Log
         Where the run's topics are; stays open when this is closed.
     live : Log or None
-        Where all other topics are read; stays open, too.
+        Where all other topics are read; stays open, too. Kept as ``live``.
     own : collection of str or None
         Names that mean topics of the run, whether they are there yet or not; None for every name.
 
@@ -85,7 +85,7 @@ class RunLog(Log):
         self.begins: dict[tuple[str, int], int] = {}
         self.ends: dict[tuple[str, int], int] = {}
         self._kept_in = kept_in
-        self._live = live
+        self.live = live
         self._own = None if own is None else frozenset(own)
 
     def create_topic(self, config: TopicConfig) -> None:
@@ -100,7 +100,7 @@ class RunLog(Log):
             for name, config in topics_of_run(self._kept_in, self.run).items()
             if self.is_own(name)
         }
-        live = {} if self._live is None else self._live.topics()
+        live = {} if self.live is None else self.live.topics()
         others = {
             name: config
             for name, config in live.items()
@@ -189,9 +189,9 @@ class RunLog(Log):
         return run_topic(self.run, topic) if self.is_own(topic) else topic
 
     def _source(self, topic: str) -> Log:
-        if self.is_own(topic) or self._live is None:
+        if self.is_own(topic) or self.live is None:
             return self._kept_in
-        return self._live
+        return self.live
 
     def _refuse_live(self, names: Iterable[str]) -> None:
         live = sorted({name for name in names if not self.is_own(name)})

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 
 from connectors.log import Log
-from flows.engines.stretches import Bounds
+from flows.engines.bounds import Bounds
 from flows.flow import FlowError
 
 _OFFSET = re.compile(r"([A-Za-z_][\w.]*)(?:/(\d+))?=(\d+)")

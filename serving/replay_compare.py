@@ -7,12 +7,13 @@ from typing import Any
 
 from connectors.log import Log
 from flows.catalog import catalog
+from flows.engines.bounds import Bounds
 from flows.engines.compare import Comparison, outputs_of
 from flows.engines.compared_rows import first_commit
 from flows.engines.differences import differing_keys
 from flows.engines.progress import Positions, shard_count
 from flows.engines.sides import Summary, merge
-from flows.engines.stretches import Bounds, Stretch, stretch_of, warmed
+from flows.engines.stretches import Stretch, stretch_of, warmed
 from flows.flow import Flow, FlowError, Params
 from serving.replay_bounds import bounds_of
 from serving.replay_pool import Pool
@@ -72,10 +73,11 @@ def compare_again(
     for kind in _kinds(names if names or run is None else run.flows):
         _refuse_missing(log, kind)
         for shard in range(shard_count(log, kind)):
-            stretch = stretch_of(log, kind, shard, bounds)
+            other = params is not None and kind.name in params
+            stretch = stretch_of(log, kind, shard, bounds, from_beginning=other)
             if stretch is None:
                 continue
-            if params is not None and kind.name in params:
+            if params is not None and other:
                 again = stretch.with_params(kind.version, params[kind.name])
             else:
                 again = stretch = _warmed(log, kind, stretch, bounds)
@@ -114,7 +116,11 @@ def compare_run(
     for kind in _kinds(names):
         for shard in range(_shards(log, kind, places, run, pool)):
             commit = run.commits.get(kind.name, {}).get(str(shard))
-            live = None if commit is None else stretch_of(log, kind, shard, bounds, commit)
+            live = (
+                None
+                if commit is None
+                else stretch_of(log, kind, shard, bounds, commit=commit, from_beginning=True)
+            )
             live = live or Stretch(
                 flow=kind.name, shard=shard, from_ns=bounds.from_ns, to_ns=bounds.to_ns
             )

@@ -102,7 +102,7 @@ class Compute:
         if self.stretch.start is not None:
             begin = self.stretch.start.positions
         else:
-            begin = (self.stretch.warm or self.stretch.compared)[0].begin
+            begin = self.stretch.parts[0].epoch.begin
         return sum(
             end - begin.get(topic, {}).get(partition, end)
             for topic, places in self.stretch.end.items()

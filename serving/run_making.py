@@ -227,14 +227,18 @@ def _stages(source: Log, manifest: Manifest, kind: type[Flow], usual: Params) ->
     found: list[list[Stage]] = []
     for shard in range(shard_count(source, kind)):
         commit = commits.get(str(shard))
-        stretch = None if commit is None else stretch_of(source, kind, shard, bounds, commit)
+        stretch = (
+            None
+            if commit is None
+            else stretch_of(source, kind, shard, bounds, commit=commit, from_beginning=True)
+        )
         if stretch is None:
             found.append([])
             continue
         if arguments.params is not None:
             if kind.name not in arguments.params:
                 # One epoch, as its inputs may be the run's: these do not tell where an epoch ended.
-                params = kind.params_type(**stretch.compared[-1].params)
+                params = kind.params_type(**stretch.compared[-1].epoch.params)
             stretch = stretch.with_params(kind.version, params)
         found.append(stages_of(stretch))
     return found

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from connectors.log import Log
+from flows.engines.bounds import ALL, Bounds
 from flows.engines.compared_rows import ComputedRows, LoggedRows, RowSource
 from flows.engines.differences import Difference, differing_keys, explain
 from flows.engines.row_counts import RowCounts
 from flows.engines.sides import Side, Summary
-from flows.engines.stretches import ALL, Bounds, Stretch, stretch_of
+from flows.engines.stretches import Stretch, stretch_of
 from flows.flow import Flow
 from schemas.digest import DigestSum
 from schemas.faults import LATE

@@ -109,7 +109,7 @@ class ComputedRows:
     def rows(self, names: Collection[str] | None = None) -> Iterator[Found]:
         """The rows of output topics (all where None), each key's in order."""
         stretch = self.stretch
-        epochs = [*stretch.warm, *stretch.compared]
+        epochs = [part.on(self.log, self.kind, stretch.shard) for part in stretch.parts]
         first = len(stretch.warm)
         for step in computed(self.log, self.kind, stretch.shard, epochs, stretch.start):
             name = self.kind.inputs[step.segment.input].name

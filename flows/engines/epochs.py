@@ -1,6 +1,6 @@
 """Epochs: stretches of a flow's life under one version and one set of parameters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,7 @@ class Epoch:
         Offset of its first progress record.
     runs : list of (log topic, partition, next offset)
         In ARRIVAL order: everything that was read in it, in order.
-    recorded : Runs or None
+    recorded : iterable of such, or None
         The same, behind ``runs``, as the progress records hold it: there may be millions.
     """
 
@@ -56,7 +56,7 @@ class Epoch:
     commit: int = 0
     offset: int = 0
     runs: list[Run] = field(default_factory=list)
-    recorded: "Runs | None" = None
+    recorded: Iterable[Run] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 from connectors.control import progress_topic, snapshots_topic
 from connectors.log import Log, Record
+from flows.engines.bounds import Start
 from flows.engines.epochs import Epoch, Runs
 from flows.engines.kept import cut_away, is_of_this_log
 from flows.engines.progress import Progress
 from flows.engines.reading import follows_runs
 from flows.engines.snapshots import Manifest, manifests, state_of
 from flows.engines.stepper import Counts
-from flows.engines.stretches import Start
 from flows.flow import Flow, FlowError, Order
 from schemas.faults import LATE
 

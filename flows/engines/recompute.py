@@ -5,12 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from connectors.log import Log
+from flows.engines.bounds import Start
 from flows.engines.epochs import Epoch, epochs, segments_of
 from flows.engines.read_ahead import read_ahead
 from flows.engines.reading import Reader
 from flows.engines.segments import Segment
 from flows.engines.stepper import Output, Stepper
-from flows.engines.stretches import Start
 from flows.flow import Flow, FlowError, Params
 
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from connectors.log import LogError, TruncatedError
 from connectors.run_log import RunLog
-from flows.engines.epochs import Epoch
 from flows.engines.progress import Positions, last_progress
-from flows.engines.progress import Run
 from flows.engines.shard import Shard, ShardOptions, prepare
-from flows.engines.stretches import Stretch
+from flows.engines.stretches import Reads, Stretch, runs_of
 from flows.flow import Flow, FlowError
 
 # A run ends where the live shard stood, so that what is held then was held there, too.
@@ -34,26 +32,34 @@ class Stage:
         Where its inputs begin.
     marks : list of such positions
         Where a commit must end, in order; the last is where the stage does.
-    runs : list of (log topic, partition, next offset)
-        In ARRIVAL order: the order in which the live shard read.
+    reads : list of Reads
+        In ARRIVAL order: where the live log holds the order in which the live shard read.
     """
 
     params: dict[str, object]
     version: int
     begin: Positions
     marks: list[Positions]
-    runs: list[Run] = field(default_factory=list)
+    reads: list[Reads] = field(default_factory=list)
 
 
 def stages_of(stretch: Stretch) -> list[Stage]:
     """The stages of a stretch; where its compared part begins, a commit ends."""
     found: list[tuple[int, Stage]] = []
-    for epoch in (*stretch.warm, *stretch.compared):
+    for part in stretch.parts:
+        epoch = part.epoch
         if found and found[-1][0] == epoch.number:
             found[-1][1].marks.append(epoch.end)
-            found[-1][1].runs += epoch.runs
-        else:
-            found.append((epoch.number, _stage(epoch)))
+            found[-1][1].reads += part.reads
+            continue
+        stage = Stage(
+            params=epoch.params,
+            version=epoch.version,
+            begin=epoch.begin,
+            marks=[epoch.end],
+            reads=list(part.reads),
+        )
+        found.append((epoch.number, stage))
     return [stage for _, stage in found]
 
 
@@ -125,7 +131,10 @@ class _Driver:
         """Go to the stage's end; the rows read."""
         self._shard.open()
         self._log.ends.update(self._live(self._shard.positions()))
-        for topic, partition, upto in self._stage.runs:
+        live, kind = self._log.live, self._shard.kind
+        reads = self._stage.reads if live is not None else []
+        runs = runs_of(reads, live or self._log, kind, self._shard.index)
+        for topic, partition, upto in runs or ():
             where = (topic, partition)
             if upto > self._log.ends.get(where, upto):
                 self._log.ends[where] = upto
@@ -165,16 +174,6 @@ class _Driver:
                 )
             held = self._shard.options.held_rows
             self._shard.options = replace(self._shard.options, held_rows=held * _MORE_HELD)
-
-
-def _stage(epoch: Epoch) -> Stage:
-    return Stage(
-        params=epoch.params,
-        version=epoch.version,
-        begin=epoch.begin,
-        marks=[epoch.end],
-        runs=list(epoch.runs),
-    )
 
 
 def _begin_at(log: RunLog, positions: Positions) -> None:
