@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from connectors.clock import CLOCK_TOPIC
 from connectors.control import LANDINGS_TOPIC
 from connectors.landed import Decoded
 from connectors.landings import Span
@@ -114,12 +115,13 @@ def landed_topics(
 ) -> Iterator[tuple[str, Topic | None, int]]:
     """Log topics that land, with their declaration (None where records land as they are) and partition count.
 
-    As they are land control topics and inboxes, in the lake alone. Snapshots are left out, they can be
-    computed again; so are the lander's own records.
+    As they are land control topics and inboxes, in the lake alone. What its own writer trims is left out,
+    as it may be gone before it has landed: snapshots and the clock's state, which can be computed again, and
+    the lander's own records.
     """
     inboxes = {topic.inbox_name for topic in topics.values() if topic.inbox}
     for name, config in configs.items():
-        control = name.startswith("_") and name != LANDINGS_TOPIC
+        control = name.startswith("_") and name not in {LANDINGS_TOPIC, CLOCK_TOPIC}
         if name in topics:
             yield name, topics[name], config.partitions
         elif name in inboxes or (control and not name.startswith(_SNAPSHOTS)):

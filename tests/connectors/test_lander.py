@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 
 from connectors import crash_points
 from connectors.clickhouse import connect
+from connectors.clock import CLOCK_TOPIC, Clock
 from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC, control_record
 from connectors.lander import Lander
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions, read_state
@@ -286,6 +288,21 @@ def test_control_records_are_kept_in_the_lake(log: Log, store_url: str, lake: Pa
     record = log.read("trades", 0, 0).records[0]
     first = trades.filter(partition=0, offset=0)
     assert first["append_time"].cast(pl.Int64).to_list() == [record.append_time_ns]
+
+
+def test_a_clock_that_went_on_while_no_lander_ran_stops_none(
+    log: Log, store_url: str, lake: Path
+) -> None:
+    """The clock keeps its last state alone; a lander that wanted the ones before could never start."""
+    append_trades(log, 1, 5)
+    with closing(Clock(log)):
+        with Lander(log, store_url, lake) as lander:
+            lander.run_until_end()
+        for _ in range(3):
+            log.trim(CLOCK_TOPIC, 0, log.append([control_record(CLOCK_TOPIC, 0, {})])[0])
+    with Lander(log, store_url, lake) as lander:
+        lander.run_until_end()
+    assert not (lake / "_control" / CLOCK_TOPIC).exists()
 
 
 def test_a_refused_insert_ends_the_lander_and_loses_nothing(
