@@ -28,8 +28,15 @@ CONFIG = "TAPEFLOW_CONFIG"
 CONFIG_NAME = "tapeflow.toml"
 
 # Read elsewhere, and no settings: which file to read, whether a supervisor watches this process (see
-# `serving.supervisor`), and what the tests must find.
-_OTHER_VARIABLES = (CONFIG, "TAPEFLOW_SUPERVISED", "TAPEFLOW_REQUIRE", CRASH_AT)
+# `serving.supervisor`), what the tests must find, and the seed
+# of their kills.
+_OTHER_VARIABLES = (
+    CONFIG,
+    "TAPEFLOW_SUPERVISED",
+    "TAPEFLOW_REQUIRE",
+    "TAPEFLOW_CHAOS_SEED",
+    CRASH_AT,
+)
 
 _URLS = {
     # A lake is read only: receipt, audit, replay and tail take it as a log.

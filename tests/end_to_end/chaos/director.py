@@ -20,6 +20,8 @@ _PATIENCE_S = 10.0
 _TRIES = 3
 # A program that ends by itself so long after its store or broker was killed has said why; else it is a fault.
 _SHAKEN_S = 45.0
+# And so often in a row at most, be its store or broker away or slow to come back.
+_ENDS_MAX = 8
 _END_S = 120.0
 _SEND_EVERY_S = 1.5
 
@@ -58,6 +60,7 @@ class _Life:
     started_s: float = 0.0
     done: bool = False
     wanted: bool = False
+    ends: int = 0
 
 
 class Director:
@@ -210,10 +213,12 @@ class Director:
         if status == -signal.SIGKILL:
             assert life.armed is not None, f"{life.program.name} was killed, and not by us"
             self._count(life.program.name, life.armed)
+            life.ends = 0
             self._start(life)
         elif life.program.name == names.FEED and self._is_fed(life, status):
             self._fed(life)
-        elif status and time.monotonic() - self._shaken_s < _SHAKEN_S * _crowd():
+        elif life.ends < _ENDS_MAX and time.monotonic() - self._shaken_s < _SHAKEN_S * _crowd():
+            life.ends += 1
             self._note_end(life, status)
             time.sleep(0.1)
             again, life.armed = life.armed, None
