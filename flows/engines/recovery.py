@@ -19,6 +19,10 @@ from flows.flow import Flow, FlowError, Order, Params
 from flows.snapshot import SnapshotError
 
 
+class NoStateError(FlowError):
+    """The log has neither a snapshot to start from nor all that was read since the beginning."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recovered:
     """A shard's state, where it reads on, and how many rows were computed again for it."""
@@ -166,7 +170,7 @@ class Recovery:
             cure = "Restore the log from the lake"
             if self.kind.order is not Order.EVENT:
                 cure += ", or start with --new-epoch: a fresh state, behind the last commit"
-            raise FlowError(
+            raise NoStateError(
                 f"flow {self.kind.name!r} shard {self.shard}: it has no whole snapshot to start from, and "
                 f"what it read since it began is cut away ({'; '.join(cut)}). {cure}"
             )

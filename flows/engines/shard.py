@@ -14,7 +14,7 @@ from flows.engines.lookups import LookUp, Lookups
 from flows.engines.outbox import Outbox
 from flows.engines.progress import Positions, Progress, Run
 from flows.engines.reading import follows_runs
-from flows.engines.recovery import Recovered, Recovery
+from flows.engines.recovery import NoStateError, Recovered, Recovery
 from flows.engines.segments import Segment
 from flows.engines.snapshots import Snapshots, Taken
 from flows.flow import Flow, FlowError, Params
@@ -145,6 +145,8 @@ class Shard:
         ------
         EpochError
             Where version or parameters differ from the last progress record's, unless ``new_epoch``.
+        NoStateError
+            Where no snapshot is whole and the rows since the epoch began are cut away, unless ``new_epoch``.
         """
         self._writer = self.log.writer(self.name)
         self._outbox = self._new_outbox()
@@ -156,14 +158,19 @@ class Shard:
         check_not_lost(self.log, self.name, history.inputs_read)
         last = history.offset, history.progress
         number = self._writer.number
-        if self.options.new_epoch and history.needs_new_epoch(number):
-            self._take_over(self._recovery().for_new_epoch(last))
-            self._commit(history.begun(self._reached(), number=number))
-            # Without it a restart would go through all earlier epochs for what was held.
-            self.save_snapshot()
-            return
-        history.refuse_another_epoch(number)
-        self._take_over(self._recovery().from_snapshot(last))
+        if not (self.options.new_epoch and history.needs_new_epoch(number)):
+            history.refuse_another_epoch(number)
+            try:
+                self._take_over(self._recovery().from_snapshot(last))
+            except NoStateError:
+                if not self.options.new_epoch:
+                    raise
+            else:
+                return
+        self._take_over(self._recovery().for_new_epoch(last))
+        self._commit(history.begun(self._reached(), number=number))
+        # Without it a restart would go through all earlier epochs for what was held.
+        self.save_snapshot()
 
     def step(self) -> int:
         """Read what there is (bounded), compute, commit where it is time; the count of rows read.
