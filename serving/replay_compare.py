@@ -174,7 +174,7 @@ def _of_run(places: Places, run: Manifest, live: Stretch, pool: Pool) -> RowsAt:
     if live.after:
         bounds = replace(bounds, from_offsets=_flat(live.begin), to_offsets=_flat(live.end))
     log = pool.logs.at(at)
-    stretch = stretch_of(log, catalog()[live.flow], live.shard, bounds)
+    stretch = stretch_of(log, catalog()[live.flow], live.shard, bounds, from_beginning=True)
     empty = Stretch(flow=live.flow, shard=live.shard)
     return RowsAt(log=at, stretch=stretch or empty, computed=False)
 
