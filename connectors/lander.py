@@ -22,6 +22,7 @@ from connectors.crash_points import crash_point
 from connectors.lake_buffer import LakeBuffer
 from connectors.lander_sinks import ClickHouseSink, Job, LakeSink
 from connectors.landing_latency import Latency, LatencyHistogram
+from connectors.landing_loss import refuse_lost_tail
 from connectors.landing_order import ProgressLast, is_progress
 from connectors.landing_portion import Portion, portion_of
 from connectors.landing_tail import Piece, landed_topics, read_piece, read_span
@@ -96,6 +97,8 @@ class Lander:
         Where the store cannot be reached.
     connectors.landing_faults.LandingError
         Where a sink does not take a range.
+    connectors.landing_loss.LostTailError
+        Where the sinks hold offsets that the log does not have.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class Lander:
         self._cursors: dict[tuple[str, int], int] = {}
         self._begun: dict[str, dict[tuple[str, int], int]] = {CLICKHOUSE: {}, LAKE: {}}
         self._looked_s = 0.0
+        refuse_lost_tail(log, self._link, lake_folder(lake), self._topics.values())
         self._repeat_open()
 
     def run_until_end(self) -> None:

@@ -78,11 +78,14 @@ class LandingState:
         Intents without a done, by number.
     number : int
         The largest intent number used.
+    mending : bool
+        Whether a repair has cut the log and not yet the sinks (see `connectors.landing_loss`).
     """
 
     positions: Positions = field(default_factory=lambda: {CLICKHOUSE: {}, LAKE: {}})
     open: dict[int, Intent] = field(default_factory=dict)
     number: int = 0
+    mending: bool = False
 
     def position(self, sink: str, topic: str, partition: int) -> int | None:
         """The next offset of a partition, or None where nothing of it has landed."""
@@ -101,6 +104,7 @@ class LandingState:
             }
             self.open = {one["id"]: Intent.from_dict(one) for one in value["open"]}
             self.number = value["number"]
+            self.mending = value.get("mending", False)
         elif kind == "intent":
             intent = Intent.from_dict(value)
             self.open[intent.number] = intent
@@ -126,6 +130,7 @@ class LandingState:
             "positions": positions,
             "open": [intent.as_dict() for intent in self.open.values()],
             "number": self.number,
+            "mending": self.mending,
         }
 
 

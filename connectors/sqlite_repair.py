@@ -1,9 +1,10 @@
 """Mends a damaged SQLite log: each partition is cut before its first record that cannot be read."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,11 +69,68 @@ class Removed:
         return f"{self.topic}[{self.partition}]: removed {what}: {self.reason}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A copy of a log with all that can be read of it, to be changed and put in its place.
+
+    Parameters
+    ----------
+    url : str
+        Of the copy.
+    removed : list of Removed
+        What the damage has taken.
+    damaged : bool
+        Whether there is any damage, in records or elsewhere.
+    """
+
+    url: str
+    removed: list[Removed]
+    damaged: bool
+
+
+@contextmanager
+def drafted(url: str) -> Iterator[Draft]:
+    """A copy of a log that no program has open, cut before each partition's first bad record.
+
+    The log is held meanwhile, and the copy is gone at the end unless `put_in_place` was called.
+
+    Raises
+    ------
+    LogError
+        Where the log is not there or in use.
+    CorruptLogError
+        Where the list of topics itself cannot be read.
+    """
+    path = path_of(url)
+    if not path.is_file():
+        raise LogError(f"log {path}: there is no such file to repair")
+    locks_folder(path).mkdir(exist_ok=True)
+    use = FileLock(locks_folder(path) / "use")
+    copy = path.with_name(path.name + ".repaired")
+    try:
+        if not use.try_acquire():
+            raise LogError(f"log {path}: a program has it open: stop it, then repair again")
+        yield _draft(path, copy)
+    finally:
+        _remove(copy)
+        use.close()
+
+
+def put_in_place(url: str, draft: Draft) -> Path:
+    """Let the copy be the log; the old file, byte for byte, and its write-ahead log get the suffix ``.corrupt``.
+
+    Returns
+    -------
+    Path
+        Where the old file is.
+    """
+    return _replace(path_of(url), path_of(draft.url))
+
+
 def repair(url: str) -> list[Removed]:
     """Cut each partition of a damaged log before its first bad record; the old file is kept.
 
-    The old file, byte for byte, and its write-ahead log get the suffix ``.corrupt``. A log without
-    damage is left as it is.
+    A log without damage is left as it is.
 
     Parameters
     ----------
@@ -91,34 +149,28 @@ def repair(url: str) -> list[Removed]:
     CorruptLogError
         Where the list of topics itself cannot be read.
     """
-    path = path_of(url)
-    if not path.is_file():
-        raise LogError(f"log {path}: there is no such file to repair")
-    locks_folder(path).mkdir(exist_ok=True)
-    use = FileLock(locks_folder(path) / "use")
-    try:
-        if not use.try_acquire():
-            raise LogError(f"log {path}: a program has it open: stop it, then repair again")
-        return _repair(path)
-    finally:
-        use.close()
+    with drafted(url) as draft:
+        if draft.damaged:
+            put_in_place(url, draft)
+        return draft.removed
 
 
-def _repair(path: Path) -> list[Removed]:
-    mended = path.with_name(path.name + ".repaired")
-    mended.unlink(missing_ok=True)
-    with closing(_open_damaged(path)) as old, closing(connect(mended)) as new:
+def _draft(path: Path, copy: Path) -> Draft:
+    _remove(copy)
+    with closing(_open_damaged(path)) as old, closing(connect(copy)) as new:
         # A copy that a crash leaves half made is made again: it needs no journal.
         new.execute("PRAGMA journal_mode=OFF")
         create_tables(new, SCHEMA)
         removed = _copy(path, old, new)
-        sound = not removed and _is_sound(old)
+        damaged = bool(removed) or not _is_sound(old)
         new.execute("PRAGMA journal_mode=WAL")
-    if sound:
-        mended.unlink()
-    else:
-        _replace(path, mended)
-    return removed
+    return Draft(url=f"sqlite:///{copy}", removed=removed, damaged=damaged)
+
+
+def _remove(copy: Path) -> None:
+    for suffix in ("", *_SIDE_FILES):
+        copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+    shutil.rmtree(locks_folder(copy), ignore_errors=True)
 
 
 def _open_damaged(path: Path) -> sqlite3.Connection:
@@ -238,7 +290,7 @@ def _is_sound(old: sqlite3.Connection) -> bool:
         return False
 
 
-def _replace(path: Path, mended: Path) -> None:
+def _replace(path: Path, mended: Path) -> Path:
     """Put the mended file in place, and keep the old one.
 
     The old WAL goes before the new file comes: SQLite would apply it to that. Both files have a second
@@ -254,6 +306,7 @@ def _replace(path: Path, mended: Path) -> None:
     _sync(mended)
     mended.replace(path)
     _sync(path.parent)
+    return kept
 
 
 def _free_name(path: Path) -> Path:

@@ -108,7 +108,7 @@ def _show_topics(found: dict[str, list[dict[str, Any]]], *, empty: bool) -> None
     table = Table(*names, "watermarks (UTC)", "to land: ClickHouse, lake", "retention")
     for name in dict.fromkeys(one["topic"] for one in found["partitions"]):
         mine = [one for one in found["partitions"] if one["topic"] == name]
-        if not empty and all(one["start"] == one["end"] for one in mine):
+        if not empty and not any(one["end"] for one in mine):
             continue
         nearly = "" if all(one["exact"] for one in mine) else "≈"
         appends = [one["last_append_ns"] for one in mine if one["last_append_ns"] is not None]
@@ -147,7 +147,8 @@ def _retention(cuts: list[dict[str, Any]]) -> str:
         return ""
     ready = sum(one["before"] - one["start"] for one in cuts)
     held = dict.fromkeys(one["held_by"] for one in cuts if one["held_by"])
-    return "; ".join([f"{ready:,} to cut", *(f"held by {who}" for who in held)])
+    due = [f"{ready:,} to cut"] if ready else []
+    return "; ".join([cuts[0]["policy"], *due, *(f"held by {who}" for who in held)])
 
 
 def _show_readers(readers: list[dict[str, Any]]) -> None:
