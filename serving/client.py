@@ -16,19 +16,38 @@ from connectors.landed import Decoded, landed_table
 from connectors.log import Log, LogError, open_log
 from connectors.parquet import LakeError, period_name, topic_files
 from connectors.records import decode_rows, is_rows
+from connectors.run_log import RunLog
 from connectors.scan import scan_records
 from flows.catalog import catalog
+from flows.engines.compared_rows import Found, within
 from flows.engines.progress import shard_count
 from flows.engines.recompute import recompute_with
-from flows.flow import Emit, FlowError
+from flows.engines.stretches import Stretch
+from flows.flow import Emit, Flow, FlowError, Params
 from schemas.landed import landed_schema
 from schemas.registry import topic as topic_named
 from schemas.topic import Topic
 from serving.queries import named_query
+from serving.replay_bounds import bounds_of
+from serving.replay_tasks import LogAt, Logs
+from serving.run_landing import lake_of
+from serving.run_manifest import known_run, manifests
+from serving.runs import run_value
 from serving.settings import Settings, flow_params, load_settings
 from serving.sql import SqlError, reason_of
 from serving.tail import tail as tail_rows
 
+_RUN_TYPES: dict[str, Any] = {
+    "run": pl.String,
+    "flows": pl.List(pl.String),
+    "params_hash": pl.String,
+    "from": pl.String,
+    "to": pl.String,
+    "complete": pl.Boolean,
+    "begun": pl.String,
+    "done": pl.String,
+    "size_bytes": pl.Int64,
+}
 # What a folder's name says, by the name of its period.
 _PERIOD_TYPES = {"date": pl.Date, "month": pl.String, "year": pl.Int32}
 
@@ -116,8 +135,15 @@ class Desk:
         query = named_query(name)
         return self.sql(query.text, **query.values(parameters))
 
-    def scan(self, topic: str) -> pl.LazyFrame:
+    def scan(self, topic: str, *, run: str | None = None) -> pl.LazyFrame:
         """A topic's rows in the lake, lazily: only what a query needs is read.
+
+        Parameters
+        ----------
+        topic : str
+            Which.
+        run : str or None
+            A run of `tapeflow replay --into`, whose rows are meant; None for the live ones.
 
         Returns
         -------
@@ -133,6 +159,7 @@ class Desk:
         """
         declared = _declared(topic)
         lake, name = self.settings.lake_path, period_name(declared)
+        lake = lake if run is None else lake_of(lake, run)
         if not topic_files(lake, declared):
             raise LakeError(
                 f"lake {lake / declared.name}: nothing of {declared.name!r} is there yet; `tapeflow up` or "
@@ -144,8 +171,15 @@ class Desk:
             hive_schema={name: _PERIOD_TYPES[name]},
         )
 
-    def rows(self, topic: str) -> pl.DataFrame:
+    def rows(self, topic: str, *, run: str | None = None) -> pl.DataFrame:
         """All of a topic's rows as the log has them now, landed or not, in log order.
+
+        Parameters
+        ----------
+        topic : str
+            Which.
+        run : str or None
+            A run, whose rows are meant; None for the live ones.
 
         Returns
         -------
@@ -154,8 +188,10 @@ class Desk:
         """
         declared = _declared(topic)
         log = self._open_log()
+        if run is not None:
+            log = RunLog(known_run(log, run).run, log)
         if declared.name not in log.topics():
-            raise LogError(f"log {self.settings.log}: it has no topic {declared.name!r} yet")
+            raise LogError(f"log {log.url}: it has no topic {declared.name!r} yet")
         decoded = [
             Decoded(record, decode_rows(declared, record))
             for partition in range(log.topics()[declared.name].partitions)
@@ -196,13 +232,26 @@ class Desk:
             self._open_log(), topic, stop or threading.Event(), beginning=beginning, limit=limit
         )
 
-    def replay(self, flow: str, **params: Any) -> dict[str, pl.DataFrame]:
+    def replay(
+        self,
+        flow: str,
+        *,
+        begin: str | None = None,
+        end: str | None = None,
+        from_lake: bool = False,
+        **params: Any,
+    ) -> dict[str, pl.DataFrame]:
         """What a flow gives for everything in the log, with other parameters if asked; nothing is written.
 
         Parameters
         ----------
         flow : str
             Name of the flow.
+        begin, end : str or None
+            Rows of event times from (inclusive) and to (exclusive) only, such as ``"2024-01-02T14:30"`` (UTC);
+            what lies before is computed all the same.
+        from_lake : bool
+            Whether the lake is read instead of the log.
         **params
             Parameters, such as ``intervals=["30s"]``; the others are the settings'.
 
@@ -214,28 +263,46 @@ class Desk:
         Raises
         ------
         flows.flow.FlowError
-            For an unknown flow, or parameters that it does not take.
+            For an unknown flow, parameters that it does not take, or what is no time.
         """
+        kind, chosen = self._chosen(flow, params)
+        with Logs(self._open_log()) as logs:
+            url = f"lake:///{self.settings.lake_path}" if from_lake else self.settings.log
+            log = logs.at(LogAt(url=url))
+            bounds = bounds_of(log, begin, end)
+            if bounds.from_offsets or bounds.to_offsets:
+                raise FlowError(f"replay: begin={begin!r}, end={end!r}: times are needed here")
+            batches: dict[str, list[pa.RecordBatch]] = {one.name: [] for one in kind.outputs}
+            for shard in range(shard_count(log, kind)):
+                window = Stretch(flow=flow, shard=shard, from_ns=bounds.from_ns, to_ns=bounds.to_ns)
+                for _, outputs in recompute_with(log, kind, shard, chosen):
+                    for one in outputs:
+                        if isinstance(one, Emit) and one.topic.name in batches:
+                            found = within(window, Found(topic=one.topic, batch=one.batch))
+                            batches[one.topic.name] += [part.batch for part in found]
+        return {
+            one.name: _frame(pa.Table.from_batches(batches[one.name], schema=one.schema))
+            for one in kind.outputs
+        }
+
+    def runs(self) -> pl.DataFrame:
+        """The runs that `tapeflow replay --into` has kept: one row each, as `tapeflow runs --json` has them."""
+        values = [run_value(run) for run in manifests(self._open_log())]
+        return pl.DataFrame(
+            [{name: value[name] for name in _RUN_TYPES} for value in values],
+            schema=_RUN_TYPES,
+        )
+
+    def _chosen(self, flow: str, params: dict[str, Any]) -> tuple[type[Flow], Params]:
         known = catalog()
         if flow not in known:
             raise FlowError(f"no flow {flow!r}; there are {', '.join(known)}")
         kind = known[flow]
         usual = flow_params(self.settings, [flow])[flow]
         try:
-            chosen = kind.params_type(**{**usual.model_dump(), **params})
+            return kind, kind.params_type(**{**usual.model_dump(), **params})
         except ValidationError as error:
             raise FlowError(f"flow {flow!r}: {error}") from error
-        log = self._open_log()
-        batches: dict[str, list[pa.RecordBatch]] = {one.name: [] for one in kind.outputs}
-        for shard in range(shard_count(log, kind)):
-            for _, outputs in recompute_with(log, kind, shard, chosen):
-                for output in outputs:
-                    if isinstance(output, Emit) and output.topic.name in batches:
-                        batches[output.topic.name].append(output.batch)
-        return {
-            one.name: _frame(pa.Table.from_batches(batches[one.name], schema=one.schema))
-            for one in kind.outputs
-        }
 
     def close(self) -> None:
         """Let go of store and log."""

@@ -107,7 +107,7 @@ def run_replay(
         if run is not None:
             print_runs([run], console)
         if found is not None:
-            print_comparisons(found, _title(request), console)
+            print_comparisons(found, *_titles(request), console)
     if found is None:
         return 0
     if not found:
@@ -149,6 +149,9 @@ def _replayed(
     return run, found
 
 
-def _title(request: Request) -> str:
-    one = "the log" if request.compare == LIVE else f"run {request.compare}"
-    return f"Replay against {one}" if request.into is None else f"Run {request.into} against {one}"
+def _titles(request: Request) -> tuple[str, tuple[str, str]]:
+    """The table's title, and the names of both sides."""
+    left = "the log" if request.compare == LIVE else f"run {request.compare}"
+    if request.into is None:
+        return f"Replay against {left}", (left, "the replay")
+    return f"Run {request.into} against {left}", (left, f"run {request.into}")

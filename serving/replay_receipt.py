@@ -11,7 +11,7 @@ from flows.engines.compare import Comparison
 from flows.engines.differences import Difference, DifferingRow
 from flows.engines.sides import InputSpan
 
-_COLUMNS = ("flow", "shard", "topic", "rows in log", "rows again", "digest again", "result")
+_COLUMNS = ("flow", "shard", "topic", "rows in {0}", "rows in {1}", "digest in {1}", "result")
 
 
 def comparison_value(one: Comparison) -> dict[str, Any]:
@@ -33,10 +33,24 @@ def comparison_value(one: Comparison) -> dict[str, Any]:
     }
 
 
-def print_comparisons(found: Sequence[Comparison], title: str, console: Console) -> None:
-    """A table of topics, and below it the first differing row of each that differs."""
+def print_comparisons(
+    found: Sequence[Comparison], title: str, sides: tuple[str, str], console: Console
+) -> None:
+    """A table of topics, and below it the first differing row of each that differs.
+
+    Parameters
+    ----------
+    found : sequence of Comparison
+        What to print.
+    title : str
+        Of the table.
+    sides : (str, str)
+        What the side that `Comparison` calls the log's is, and the other, in words.
+    console : Console
+        Where.
+    """
     table = Table(title=title)
-    for name in _COLUMNS:
+    for name in (column.format(*sides) for column in _COLUMNS):
         table.add_column(
             name, justify="right" if name.startswith("rows") else "left", overflow="fold"
         )
@@ -55,15 +69,15 @@ def print_comparisons(found: Sequence[Comparison], title: str, console: Console)
         console.print("No flow has run on this log: nothing to compare.")
     for one in found:
         if one.difference is not None:
-            _print_difference(one, one.difference, console)
+            _print_difference(one, one.difference, sides, console)
 
 
-def _counts(one: Comparison) -> str:
+def _counts(one: Comparison, sides: tuple[str, str]) -> str:
     counts = one.counts
     if one.in_log == one.computed:
         return "the same rows in another order within a key"
     return (
-        f"{counts.left_only:,} rows only in the log, {counts.right_only:,} only computed, "
+        f"{counts.left_only:,} rows only in {sides[0]}, {counts.right_only:,} only in {sides[1]}, "
         f"{counts.different:,} different"
     )
 
@@ -88,20 +102,22 @@ def _place_value(row: DifferingRow | None) -> dict[str, Any] | None:
     }
 
 
-def _print_difference(one: Comparison, first: Difference, console: Console) -> None:
-    console.print(f"{one.topic} ({one.flow}/{one.shard}): {_counts(one)}", highlight=False)
+def _print_difference(
+    one: Comparison, first: Difference, sides: tuple[str, str], console: Console
+) -> None:
+    console.print(f"{one.topic} ({one.flow}/{one.shard}): {_counts(one, sides)}", highlight=False)
     console.print(
         f"First differing row of {one.topic} ({one.flow}/{one.shard}): key {first.key!r}, "
         f"its row {first.place}"
     )
-    table = Table("field", "in the log", "computed again")
+    table = Table("field", *sides)
     fields = first.in_log or first.computed or {}
     for name in fields:
         left = "no such row" if first.in_log is None else str(first.in_log[name])
         right = "no such row" if first.computed is None else str(first.computed[name])
         table.add_row(name, left, right, style="" if left == right else "bold red")
     console.print(table)
-    for row, side in ((first.left, "in the log"), (first.right, "computed again")):
+    for row, side in zip((first.left, first.right), sides, strict=True):
         if row is not None:
             console.print(f"{side}: {_origin(row)}", highlight=False)
 
