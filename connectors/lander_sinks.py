@@ -16,6 +16,7 @@ from connectors.lake_control import control_folder, sort_control, write_catalog,
 from connectors.landing_faults import (
     LandingError,
     disk_cause,
+    lake_refuses,
     refused_by_disk,
     refused_by_store,
 )
@@ -96,16 +97,24 @@ class LakeSink:
         self._patience = patience
         # What a killed lander was writing: its intent is open, so it will be written again.
         shutil.rmtree(lake / WRITING_FOLDER, ignore_errors=True)
-        lake.mkdir(parents=True, exist_ok=True)
+        try:
+            # Both, so that a folder that cannot be written is told before anything is read.
+            (lake / WRITING_FOLDER).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise lake_refuses("its folder", lake, error) from error
         self._compactor: Compactor | None = Compactor(lake)
         self._touched: dict[Path, Topic | None] = {}
         self._catalog: dict[str, TopicConfig] = {}
 
     def note_topics(self, topics: dict[str, TopicConfig]) -> None:
         """Keep how the log keeps its topics, where that is news."""
-        if topics != self._catalog:
-            write_catalog(self._lake, topics)
-            self._catalog = topics
+        if topics == self._catalog:
+            return
+        try:
+            self._patience.run(lambda: write_catalog(self._lake, topics), (OSError,), disk_cause)
+        except (OSError, GivenUpError) as error:
+            raise lake_refuses("the list of topics", self._lake, error) from error
+        self._catalog = topics
 
     def write(self, job: Job) -> None:
         """Write the job's rows and control rows; returns when they are on disk.

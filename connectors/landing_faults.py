@@ -32,17 +32,22 @@ def refused_by_store(intent: Intent, url: str, error: DatabaseError) -> LandingE
 
 def refused_by_disk(intent: Intent, lake: Path, error: OSError | GivenUpError) -> LandingError:
     """The error for a range that the lake's disk will not have."""
+    found = lake_refuses(f"rows of `{intent.topic}`", lake, error)
+    return LandingError(f"{found}; {_range(intent)}. {_AGAIN}")
+
+
+def lake_refuses(what: str, lake: Path, error: OSError | GivenUpError) -> LandingError:
+    """The error for something that the lake's disk will not have."""
     cause = error.__cause__ if isinstance(error, GivenUpError) else error
     full = isinstance(cause, OSError) and disk_cause(cause) is not None
-    waited = f" for {error.failing_s:.0f} s" if isinstance(error, GivenUpError) else ""
-    what = (
+    waited = f" for {error.failing_s:.1f} s" if isinstance(error, GivenUpError) else ""
+    advice = (
         f"the disk has been full{waited}: make room"
         if full
         else "give this user the right to write"
     )
     return LandingError(
-        f"lake {lake}: rows of `{intent.topic}` cannot be written: {cause}; {_range(intent)}. {what}, and "
-        f"start again. {_AGAIN}"
+        f"lake {lake}: {what} cannot be written: {cause}; {advice}, and start again"
     )
 
 

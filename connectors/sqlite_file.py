@@ -4,6 +4,7 @@ It knows nothing of records; `connectors.sqlite_log` does.
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,8 +123,19 @@ class SqliteFile:
         except sqlite3.Error as error:
             if is_corrupt(error):
                 raise self.corrupt(str(error)) from error
-            advice = _ADVICE.get(_primary(error), "this is a fault of Tapeflow: report it")
+            advice = _ADVICE.get(self._reason(error), "this is a fault of Tapeflow: report it")
             raise LogError(f"log {self.path}: {error}: {advice}") from error
+
+    def _reason(self, error: sqlite3.Error) -> int:
+        """What went wrong: where the last page of a disk is taken, SQLite calls it a failure to write."""
+        code = _primary(error)
+        if code != sqlite3.SQLITE_IOERR:
+            return code
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError:
+            return code
+        return sqlite3.SQLITE_FULL if free < PAGE_BYTES * 2 else code
 
     def corrupt(self, what: str) -> CorruptLogError:
         """The error for a damaged file whose last good offset is not known."""
