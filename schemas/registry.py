@@ -13,6 +13,7 @@ from schemas.indicators import INDICATORS
 from schemas.instruments import INSTRUMENTS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
+from schemas.quality_results import QUALITY_RESULTS
 from schemas.quote_bars import QUOTE_BARS
 from schemas.relative import BENCHMARK_BARS, RELATIVE
 from schemas.scans import SCANS
@@ -60,6 +61,7 @@ TOPICS: dict[str, Topic] = _registry(
     BREADTH,
     INDEX_LEVELS,
     SCANS,
+    QUALITY_RESULTS,
 )
 
 

@@ -6,7 +6,17 @@ import sys
 import typer
 
 from serving.settings import SettingsError
-from serving.verbs import inputs, platform, programs, proofs, queries, receipts, replays, topics
+from serving.verbs import (
+    inputs,
+    platform,
+    programs,
+    proofs,
+    quality,
+    queries,
+    receipts,
+    replays,
+    topics,
+)
 
 app = typer.Typer(
     name="tapeflow",
@@ -23,6 +33,7 @@ queries.add_to(app)
 topics.add_to(app)
 proofs.add_to(app)
 receipts.add_to(app)
+quality.add_to(app)
 replays.add_to(app)
 
 

@@ -1,0 +1,72 @@
+"""When exchanges are open: from each session's opening to its close, as exchange_calendars knows them."""
+
+import warnings
+
+import numpy as np
+
+from schemas.arrays import Int64s
+from schemas.sessions import DAY_NS, CalendarError, session_starts
+
+
+def opening_hours(calendar: str, first_day: int, last_day: int) -> Int64s:
+    """The open times of a calendar within UTC days, each cut at midnight UTC.
+
+    Parameters
+    ----------
+    calendar : str
+        Name in exchange_calendars, such as ``XNYS``; ``24/7`` is always open.
+    first_day, last_day : int
+        Days since 1970-01-01 UTC, both inclusive.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n, 3)
+        UTC day (days since 1970), open and close (ns since 1970), ascending. Lunch breaks are not cut out.
+
+    Raises
+    ------
+    CalendarError
+        For a name that exchange_calendars does not know or cannot make.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> day = int(np.datetime64("2013-10-07", "D").astype(int))
+    >>> [[str(time) for time in one[1:].astype("datetime64[ns]").astype("datetime64[m]")]
+    ...  for one in opening_hours("XNYS", day - 1, day)]
+    [['2013-10-07T13:30', '2013-10-07T20:00']]
+    """
+    if calendar == "24/7":
+        days = np.arange(first_day, last_day + 1, dtype=np.int64)
+        return np.column_stack([days, days * DAY_NS, (days + 1) * DAY_NS])
+    session_starts(calendar)  # raises, with the names that there are
+    opens, closes = _sessions(calendar, first_day, last_day)
+    found = [
+        (day, max(start, day * DAY_NS), min(end, (day + 1) * DAY_NS))
+        for start, end in zip(opens.tolist(), closes.tolist(), strict=True)
+        for day in range(start // DAY_NS, (end - 1) // DAY_NS + 1)
+        if first_day <= day <= last_day
+    ]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
+
+
+def _sessions(calendar: str, first_day: int, last_day: int) -> tuple[Int64s, Int64s]:
+    import pandas as pd  # noqa: PLC0415 - half a second of imports, which most programs do not need
+    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415
+
+    dispatcher = global_calendar_dispatcher
+    factory = dispatcher._calendar_factories[dispatcher.resolve_alias(calendar)]  # noqa: SLF001
+    # A session may begin on the UTC day before; and the range must hold a session, whatever the holidays.
+    first = pd.Timestamp(first_day - 10, unit="D")
+    last = pd.Timestamp(last_day + 10, unit="D")
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 uses what pandas 3.1 deprecates; that is theirs to mend.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            found = factory(start=first, end=last)
+            opens, closes = found.opens_nanos, found.closes_nanos
+        except (NotImplementedError, ValueError) as error:
+            raise CalendarError(
+                f"calendar {calendar!r} from {first:%Y-%m-%d} to {last:%Y-%m-%d}: {error}"
+            ) from error
+    return np.asarray(opens, dtype=np.int64), np.asarray(closes, dtype=np.int64)
