@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,6 +21,7 @@ from connectors.arrow_memory import keep_freed_memory
 from connectors.clickhouse import StoreLink, create_tables, create_views
 from connectors.crash_points import crash_point
 from connectors.lake_buffer import LakeBuffer
+from connectors.lake_lock import sole_lander
 from connectors.lander_sinks import ClickHouseSink, Job, LakeSink
 from connectors.landing_latency import Latency, LatencyHistogram
 from connectors.landing_loss import refuse_lost_tail
@@ -96,7 +98,7 @@ class Lander:
     connectors.chdb_engine.StoreError
         Where the store cannot be reached.
     connectors.landing_faults.LandingError
-        Where a sink does not take a range.
+        Where a sink does not take a range, or another lander writes the lake.
     connectors.landing_loss.LostTailError
         Where the sinks hold offsets that the log does not have.
     """
@@ -121,17 +123,25 @@ class Lander:
         self._stop = threading.Event()
         # Set once nothing that fails is to be waited for any more.
         self._hurry = threading.Event()
+        with ExitStack() as stack:
+            # Before the log's fence: a copy started by mistake ends, and the one at work goes on.
+            stack.enter_context(sole_lander(lake_folder(lake)))
+            self._set_up(store_url, lake_folder(lake), give_up_s, serves_store=serves_store)
+            self._held = stack.pop_all()
+
+    def _set_up(self, store_url: str, lake: Path, give_up_s: float, *, serves_store: bool) -> None:
+        """Reach the sinks, become the log's only lander, and finish what an earlier one began."""
         self._link = StoreLink(
             store_url, patience_s=give_up_s, answer_s=_INSERT_S, in_process=serves_store
         )
         self._link.stop = self._hurry
         for make in (create_tables, create_views):
             self._link.run(make, patience_s=min(give_up_s, _START_S))
-        self._recorder = LandingRecorder(log)
-        self._order = ProgressLast(log)
+        self._recorder = LandingRecorder(self._log)
+        self._order = ProgressLast(self._log)
         self._clickhouse = ClickHouseSink(self._link)
         patience = Patience("lake", give_up_s=give_up_s, stop=self._hurry)
-        self._lake = LakeSink(lake_folder(lake), patience)
+        self._lake = LakeSink(lake, patience)
         self._threads = {
             sink: ThreadPoolExecutor(1, thread_name_prefix=f"lander-{sink}")
             for sink in (CLICKHOUSE, LAKE)
@@ -142,7 +152,7 @@ class Lander:
         self._cursors: dict[tuple[str, int], int] = {}
         self._begun: dict[str, dict[tuple[str, int], int]] = {CLICKHOUSE: {}, LAKE: {}}
         self._looked_s = 0.0
-        refuse_lost_tail(log, self._link, lake_folder(lake), self._topics.values())
+        refuse_lost_tail(self._log, self._link, lake, self._topics.values())
         self._repeat_open()
 
     def run_until_end(self) -> None:
@@ -195,6 +205,7 @@ class Lander:
             threads.shutdown(wait=True)
         self._recorder.close()
         self._link.close()
+        self._held.close()
 
     def __enter__(self) -> Self:
         return self

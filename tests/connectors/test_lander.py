@@ -14,10 +14,12 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from connectors import crash_points
+from connectors.chdb_engine import StoreError
 from connectors.clickhouse import connect
 from connectors.clock import CLOCK_TOPIC, Clock
 from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC, control_record
 from connectors.lander import Lander
+from connectors.landing_faults import LandingError
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions, read_state
 from connectors.log import FencedError, Log, TopicConfig, TruncatedError
 from connectors.topics import create_topics
@@ -237,15 +239,42 @@ def test_a_store_that_is_killed_and_comes_back_costs_nothing(
             assert_whole(log, client, lake)
 
 
-def test_a_second_lander_fences_the_first(
+def test_a_second_lander_of_a_lake_ends_before_it_writes_and_the_first_goes_on(
+    log: Log, store_url: str, lake: Path, client: Client
+) -> None:
+    """Both wrote once: a second one removed files that the first was writing, and its compaction new ones."""
+    append_trades(log, 1, 5)
+    with Lander(log, store_url, lake) as first:
+        with pytest.raises(LandingError, match="another copy of the lander writes it"):
+            Lander(log, store_url, lake)
+        first.run_until_end()
+    assert_whole(log, client, lake)
+    with Lander(log, store_url, lake) as next_one:
+        next_one.run_until_end()
+
+
+def test_a_lander_that_could_not_start_leaves_the_lake_to_others(
     log: Log, store_url: str, lake: Path, client: Client
 ) -> None:
     append_trades(log, 1, 5)
-    with Lander(log, store_url, lake) as first, Lander(log, store_url, lake) as second:
-        with pytest.raises(FencedError):
-            first.run_until_end()
-        second.run_until_end()
+    with pytest.raises(StoreError):
+        Lander(log, "clickhouse://127.0.0.1:1/db", lake, give_up_s=0.1)
+    with Lander(log, store_url, lake) as lander:
+        lander.run_until_end()
     assert_whole(log, client, lake)
+
+
+def test_a_second_lander_fences_the_first(
+    log: Log, store_url: str, lake: Path, tmp_path: Path
+) -> None:
+    append_trades(log, 1, 5)
+    elsewhere = tmp_path / "another machine's lake"
+    with (
+        Lander(log, store_url, lake) as first,
+        Lander(log, store_url, elsewhere),
+        pytest.raises(FencedError),
+    ):
+        first.run_until_end()
 
 
 def test_the_state_is_read_from_the_newest_checkpoint(

@@ -7,8 +7,10 @@ With ``CHAOS_BREAK=emit-again`` recovery is broken on purpose: what is computed 
 product has no such switch; it is patched here, for the test that the checks see it.
 """
 
+import ctypes
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -24,12 +26,14 @@ _SIZES = {
     "connectors.feeds.program": {"_COMMIT_ROWS": 2_000},
     "connectors.clock": {"_KEEP_NS": 1_000_000_000},
 }
+_PR_SET_PDEATHSIG = 1
 _SHARD_OPTIONS = {"snapshot_rows": 1_000, "read_bytes": 200_000}
 
 
 def main() -> None:
     """Run a verb."""
     verb = sys.argv[1]
+    _die_with_parent()
     _make_small(verb)
     if os.environ.pop(BREAK, "") == EMIT_AGAIN:
         _emit_again()
@@ -37,6 +41,11 @@ def main() -> None:
 
     sys.argv[0] = "tapeflow"
     tapeflow()
+
+
+def _die_with_parent() -> None:
+    """Let the kernel kill this process when the one that started it has ended, however it did."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _make_small(verb: str) -> None:
