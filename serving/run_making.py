@@ -176,7 +176,7 @@ def _compute(
                 kept_in=places.log,
                 own=_own(kind, kinds, chained=chained),
             )
-            for shard, stages in enumerate(_stages(source, manifest, kind, usual[kind.name])):
+            for shard, stages in enumerate(_stages(source, manifest, kind, usual.get(kind.name))):
                 if stages:
                     tasks.append(
                         ComputeRun(log=log, flow=kind.name, shard=shard, stages=tuple(stages))
@@ -214,10 +214,12 @@ def _levels(kinds: Sequence[type[Flow]]) -> list[list[type[Flow]]]:
     ]
 
 
-def _stages(source: Log, manifest: Manifest, kind: type[Flow], usual: Params) -> list[list[Stage]]:
+def _stages(
+    source: Log, manifest: Manifest, kind: type[Flow], usual: Params | None
+) -> list[list[Stage]]:
     """Shard to its stages."""
     arguments = manifest.arguments
-    params = usual
+    params = usual or kind.params_type()
     if arguments.params is not None and kind.name in arguments.params:
         params = kind.params_type(**arguments.params[kind.name])
     commits = manifest.commits[kind.name]
