@@ -15,6 +15,7 @@ from connectors.clickhouse_statement import (
     is_select,
     only_reads,
     output_format,
+    reads_input,
 )
 from connectors.http_bodies import decompress, form_fields
 
@@ -114,6 +115,13 @@ async def read_call(request: Request, data_fd: int) -> Call:
         body = fields.get("query", "").encode()
         url_statement = b""
     text = url_statement + b"\n" + body if url_statement and body else url_statement or body
+    if reads_input(text):
+        # The engine would read nothing, and say that all went well.
+        raise StatementError(
+            "Code: 48. DB::Exception: the function input() is not spoken here: insert the data with "
+            "INSERT INTO … FORMAT …, into a temporary table where it must be changed on the way. "
+            "(NOT_IMPLEMENTED)"
+        )
     head = insert_head(text)
     if head is not None:
         _write(data_fd, memoryview(text)[head.data_at :])

@@ -111,6 +111,24 @@ def is_select(text: bytes) -> bool:
     return first in {b"SELECT", b"WITH"}
 
 
+def reads_input(text: bytes) -> bool:
+    """Whether the statement is an INSERT that takes its data through the function ``input``."""
+    head = text[:_HEAD_BYTES]
+    first, _, _ = next(_outer_words(head), (b"", 0, 0))
+    if first != b"INSERT":
+        return False
+    before = last = b""
+    for token in _TOKEN.finditer(head):
+        if token.lastgroup == "skip":
+            continue
+        if last == b"FORMAT":
+            return False  # what follows is data
+        if (before, last, token.group()) == (b"FROM", b"INPUT", b"("):
+            return True
+        before, last = last, token.group().upper()
+    return False
+
+
 def only_reads(text: bytes) -> bool:
     """Whether the statement begins as one that changes nothing in the store."""
     first, _, _ = next(_outer_words(text[:_HEAD_BYTES]), (b"", 0, 0))

@@ -453,6 +453,41 @@ def test_a_refused_statement_is_not_tried_again(store_url: str) -> None:
         link.run(lambda client: client.command("SELECT * FROM nowhere"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["/?compress=1&query=SELECT%201"], "block compression is not spoken here"),
+        (["/?decompress=1", "--data-binary", "SELECT 1"], "Accept-Encoding and Content-Encoding"),
+        (
+            [
+                "/?query=SELECT%20*%20FROM%20t",
+                "-F",
+                "t=@/dev/null;filename=t",
+                "-F",
+                "t_format=TSV",
+            ],
+            "external table 't': not here",
+        ),
+        (
+            [
+                "/?query=INSERT%20INTO%20t%20SELECT%20x%20FROM%20input('x%20Int32')%20FORMAT%20TSV",
+                "--data-binary",
+                "1",
+            ],
+            "input() is not spoken here",
+        ),
+    ],
+)
+def test_what_is_not_spoken_is_an_error_that_says_what_to_do_instead(
+    address: Address, arguments: list[str], told: str
+) -> None:
+    """An insert through input() inserted nothing, and was answered as done."""
+    path, *rest = arguments
+    status, headers, body = curl(address.url + path, "-H", "Expect:", *rest)
+    assert (status, headers["x-clickhouse-exception-code"]) == (501, "48")
+    assert told in body.decode()
+
+
 @pytest.mark.parametrize("url", ["mysql://x", "clickhouse:///db", "store"])
 def test_another_url_is_refused(url: str) -> None:
     with pytest.raises(StoreError, match="it must be like"), connect(url):

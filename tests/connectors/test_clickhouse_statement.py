@@ -2,7 +2,13 @@
 
 import pytest
 
-from connectors.clickhouse_statement import insert_head, is_select, only_reads, output_format
+from connectors.clickhouse_statement import (
+    insert_head,
+    is_select,
+    only_reads,
+    output_format,
+    reads_input,
+)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +110,19 @@ def test_a_long_insert_is_looked_at_no_further_than_its_head() -> None:
     head = insert_head(text)
     assert head is not None
     assert head.data_at == 25
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (b"INSERT INTO t SELECT x FROM input('x Int32') FORMAT TSV\n1", True),
+        (b"insert into t select x from (select * from Input ('x Int32')) format TSV", True),
+        (b"INSERT INTO t SELECT input FROM u", False),
+        (b"INSERT INTO t SELECT 'input('", False),
+        (b"SELECT * FROM input('x Int32')", False),
+        (b"INSERT INTO input (x) FORMAT TSV", False),
+        (b"INSERT INTO t FORMAT TSV\nselect from input('x')", False),
+    ],
+)
+def test_an_insert_through_input_is_known(text: bytes, *, wanted: bool) -> None:
+    assert reads_input(text) == wanted

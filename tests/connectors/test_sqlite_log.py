@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -300,6 +301,26 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(LogError, match="choose a folder"):
         open_log(f"sqlite:///{tmp_path}/file/log.db")
+
+
+def test_a_file_that_another_program_holds_is_waited_for_and_then_told(
+    log: SqliteLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself tries again, with growing waits; our own programs queue and never meet it."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.5, lambda: other.execute("ROLLBACK"))
+    release.start()
+    assert log.append([NewRecord("ticks", 0, b"0")]) == [0]
+    release.join()
+    monkeypatch.setattr("connectors.sqlite_file._BUSY_S", 0.2)
+    with SqliteLog(f"sqlite:///{path}") as hasty:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LogError, match="another program has held it"):
+            hasty.append([NewRecord("ticks", 0, b"1")])
+        other.execute("ROLLBACK")
+        assert hasty.append([NewRecord("ticks", 0, b"2")]) == [1]
+    other.close()
 
 
 def test_a_file_of_another_program_is_refused(path: Path) -> None:
