@@ -1,6 +1,7 @@
 """Counts the rows of every topic in the log, in ClickHouse and in the lake, up to what has landed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ from connectors.checks import Check
 from connectors.clickhouse import StoreLink
 from connectors.lake_control import control_folder
 from connectors.lake_files import readable
+from connectors.lake_missing import missing_files
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
 from connectors.log import CorruptLogError, Log
 from connectors.parquet import LakeError, topic_files
@@ -53,12 +55,18 @@ def landing_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
                     checks.append(_unreadable(topic, sink, str(error)))
                     continue
                 in_log = _in_log(log, topic, ends)
-                checks.append(_check(topic, sink, cut, in_log, _up_to(found, ends)))
+                gone = partial(missing_files, log, lake, topic) if sink == LAKE else _nothing
+                checks.append(_check(topic, sink, cut, in_log, _up_to(found, ends), gone))
     return checks
 
 
 def _check(
-    topic: Topic, sink: str, cut: pl.DataFrame, in_log: pl.DataFrame, landed: pl.DataFrame
+    topic: Topic,
+    sink: str,
+    cut: pl.DataFrame,
+    in_log: pl.DataFrame,
+    landed: pl.DataFrame,
+    gone: Callable[[int, int], str],
 ) -> Check:
     wanted = pl.concat([cut, in_log])
     terms = {"log": int(in_log["rows"].sum()), sink: int(landed["rows"].sum())}
@@ -72,7 +80,7 @@ def _check(
         left=int(wanted["rows"].sum()),
         right=int(landed["rows"].sum()),
         terms=terms,
-        detail=_first_difference(topic, wanted, landed),
+        detail=_first_difference(topic, wanted, landed, gone),
     )
 
 
@@ -87,7 +95,13 @@ def _unreadable(topic: Topic, sink: str, why: str) -> Check:
     )
 
 
-def _first_difference(topic: Topic, in_log: pl.DataFrame, landed: pl.DataFrame) -> str:
+def _nothing(_partition: int, _offset: int) -> str:
+    return ""
+
+
+def _first_difference(
+    topic: Topic, in_log: pl.DataFrame, landed: pl.DataFrame, gone: Callable[[int, int], str]
+) -> str:
     both = in_log.join(landed, on=_RECORD, how="full", coalesce=True, suffix="_landed").fill_null(0)
     wrong = both.filter(
         (pl.col("rows") != pl.col("rows_landed")) | (pl.col("rows") != pl.col("distinct_landed"))
@@ -95,11 +109,13 @@ def _first_difference(topic: Topic, in_log: pl.DataFrame, landed: pl.DataFrame) 
     if wrong.is_empty():
         return ""
     first = wrong.row(0, named=True)
-    return (
+    told = (
         f"{topic.name}[{first['_partition']}] at offset {first['_offset']}: {first['rows']} rows in the "
         f"log, {first['rows_landed']} landed, {first['distinct_landed']} of them distinct "
         f"({wrong.height} records differ)"
     )
+    files = gone(first["_partition"], first["_offset"])
+    return f"{told}; {files}" if files else told
 
 
 def _in_log(log: Log, topic: Topic, ends: dict[int, int]) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -83,6 +84,17 @@ def period_name(topic: Topic) -> str:
     return _PERIODS[topic.landing.partition_by][0]
 
 
+def period_folders(topic: Topic, times_ns: Int64s) -> Any:
+    """Name of the folder of rows with these event times, each once, as an array of strings."""
+    periods = np.unique(_periods(topic, times_ns)).astype(str)
+    return np.array([f"{period_name(topic)}={one}" for one in periods])
+
+
+def _periods(topic: Topic, times_ns: Int64s) -> Any:
+    unit = _PERIODS[topic.landing.partition_by][1]
+    return times_ns.view("datetime64[ns]").astype(f"datetime64[{unit}]")
+
+
 def topic_files(lake: Path, topic: Topic) -> list[Path]:
     """A topic's files, in order of folder and name.
 
@@ -123,14 +135,12 @@ def write_range(lake: Path, topic: Topic, span: FileRange, rows: pa.Table) -> li
     """
     times = rows.column(topic.event_time).cast(pa.int64()).to_numpy()
     ordered = rows.take(pa.array(_key_time_order(rows.column(topic.key), times)))
-    name, unit = _PERIODS[topic.landing.partition_by]
-    instants = ordered.column(topic.event_time).cast(pa.int64()).to_numpy()
-    periods = instants.view("datetime64[ns]").astype(f"datetime64[{unit}]")
+    periods = _periods(topic, ordered.column(topic.event_time).cast(pa.int64()).to_numpy())
     files = []
     for period in np.unique(periods):
         whole = periods.min() == periods.max()
         part = ordered if whole else ordered.filter(pa.array(periods == period))
-        folder = lake / topic.name / f"{name}={period}"
+        folder = lake / topic.name / f"{period_name(topic)}={period}"
         files.append(write_file(lake, folder, span.name, part))
     return files
 

@@ -15,13 +15,14 @@ from connectors.log_holds import Hold, holds
 from connectors.log_sizes import estimate, offset_of_size
 
 _UNITS_NS = {
+    "ns": 1,
     "s": 1_000_000_000,
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
 }
-_UNITS_BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _PROGRESS = progress_topic("")
 # As long as ticks, whose use by a flow it tells.
 _PROGRESS_AGE_NS = 7 * 86_400_000_000_000
@@ -47,6 +48,22 @@ class Retention:
 
     age_ns: int | None = None
     size_bytes: int | None = None
+
+    def __str__(self) -> str:
+        parts = []
+        if self.age_ns is not None:
+            unit, each = max(
+                (one for one in _UNITS_NS.items() if self.age_ns % one[1] == 0),
+                key=lambda one: one[1],
+            )
+            parts.append(f"{self.age_ns // each}{unit}")
+        if self.size_bytes is not None:
+            name, size = max(
+                (one for one in _UNITS_BYTES.items() if self.size_bytes % one[1] == 0),
+                key=lambda one: one[1],
+            )
+            parts.append(f"{self.size_bytes // size}{name}")
+        return " ".join(parts) or FOR_EVER
 
     @classmethod
     def of(cls, text: str) -> "Retention":
@@ -98,6 +115,8 @@ class Cut:
     ----------
     topic, partition : str, int
         Which.
+    policy : str
+        The topic's retention, as a setting says it.
     start, end : int
         What the log holds.
     wanted : int
@@ -112,6 +131,7 @@ class Cut:
 
     topic: str
     partition: int
+    policy: str
     start: int
     end: int
     wanted: int
@@ -169,7 +189,7 @@ def plan(
             if share is not None:
                 by_size = offset_of_size(stretches, ends[partition], share[partition])
                 limit = max(limit, by_size)
-            cuts.append(_cut(log, (name, partition), limit, stretches, held))
+            cuts.append(_cut(log, (name, partition), str(retention), limit, stretches, held))
     return cuts
 
 
@@ -203,6 +223,7 @@ def _wanted(log: Log, place: tuple[str, int], retention: Retention, now_ns: int)
 def _cut(
     log: Log,
     place: tuple[str, int],
+    policy: str,
     wanted: int,
     stretches: Sequence[Stretch],
     held: Mapping[tuple[str, int], Sequence[Hold]],
@@ -216,6 +237,7 @@ def _cut(
     return Cut(
         topic=place[0],
         partition=place[1],
+        policy=policy,
         start=start,
         end=end,
         wanted=wanted,

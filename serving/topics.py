@@ -190,6 +190,17 @@ def overview(
             asdict(one) for one in partition_states(log, control=control, count_rows=count_rows)
         ],
         "readers": [asdict(one) for one in reader_states(log)],
+        **_of_live_log(log, retention, now_ns),
+    }
+
+
+def _of_live_log(
+    log: Log, retention: Mapping[str, Retention], now_ns: int
+) -> dict[str, list[dict[str, Any]]]:
+    """What is asked of a log only: a lake has landed, and is not cut."""
+    if log.may_end_within_a_commit:
+        return {"sinks": [], "retention": []}
+    return {
         "sinks": [asdict(one) for one in sink_states(log)],
         "retention": [asdict(one) for one in plan(log, retention, now_ns)],
     }

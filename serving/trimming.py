@@ -119,11 +119,21 @@ def _print(cuts: Sequence[Cut], console: Console, *, dry_run: bool) -> None:
     if not cuts:
         return
     table = Table(title="Retention" + (": what would be cut" if dry_run else ""))
-    for name in ("topic", "partition", "offsets", "cut below", "rows", "bytes", "held back by"):
+    for name in (
+        "topic",
+        "keeps",
+        "partition",
+        "offsets",
+        "cut below",
+        "rows",
+        "bytes",
+        "held back by",
+    ):
         table.add_column(name, justify="right" if name in ("rows", "bytes") else "left")
     for one in cuts:
         table.add_row(
             one.topic,
+            one.policy,
             str(one.partition),
             f"{one.start}-{one.end}",
             str(one.before) if one.before > one.start else "",

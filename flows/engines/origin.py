@@ -12,11 +12,11 @@ from connectors.log import Log, Record
 from flows.engines.bounds import Start
 from flows.engines.epochs import Epoch, Runs
 from flows.engines.kept import cut_away, is_of_this_log
-from flows.engines.progress import Progress
+from flows.engines.progress import Progress, last_progress, read_progress
 from flows.engines.reading import follows_runs
 from flows.engines.snapshots import Manifest, manifests, state_of
 from flows.engines.stepper import Counts
-from flows.flow import Flow, FlowError, Order
+from flows.flow import Flow, Order
 from schemas.faults import LATE
 
 
@@ -67,10 +67,8 @@ def origin_of(
     with_state : bool
         Whether the results are to be computed, which needs a snapshot's state; not for counts alone.
 
-    Raises
-    ------
-    FlowError
-        Where the log keeps no such place.
+    Where the log keeps no such place (a flow that has had nothing to do since before the cut), it is the
+    last commit: what comes behind that can be compared, and so far nothing has.
     """
     why = _why_not_whole(log, kind, shard, known)
     if not why:
@@ -79,11 +77,7 @@ def origin_of(
     for one in _later(log, kind, shard, known, with_state=with_state):
         if not cut_away(log, one.rest[0].begin) and (one.time_ns or 0) > since:
             return replace(one, why=why)
-    raise FlowError(
-        f"flow {kind.name!r} shard {shard}: {why}, and the log keeps no snapshot from which all of what "
-        "follows can be computed again; run the verb on the lake, which has the whole history (log = "
-        "lake:///path)"
-    )
+    return replace(_at_end(log, kind, shard, known[-1]), why=f"{why}; the lake has all of it")
 
 
 def _why_not_whole(log: Log, kind: type[Flow], shard: int, known: Sequence[Epoch]) -> str:
@@ -199,6 +193,18 @@ def _epoch_begins(
                 counts=epoch.counts,
                 time_ns=record.append_time_ns,
             )
+
+
+def _at_end(log: Log, kind: type[Flow], shard: int, epoch: Epoch) -> Origin:
+    """The last commit of the last epoch, which a flow may have passed since that was read."""
+    newest = last_progress(log, kind, shard)
+    start = log.start(progress_topic(kind.name), shard)
+    progress = None if newest is None else newest[1]
+    if progress is None or progress.number != epoch.commit:
+        told = (one for _, one in read_progress(log, kind, shard, start))
+        progress = next(one for one in told if one.number == epoch.commit)
+    rest = replace(epoch, begin=progress.positions, end=progress.positions, runs=[], recorded=None)
+    return Origin(commit=progress.number, rest=(rest,), counts=progress.counts)
 
 
 def _progress_record(log: Log, kind: type[Flow], shard: int, offset: int) -> Record:

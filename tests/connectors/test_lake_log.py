@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors import lake_log, lake_partition
+from connectors.clickhouse import connect, with_database
 from connectors.control import FEEDS_TOPIC, control_record
 from connectors.lake_control import control_table, write_catalog, write_control
 from connectors.lander import Lander
@@ -44,11 +46,20 @@ _PARTITIONS = 2
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A store of the module's own: each test lands a new log, whose offsets begin at 0 again."""
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store that the module shares."""
     path = tmp_path_factory.mktemp("lake-log") / "store"
     with store_process(path):
         yield f"chdb:///{path}"
+
+
+@pytest.fixture
+def store(stores: str) -> str:
+    """A database of the test's own: it lands a new log, whose offsets begin at 0 again."""
+    name = f"test_{uuid4().hex}"
+    with connect(stores) as client:
+        client.command(f"CREATE DATABASE {name}")
+    return with_database(stores, name)
 
 
 @pytest.fixture
