@@ -31,7 +31,7 @@ from serving.up import supervisor_of
 
 _SYMBOLS = 500
 _START_NS = 1_704_205_800_000_000_000
-_MAPPING = (
+MAPPING = (
     "topic=trades,symbol=symbol,ts_event=ts_event:ns,price=price,size=size,venue=const:X,side=side"
 )
 # One second of event time holds so many of the file's trades: 40 a second and symbol.
@@ -64,9 +64,9 @@ def run(quick: bool) -> list[Result]:
 
 
 def _whole_way(trades: int) -> list[Result]:
-    with _platform() as (settings, supervisor, log):
+    with platform() as (settings, supervisor, log):
         path = settings.home / "trades.parquet"
-        _write_trades(path, trades)
+        write_trades(path, trades)
         watch, memory = Watch(log, live=False), Memory(itself=False)
         half: list[float] = []
 
@@ -77,7 +77,7 @@ def _whole_way(trades: int) -> list[Result]:
             if not half and watch.raw_rows >= trades / 2:
                 half.append(memory.largest_mib)
 
-        with feeding(settings, ["feed", str(path), "--mapping", _MAPPING, "--json"]) as feed:
+        with feeding(settings, ["feed", str(path), "--mapping", MAPPING, "--json"]) as feed:
             while feed.poll() is None:
                 look()
                 Event().wait(LOOK_S)
@@ -105,7 +105,7 @@ def _whole_way(trades: int) -> list[Result]:
 
 def _closed_bars(seconds: int) -> list[Result]:
     """From the append of the trade that closes a bar until its rows can be read in the log."""
-    with _platform({"indicators": {"intervals": ["1s"]}}) as (_, supervisor, log):
+    with platform({"indicators": {"intervals": ["1s"]}}) as (_, supervisor, log):
         readers = [_Reader(log, topic) for topic in (BARS, INDICATORS)]
         appended = _append_live(log, seconds)
         sleep(1.0)
@@ -135,7 +135,7 @@ def _closed_bars(seconds: int) -> list[Result]:
 
 
 def _readable(seconds: int) -> list[Result]:
-    with _platform() as (settings, supervisor, log):
+    with platform() as (settings, supervisor, log):
         watch = Watch(log, live=True)
         options = DemoOptions(seconds=seconds, rate=_RATE, symbols=100, seed=1)
         with feeding(settings, options.feed_arguments) as feed:
@@ -162,9 +162,10 @@ def _readable(seconds: int) -> list[Result]:
 
 
 @contextmanager
-def _platform(
+def platform(
     flows: dict[str, dict[str, object]] | None = None,
 ) -> Iterator[tuple[Settings, Supervisor, Log]]:
+    """A whole embedded platform, with these parameters of flows; ended and deleted behind."""
     with tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as folder:
         settings = Settings(
             home=Path(folder), flows=flows or {}, run_flows=_FLOWS, lake_flush_s=5.0
@@ -178,7 +179,8 @@ def _platform(
             supervisor.stop()
 
 
-def _write_trades(path: Path, trades: int) -> None:
+def write_trades(path: Path, trades: int) -> None:
+    """Write so many trades of a seed as a Parquet file that `MAPPING` describes."""
     random = np.random.default_rng(7)
     names = pa.array([f"S{number}" for number in range(_SYMBOLS)])
     sides = pa.array(["sell", "buy"])
