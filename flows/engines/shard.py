@@ -151,13 +151,19 @@ class Shard:
         self._writer = self.log.writer(self.name)
         self._outbox = self._new_outbox()
         history = self._history
+        number = self._writer.number
         if not history.load(self.log):
+            if number and not self.options.new_epoch:
+                raise FlowError(
+                    f"{self.name}: the log knows {number} commits of it and has no progress record: the log "
+                    "has lost them. Start it with --new-epoch to begin anew, at the start of its inputs; "
+                    "rows that it has emitted are then there twice, unless their topics are made anew, too"
+                )
             self._take_over(self._recovery().afresh())
-            self._commit(history.begun(self._reached(), number=0))
+            self._commit(history.begun(self._reached(), number=number))
             return
         check_not_lost(self.log, self.name, history.inputs_read)
         last = history.offset, history.progress
-        number = self._writer.number
         if not (self.options.new_epoch and history.needs_new_epoch(number)):
             history.refuse_another_epoch(number)
             try:

@@ -322,3 +322,13 @@ def test_positions_beyond_the_end_are_an_error_even_with_a_new_epoch(log: Log) -
     for new_epoch in (False, True):
         with pytest.raises(LogError, match=r"ends at 4, .* up to 5.*`tapeflow topics repair`"):
             opened(log, every=2, new_epoch=new_epoch)
+
+
+def test_commits_without_any_progress_record_are_an_error_that_says_what_to_do(log: Log) -> None:
+    log.append([trades(10)])
+    stepped(log).close()
+    log.delete_topic(progress_topic("every"))
+    with pytest.raises(FlowError, match=r"knows 2 commits .* no progress record.*--new-epoch"):
+        opened(log)
+    stepped(log, new_epoch=True)
+    assert logged(log, QUOTES_SEEN).num_rows == 20
