@@ -364,9 +364,10 @@ class Lander:
             portion = portion_of(
                 topic, [read_span(self._log, intent.topic, topic, span) for span in intent.spans]
             )
-            (self._clickhouse if intent.sink == CLICKHOUSE else self._lake).write(
-                Job(intent, topic, portion)
-            )
+            if intent.sink == CLICKHOUSE:
+                self._clickhouse.write(Job(intent, topic, portion), again=True)
+            else:
+                self._lake.write(Job(intent, topic, portion))
             self._recorder.record([Done(intent, time.time_ns(), portion.row_count)], [])
             log_line.info(
                 "landing_repeated",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from connectors.clickhouse import StoreLink, insert
@@ -21,6 +22,7 @@ from connectors.landing_faults import (
     refused_by_store,
 )
 from connectors.landing_portion import Portion
+from connectors.landing_recheck import insert_whole
 from connectors.landings import Intent
 from connectors.log import TopicConfig
 from connectors.metrics import RETRIES
@@ -62,8 +64,15 @@ class ClickHouseSink:
     def __init__(self, link: StoreLink) -> None:
         self._link = link
 
-    def write(self, job: Job) -> None:
+    def write(self, job: Job, *, again: bool = False) -> None:
         """Insert the job's rows; returns when they can be read.
+
+        Parameters
+        ----------
+        job : Job
+            What is inserted.
+        again : bool
+            Whether an earlier lander may have begun with it.
 
         Raises
         ------
@@ -72,11 +81,21 @@ class ClickHouseSink:
         StoreError
             Where it stays away longer than the link's patience.
         """
-        rows = job.portion.rows
-        if job.topic is None or rows is None:
+        topic, rows, intent = job.topic, job.portion.rows, job.intent
+        if topic is None or rows is None:
             return
+        begun = again
+
+        def try_once(client: Client) -> None:
+            nonlocal begun
+            repeated, begun = begun, True
+            if repeated:
+                insert_whole(client, intent, topic, rows)
+            else:
+                insert(client, topic, rows, intent.token)
+
         try:
-            self._link.run(partial(insert, topic=job.topic, rows=rows, token=job.intent.token))
+            self._link.run(try_once)
         except DatabaseError as error:
             raise refused_by_store(job.intent, self._link.url, error) from error
 

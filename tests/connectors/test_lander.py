@@ -1,6 +1,7 @@
 """The lander with a real log, store and lake: every row once in each, whatever dies when."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -237,6 +238,39 @@ def test_a_store_that_is_killed_and_comes_back_costs_nothing(
             again.run_until_end()
         with connect(url) as client:
             assert_whole(log, client, lake)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_store_killed_between_token_and_part_loses_no_row(
+    request: pytest.FixtureRequest, log: Log, tmp_path: Path, lake: Path, parts: int
+) -> None:
+    """ClickHouse notes an insert's token and then renames its part: between the two, a repeat does nothing."""
+
+    def crash() -> None:
+        raise CrashError
+
+    url = f"chdb:///{tmp_path / 'own'}"
+    append_trades(log, 1, 50)
+    crash_points.arm("clickhouse: written", 1, crash)
+    request.addfinalizer(crash_points.disarm)
+    with store_process(tmp_path / "own") as process:
+        with pytest.raises(CrashError), Lander(log, url, lake) as lander:
+            lander.run_until_end()
+        with connect(url) as client:
+            paths = client.query(
+                "SELECT path FROM system.parts WHERE table = 'trades' AND active"
+            ).result_rows
+        process.kill()
+    assert len(paths) == 2
+    for (path,) in paths[:parts]:
+        shutil.rmtree(path)
+    with store_process(tmp_path / "own"), connect(url) as client:
+        with Lander(log, url, lake) as lander:
+            lander.run_until_end()
+        assert_whole(log, client, lake)
+        with Lander(log, url, lake) as lander:
+            lander.run_until_end()
+        assert_whole(log, client, lake)
 
 
 def test_a_second_lander_of_a_lake_ends_before_it_writes_and_the_first_goes_on(
