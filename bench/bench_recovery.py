@@ -1,0 +1,283 @@
+"""What exactly once costs, how long a snapshot stops a flow, and how soon a killed flow gives rows again.
+
+All on the embedded log, with trades that a seed makes.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from time import perf_counter, process_time, sleep
+
+import numpy as np
+import pyarrow as pa
+
+from bench.report import Result
+from connectors.log import Log, NewRecord, Writer, open_log
+from connectors.records import rows_record, watermarks_batch, watermarks_record
+from connectors.sqlite_log import SqliteLog
+from connectors.topics import create_topics
+from flows.bars import Bars
+from flows.engines import local
+from flows.engines.progress import last_progress
+from flows.engines.shard import Shard, ShardOptions, prepare
+from flows.flow import Flow
+from flows.indicators import Indicators, IndicatorsParams
+from flows.kernels.indicators.registry import choose, chosen_names
+from schemas.bars import BARS
+from schemas.field import TIMESTAMP
+from schemas.indicators import INDICATORS
+from schemas.market import TRADES
+
+_SYMBOLS = 500
+_OUTPUTS = 40
+_START_NS = 1_704_205_800_000_000_000
+_NS_PER_S = 1_000_000_000
+# Trades of one log record, and how much event time they take: 20,000 trades a second in all.
+_RECORD_ROWS = 5_000
+_RECORD_NS = _NS_PER_S // 4
+_PATIENCE_S = 120.0
+
+
+def run(quick: bool) -> list[Result]:
+    """Cost, pause, restart."""
+    return [
+        *_cost(400_000 if quick else 2_000_000, 3),
+        _pause(3 if quick else 9),
+        # Behind the newest snapshot lie nearly as many rows as there are between two.
+        _restart(600_000 if quick else 2 * ShardOptions.snapshot_rows - 50_000),
+    ]
+
+
+def _cost(trades: int, rounds: int) -> list[Result]:
+    """The same run with fenced commits, progress and snapshots, and with plain appends alone."""
+    taken: dict[type[SqliteLog], list[tuple[float, float]]] = {SqliteLog: [], _PlainLog: []}
+    with tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as folder:
+        for at in range(rounds + 1):
+            # In turn, so that what else the machine does falls on both; the first round warms up.
+            for kind, times in taken.items():
+                with kind(f"sqlite:///{folder}/{kind.__name__}-{at}.db") as log:
+                    _fill(log, trades)
+                    wall, busy = perf_counter(), process_time()
+                    _work(log, Shard if kind is SqliteLog else _PlainShard)
+                    if at:
+                        times.append((perf_counter() - wall, process_time() - busy))
+    found = []
+    for column, name in enumerate(("elapsed", "processor")):
+        once = median(times[column] for times in taken[SqliteLog])
+        plain = median(times[column] for times in taken[_PlainLog])
+        found.append(
+            Result(
+                name=f"recovery: cost of exactly once, {name} time (bars, indicators)",
+                value=once,
+                unit="s",
+                wanted="ratio <= 1.2",
+                baseline=plain,
+                baseline_name="plain appends, no progress",
+                note=f"{trades:,} trades, {_SYMBOLS} symbols, SQLite",
+            )
+        )
+    return found
+
+
+def _work(log: Log, shard_kind: type[Shard]) -> None:
+    """As `flows.engines.local` runs flows, with shards of a kind."""
+    for flow in (Bars, Indicators):
+        prepare(log, flow)
+        shard = shard_kind(log, flow, flow.params_type(), 0, ShardOptions())
+        shard.open()
+        while shard.step():
+            pass
+        shard.close()
+
+
+def _pause(rounds: int) -> Result:
+    """How long `Shard.save_snapshot` keeps a flow from going on."""
+    params = IndicatorsParams(indicators=_forty())
+    with _log() as log:
+        _fill(log, 20 * 60 * 4 * _RECORD_ROWS // 20)
+        local.run_until_end(log, [Bars])
+        prepare(log, Indicators)
+        shard = Shard(log, Indicators, params, 0, ShardOptions(snapshot_rows=1 << 60))
+        shard.open()
+        while shard.step():
+            pass
+        shard.commit()
+        times = []
+        for _ in range(rounds):
+            begun = perf_counter()
+            shard.save_snapshot()
+            times.append(perf_counter() - begun)
+            shard._snapshots.finish()  # noqa: SLF001 - one after the other
+        size = len(shard._stepper.snapshot())  # noqa: SLF001 - for the note
+        shard.close()
+    return Result(
+        name=f"recovery: pause of a snapshot, {_SYMBOLS} symbols x {_OUTPUTS} indicators",
+        value=median(times) * 1_000,
+        unit="ms",
+        wanted="< 20",
+        note=f"{size / 1e6:.1f} MB of state; longest of {rounds}: {max(times) * 1_000:.1f} ms",
+    )
+
+
+def _forty() -> tuple[str, ...]:
+    """Indicators with 40 outputs together, in the registry's order."""
+    chosen: list[str] = []
+    outputs = 0
+    for name in chosen_names("all"):
+        count = len(choose(name).kept)
+        if outputs + count <= _OUTPUTS:
+            chosen.append(name)
+            outputs += count
+    return tuple(chosen)
+
+
+def _restart(trades: int) -> Result:
+    """From starting the program again to the first new rows of both flows in the log."""
+    with _log() as log, tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as home:
+        _fill(log, trades)
+        environment = os.environ | {
+            "TAPEFLOW_LOG": log.url,
+            "TAPEFLOW_HOME": home,
+            "TAPEFLOW_PARTITIONS": "1",
+        }
+        with _running(environment, home) as program:
+            _await(lambda: _read(log, Bars) == log.end("trades", 0), program)
+            _await(lambda: _read(log, Indicators) == log.end("bars", 0), program)
+            program.send_signal(signal.SIGKILL)
+            program.wait()
+        before = {name: log.end(name, 0) for name in (BARS.name, INDICATORS.name)}
+        behind = trades // _RECORD_ROWS
+        log.append([_record(behind), _closing(behind + 8)])
+        begun = perf_counter()
+        with _running(environment, home) as program:
+            _await(lambda: all(log.end(name, 0) > end for name, end in before.items()), program)
+            taken = perf_counter() - begun
+    return Result(
+        name="recovery: restart after kill -9, to first new rows of bars and indicators",
+        value=taken,
+        unit="s",
+        wanted="< 3",
+        note=f"start of the process included; {trades:,} trades in the log, {_SYMBOLS} symbols",
+    )
+
+
+@contextmanager
+def _running(environment: dict[str, str], home: str) -> Iterator[subprocess.Popen[bytes]]:
+    with Path(home, "program.log").open("ab") as out:
+        program = subprocess.Popen(
+            [str(Path(sys.executable).with_name("tapeflow")), "run", "bars", "indicators"],
+            env=environment,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        yield program
+    finally:
+        program.kill()
+        program.wait()
+
+
+def _await(is_so: Callable[[], bool], program: subprocess.Popen[bytes]) -> None:
+    deadline = perf_counter() + _PATIENCE_S
+    while not is_so():
+        if program.poll() is not None or perf_counter() > deadline:
+            raise RuntimeError(f"the program took too long, or ended with {program.poll()}")
+        sleep(0.002)
+
+
+def _read(log: Log, kind: type[Flow]) -> int:
+    if f"_progress.{kind.name}" not in log.topics():
+        return -1
+    last = last_progress(log, kind, 0)
+    return -1 if last is None else last[1].positions[kind.inputs[0].name][0]
+
+
+@contextmanager
+def _log() -> Iterator[Log]:
+    with (
+        tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as folder,
+        open_log(f"sqlite:///{folder}/log.db") as log,
+    ):
+        yield log
+
+
+def _fill(log: Log, trades: int) -> None:
+    create_topics(log, 1)
+    count = trades // _RECORD_ROWS
+    for at in range(0, count, 16):
+        log.append([_record(one) for one in range(at, min(at + 16, count))])
+    log.append([_closing(count)])
+
+
+def _record(at: int) -> NewRecord:
+    """A record of trades in order of time, prices walking."""
+    rng = np.random.default_rng(at)
+    symbols = rng.integers(0, _SYMBOLS, _RECORD_ROWS).astype(np.int32)
+    times = _START_NS + at * _RECORD_NS + np.sort(rng.integers(0, _RECORD_NS, _RECORD_ROWS))
+    names = [f"S{number:03}" for number in range(_SYMBOLS)]
+    yes = np.ones(_RECORD_ROWS, dtype=np.bool_)
+    columns = {
+        "symbol": pa.DictionaryArray.from_arrays(pa.array(symbols), names),
+        "venue": pa.DictionaryArray.from_arrays(np.zeros(_RECORD_ROWS, np.int32), ["X"]),
+        "action": pa.DictionaryArray.from_arrays(np.zeros(_RECORD_ROWS, np.int32), ["new"]),
+        "ts_event": pa.array(times, pa.int64()).cast(TIMESTAMP),
+        "ts_recv": pa.array(times, pa.int64()).cast(TIMESTAMP),
+        "price": 100.0 + symbols + rng.normal(0, 0.1, _RECORD_ROWS),
+        "size": np.full(_RECORD_ROWS, 100.0),
+        **dict.fromkeys(("updates_high_low", "updates_last", "updates_volume"), yes),
+    }
+    return rows_record(TRADES, 0, TRADES.batch(columns))
+
+
+def _closing(at: int) -> NewRecord:
+    """Watermark rows that close all minutes before a record's time, and that one's."""
+    time = _START_NS + at * _RECORD_NS
+    keys = [f"S{number:03}" for number in range(_SYMBOLS)]
+    batch = watermarks_batch(keys, np.full(_SYMBOLS, time - time % (60 * _NS_PER_S)))
+    return watermarks_record(TRADES.name, 0, batch)
+
+
+class _PlainLog(SqliteLog):
+    """A log whose writers append, and do no more: no fence, no number, no progress, no snapshots."""
+
+    def append(self, records: Sequence[NewRecord]) -> list[int]:
+        """Append what is no control record."""
+        kept = [record for record in records if not record.topic.startswith("_")]
+        super().append(kept)
+        return [0] * len(records)
+
+    def writer(self, name: str) -> Writer:
+        """A writer that is none."""
+        return _PlainWriter(self, name)
+
+
+class _PlainShard(Shard):
+    """A shard that keeps no snapshots."""
+
+    def save_snapshot(self) -> None:
+        """Keep none."""
+
+
+class _PlainWriter(Writer):
+    def __init__(self, log: _PlainLog, name: str) -> None:
+        self.name = name
+        self._log = log
+
+    @property
+    def number(self) -> int:
+        """None is kept."""
+        return 0
+
+    def commit(self, records: Sequence[NewRecord], number: int) -> list[int]:
+        """Append."""
+        del number
+        return self._log.append(records)
+
+    def close(self) -> None:
+        """Nothing is held."""
