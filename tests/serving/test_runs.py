@@ -26,7 +26,7 @@ from infra.kafka.broker import start_broker
 from schemas.bars import BARS
 from schemas.indicators import INDICATORS
 from serving.replay import Request, run_replay
-from serving.replay_compare import compare_run
+from serving.replay_compare import compare_again, compare_run
 from serving.replay_pool import Pool
 from serving.replay_tasks import Logs
 from serving.run_making import Places, make_run
@@ -50,9 +50,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
         yield opened
 
 
-def made(log: Log, run: str, arguments: Arguments | None = None, workers: int = 1) -> Manifest:
+def made(log: Log, run: str, arguments: Arguments | None = None) -> Manifest:
     usual = flow_params(Settings())
-    with Logs(log) as logs, Pool(logs, workers) as pool:
+    with Logs(log) as logs, Pool(logs, 1) as pool:
         places = Places(log=log.url, source=log.url)
         return make_run(places, run, arguments or Arguments(), usual, pool)
 
@@ -80,12 +80,19 @@ def test_a_run_of_all_orders_and_epochs_is_live_s_and_leaves_live_as_it_was(log:
     assert Untouched.of(log) == before
 
 
-def test_processes_give_the_same_run_as_one_after_the_other(log: Log) -> None:
-    one = made(log, "alone", Arguments(flows=["bars", "trade_signs"]))
-    two = made(log, "together", Arguments(flows=["bars", "trade_signs"]), workers=2)
-    assert one.digests == two.digests
-    assert one.rows["trade_signs"] > 0
-    assert all(c.identical for c in compared(log, "alone", "together"))
+def test_processes_give_the_same_as_one_after_the_other(log: Log) -> None:
+    asked = Arguments(flows=["intake", "trade_signs"])
+    wanted = made(log, "alone", asked)
+    places = Places(log=log.url, source=log.url)
+    with Logs(log) as logs, Pool(logs, 2) as pool:
+        found = make_run(places, "together", asked, {}, pool)
+        again = compare_again(places, NAMES, pool)
+        runs = compare_run(places, found, wanted, pool)
+    assert found.digests == wanted.digests
+    assert found.rows["trade_signs"] > 0
+    assert all(one.identical for one in [*again, *runs])
+    with Logs(log) as logs, Pool(logs, 1) as pool:
+        assert compare_again(places, NAMES, pool) == again
 
 
 def test_other_parameters_go_down_the_chain(log: Log, tmp_path: Path) -> None:
