@@ -9,8 +9,9 @@ that comes behind the row counts all the same and gives a further row, one ``rev
 symbols it counts (``members``), and the highest revision of an interval is the same whatever the order in
 which symbols were fed and however many partitions there are: its counts and sums do not hang on order.
 
-A universe should hold symbols of one calendar: sessions that end on one UTC day are counted as one, at the
-latest end that has come by then, so that with several the time of a revision hangs on the order of feeding.
+A universe that is named must hold symbols of one calendar (`breadth_parts` refuses another). In ``ALL`` and in
+sectors, sessions that end on one UTC day are counted as one, at the latest end that has come by then, so that with
+several calendars the time of a revision hangs on the order of feeding.
 """
 
 from typing import Any

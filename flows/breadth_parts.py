@@ -11,17 +11,17 @@ declines, for intraday intervals too. A symbol without a bar in an interval is n
 ``bars.fill = "forward"`` a quiet symbol has bars, and counts with its last close.
 """
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from flows.calendars import Calendars
 from flows.columns import Codes, chosen, floats_or_nan, times_ns
 from flows.flow import Emit, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.instruments import InstrumentTable
-from flows.intervals import interval_ns, known_intervals
+from flows.intervals import SESSION, interval_ns, known_intervals
 from flows.kernels import breadth_parts as kernel
 from flows.kernels.breadth_parts import UNSET
 from flows.kernels.columns import wanted
@@ -76,6 +76,19 @@ class BreadthPartsParams(Params):
             if len(set(symbols)) < len(symbols):
                 raise ValueError(f"universe {name!r} names a symbol twice")
         return universes
+
+    @model_validator(mode="after")
+    def _of_one_calendar(self) -> Self:
+        """Sessions of several calendars do not end together, and would not be one row of a day."""
+        for name, symbols in self.universes.items() if SESSION in self.intervals else ():
+            found = sorted({self.calendars.get(symbol, self.calendar) for symbol in symbols})
+            if len(found) > 1:
+                raise ValueError(
+                    f"universe {name!r} has symbols of the calendars {', '.join(found)}, whose sessions "
+                    f"({SESSION}) end at different times; make a universe for each, or leave {SESSION} out of "
+                    "intervals"
+                )
+        return self
 
 
 class BreadthParts(Flow):

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from connectors.log import Log, open_log
 from connectors.records import Partitioner, rows_record, watermarks_batch, watermarks_record
@@ -390,3 +391,11 @@ def reference(table: pl.DataFrame, sectors: dict[str, str], sessions: int) -> pl
         volume=pl.col("volume").sum(),
     )
     return counts.sort("universe", "ts_event")
+
+
+def test_a_named_universe_of_several_calendars_is_refused_where_days_are_counted() -> None:
+    lists = {"universes": {"BOTH": ("A", "L")}, "calendars": {"L": "XLON"}}
+    with pytest.raises(ValidationError, match="'BOTH' has symbols of the calendars XLON, XNYS"):
+        BreadthPartsParams(**lists)
+    assert BreadthPartsParams(**lists, intervals=("1m",)).universes
+    assert BreadthPartsParams(universes={"US": ("A",), "UK": ("L",)}, calendars={"L": "XLON"})

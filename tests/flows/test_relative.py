@@ -11,7 +11,10 @@ import pyarrow as pa
 import pytest
 import talib
 
+from connectors.records import watermarks_batch
 from flows.benchmarks import Benchmarks, BenchmarksParams
+from flows.engines.segments import Segment
+from flows.engines.stepper import Passed, Stepper
 from flows.flow import Emit, InputRows, Rows, Watermarks
 from flows.relative import Relative, RelativeParams
 from schemas.bars import BARS
@@ -203,3 +206,18 @@ def test_a_symbol_can_have_a_benchmark_of_its_own() -> None:
         np.testing.assert_allclose(
             column(found, "correlation"), talib.CORREL(index, stock, 10), rtol=1e-9
         )
+
+
+def test_only_the_time_of_benchmarks_is_passed_on() -> None:
+    """Every shard reads `benchmark_bars`: the watermark rows of all symbols would be read by all."""
+    stepper = Stepper(Benchmarks, BenchmarksParams(benchmarks=("SPY", "QQQ")))
+    told = watermarks_batch(["A", "QQQ", "B"], np.array([NOON, NOON + 1, NOON]))
+    (passed,) = stepper.take(Segment(input=0, watermarks=told))
+    assert isinstance(passed, Passed)
+    assert (passed.topic, passed.keys, passed.times.tolist()) == (
+        BENCHMARK_BARS,
+        ["QQQ"],
+        [NOON + 1],
+    )
+    others = watermarks_batch(["A"], np.array([NOON]))
+    assert stepper.take(Segment(input=0, watermarks=others)) == []
