@@ -1,6 +1,6 @@
 # Everything a developer does. Needs Python 3.11 (or 3.12) with pip, and make; the rest is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench kafka clean
+.PHONY: help setup demo test lint bench chaos kafka clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 VENV := .venv
@@ -29,6 +29,10 @@ lint: setup ## Ruff (check and format) and mypy (strict)
 
 bench: $(VENV)/.installed-bench ## Measure everything that has a wanted figure, beside its baseline
 	$(BIN)/python -m bench
+
+SEED ?=
+chaos: setup ## Kill the programs 200 times over both logs, and prove that nothing is lost or doubled (SEED=N)
+	$(BIN)/python -m tests.end_to_end.chaos --kills 200 --log both $(if $(SEED),--seed $(SEED))
 
 kafka: setup ## Start a real Kafka broker on free loopback ports, until Ctrl-C
 	$(BIN)/python -m infra.kafka.broker

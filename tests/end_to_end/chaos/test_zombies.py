@@ -1,5 +1,6 @@
 """A second copy started by mistake: one of the two ends and says why, and nothing is doubled."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -56,17 +57,17 @@ def one_ended(world: World, first: Program, second: Program) -> Program:
     )
     gone, there = (first, second) if first.process.poll() is not None else (second, first)
     assert gone.process.returncode == 1, world.last_words(gone)
-    assert "another copy" in world.last_words(gone), world.last_words(gone)
+    assert re.search("another copy|newer copy", world.last_words(gone)), world.last_words(gone)
     assert there.process.poll() is None, world.last_words(there)
     return there
 
 
 def test_of_two_copies_one_ends_and_nothing_is_doubled(world: World, shared: Path) -> None:
     ticks = Ticks.of(shared, long=False)
-    # The whole session within a minute: rows flow as long as copies meet.
+    # The whole session within four minutes: rows flow as long as copies meet.
     verbs = {
         "store": ["store"],
-        "feed": [*ticks.arguments, "--speed", "400"],
+        "feed": [*ticks.arguments, "--speed", "100"],
         "run": ["run", *FLOWS],
         "land": ["land"],
     }
@@ -91,7 +92,8 @@ def test_of_two_copies_one_ends_and_nothing_is_doubled(world: World, shared: Pat
         second = Program(name=f"second {name}", arguments=verbs[name])
         world.start(second)
         one_ended(world, copies[name], second)
-    assert not any(world.stop().values())
+    # A feed has no end of its own when it is told to stop: it goes on where it was, as below.
+    assert not any(status for name, status in world.stop().items() if "feed" not in name)
     for arguments in (ticks.arguments, ["run", *FLOWS, "--until-end"], ["land", "--until-end"]):
         done = world.run(arguments)
         assert done.returncode == 0 or "fed already" in done.stderr, done.stderr
