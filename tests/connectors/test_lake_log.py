@@ -147,13 +147,12 @@ def random_records(rng: np.random.Generator, partitions: int) -> list[NewRecord]
     return [control_record(FEEDS_TOPIC, 0, {"n": int(rng.integers(100))})]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 def test_the_lake_gives_every_record_that_landed_as_the_log_does(
-    log: Log, store: str, lake: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+    log: Log, store: str, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lake_partition, "_WINDOW_ROWS", 300)
     monkeypatch.setattr(lake_log, "_KEPT_BYTES", 200_000)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(1)
     for _ in range(9):
         for _ in range(35):
             log.append(random_records(rng, _PARTITIONS))

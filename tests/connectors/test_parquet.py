@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors import lake_compaction
+from connectors.crash_points import arm, disarm
 from connectors.lake_compaction import FILES_MIN, CompactionUnsupportedError, Compactor
 from connectors.landed import Decoded, landed_table
 from connectors.log import Record
@@ -265,6 +266,55 @@ def test_a_crash_in_a_compaction_leaves_the_folder_whole(
     )
     compactor.compact(folder, partial(sort_rows, TRADES))
     assert READERS["pyarrow"](tmp_path / "trades") == (wanted, wanted)
+
+
+@pytest.mark.parametrize("point", ["compaction: before swap", "compaction: after swap"])
+def test_a_crash_around_the_swap_leaves_every_row_once(tmp_path: Path, point: str) -> None:
+    wanted = write_files(tmp_path, FILES_MIN)
+    folder = tmp_path / "trades" / "date=2024-03-02"
+
+    def crash() -> None:
+        raise KeyboardInterrupt
+
+    arm(point, 1, crash)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Compactor(tmp_path).compact(folder, partial(sort_rows, TRADES))
+    finally:
+        disarm()
+    assert len(list(folder.iterdir())) == (2 if "after" in point else 2 * FILES_MIN)
+    for reader in READERS.values():
+        assert reader(tmp_path / "trades") == (wanted, wanted)
+    Compactor(tmp_path).compact(folder, partial(sort_rows, TRADES))
+    assert len(list(folder.iterdir())) == 2
+    assert READERS["polars"](tmp_path / "trades") == (wanted, wanted)
+
+
+def test_only_neighbours_are_merged_so_that_names_never_overlap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lake_compaction, "TARGET_ROWS", 1_000)
+    for number in range(2 * FILES_MIN + 1):
+        rows = 900 if number == FILES_MIN else 20
+        table = rows_of(number, rows=rows, start_ns=MIDNIGHT_NS)
+        write_range(tmp_path, TRADES, FileRange(0, number, number), table)
+    folder = tmp_path / "trades" / "date=2024-03-02"
+    Compactor(tmp_path).compact(folder, partial(sort_rows, TRADES))
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["0-0-7.parquet", "0-8-8.parquet", "0-9-16.parquet"]
+
+
+def test_files_of_large_rows_are_merged_up_to_a_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, 2 * FILES_MIN)
+    folder = tmp_path / "trades" / "date=2024-03-02"
+    metadata = pq.read_metadata(folder / "0-0-0.parquet")
+    monkeypatch.setattr(
+        lake_compaction, "TARGET_BYTES", int(8.5 * metadata.row_group(0).total_byte_size)
+    )
+    Compactor(tmp_path).compact(folder, partial(sort_rows, TRADES))
+    assert sorted(path.name for path in folder.glob("0-*")) == ["0-0-7.parquet", "0-8-15.parquet"]
 
 
 def test_a_file_system_that_cannot_exchange_says_so_and_keeps_the_files(
