@@ -12,6 +12,7 @@ from connectors.feeds.ledger import BEGUN, DONE, FileState, LedgerWriter, read_l
 from connectors.feeds.pace import Clock
 from connectors.live.adapter import Adapter, Bad, Message, Noticed, Parsed
 from connectors.log import Log, NewRecord
+from connectors.metrics import FEED_COMMITS, FEED_REJECTED, FEED_ROWS
 from connectors.records import event_times, key_column
 from schemas.arrays import Int64s
 from schemas.feed_events import FEED_EVENTS
@@ -160,9 +161,11 @@ class LiveSink:
         )
         self.counts.messages += len(messages)
         self.counts.rejected += len(bad)
+        FEED_REJECTED.inc(len(bad))
         for topic, batch, _ in groups:
             rows = self.counts.rows.get(topic.name, 0) + batch.num_rows
             self.counts.rows[topic.name] = rows
+            FEED_ROWS.labels(topic.name).inc(batch.num_rows)
 
     def _commit(self, status: str) -> None:
         appended = self._appender.take()
@@ -186,6 +189,7 @@ class LiveSink:
         if records:
             crash_point("feed: before commit")
             self._writer.commit(records, self._writer.number + 1)
+            FEED_COMMITS.inc()
             crash_point("feed: committed")
 
     def _times(self, topic: Topic, batch: pa.RecordBatch) -> Int64s:
