@@ -179,6 +179,9 @@ class _Block:
             observed=pl.when(pl.col("rows") >= least).then("observed").otherwise(None)
         )
         yield self._judgeable(found, check, few)
+        silent = self.days.filter(~pl.col("day").is_in([*closed["day"], *found["day"]]))
+        none = pl.lit(f"no rows while {self.calendar} is open")
+        yield _framed(silent.with_columns(unexpected=0, note=none), check)
 
     def _judgeable(self, found: pl.DataFrame, check: Check, why_not: str) -> pl.DataFrame:
         """Measures by symbol; with the reason where nothing was observed."""

@@ -232,6 +232,17 @@ def test_what_cannot_be_judged_says_why(judged: Judged) -> None:
     assert saturday["note"].to_list() == ["XNYS is closed"]
 
 
+def test_a_day_with_rows_of_the_night_alone_is_said_not_to_be_judged(tmp_path: Path) -> None:
+    columns = _trades("X", 0, 1, rows=10)
+    night = np.array(columns["ts_event"]) + 10 * 3_600 * 10**9
+    rows = TRADES.batch(columns | {"ts_event": night})
+    write_range(tmp_path, TRADES, FileRange(0, 0, 0), _landed(TRADES, rows))
+    with open_source("lake", "", tmp_path) as source:
+        frame = measure(source, TRADES, "XNYS").measures
+    notes = frame.filter(pl.col("check").is_in(["gap of 300 s", "jump of 10 sigma"]))["note"]
+    assert set(notes) == {"no rows while XNYS is open"}
+
+
 def _rows(judged: Judged, topic: str, check: str, symbol: str) -> list[dict[str, object]]:
     frame = judged["clickhouse", topic]
     return frame.filter((pl.col("check") == check) & (pl.col("symbol") == symbol)).to_dicts()
