@@ -24,6 +24,7 @@ def comparison_value(one: Comparison) -> dict[str, Any]:
         "identical": one.identical,
         "rows_in_log": one.in_log.rows,
         "rows_computed": one.computed.rows,
+        "since": one.since,
         "digest_in_log": one.in_log.hexdigest(),
         "digest_computed": one.computed.hexdigest(),
         "rows_only_in_log": one.counts.left_only,
@@ -67,6 +68,9 @@ def print_comparisons(
     console.print(table)
     if not found:
         console.print("No flow has run on this log: nothing to compare.")
+    for flow, shard, since in sorted({(one.flow, one.shard, one.since) for one in found}):
+        if since:
+            console.print(f"{flow}/{shard} {since}", highlight=False)
     for one in found:
         if one.difference is not None:
             _print_difference(one, one.difference, sides, console)

@@ -222,6 +222,7 @@ class Explain:
             stretch.shard,
             (self.left.source(left), self.left.summaries),
             (self.right.source(right), self.right.summaries),
+            since=stretch.since,
         )
         tell(0, self.records)
         return found

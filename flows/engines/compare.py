@@ -30,6 +30,9 @@ class Comparison:
         Left is ``in_log``.
     difference : Difference or None
         The first one; None where rows, and their order within each key, are the same.
+    since : str
+        Why not all of the flow's life is compared, and from which commit on; empty where it is, or where
+        bounds say so.
     """
 
     flow: str
@@ -39,6 +42,7 @@ class Comparison:
     computed: DigestSum
     counts: RowCounts
     difference: Difference | None
+    since: str = ""
 
     @property
     def identical(self) -> bool:
@@ -77,7 +81,9 @@ def compare(
     stretch = stretch_of(log, kind, shard, bounds) or Stretch(flow=kind.name, shard=shard)
     computed, logged = ComputedRows(log, kind, stretch), LoggedRows(log, kind, stretch)
     again = summaries(computed, on_rows)
-    return compared(kind, shard, (logged, summaries(logged)), (computed, again))
+    return compared(
+        kind, shard, (logged, summaries(logged)), (computed, again), since=stretch.since
+    )
 
 
 def summaries(
@@ -97,6 +103,8 @@ def compared(
     shard: int,
     left: tuple[RowSource, Mapping[str, Summary]],
     right: tuple[RowSource, Mapping[str, Summary]],
+    *,
+    since: str = "",
 ) -> list[Comparison]:
     """What two sides of a shard, summed up already, differ in; rows are read again where they do.
 
@@ -106,6 +114,8 @@ def compared(
         Whose rows.
     left, right : (RowSource, mapping of topic to Summary)
         The log's side, and the other.
+    since : str
+        As of `Comparison`.
     """
     found = []
     for topic in outputs_of(kind):
@@ -125,6 +135,7 @@ def compared(
                 computed=other.digest,
                 counts=counts,
                 difference=difference,
+                since=since,
             )
         )
     return found

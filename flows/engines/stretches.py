@@ -106,6 +106,11 @@ class Stretch:
         return (*self.warm, *self.compared)
 
     @property
+    def since(self) -> str:
+        """From which commit on is compared, where that is not the flow's first one, and why."""
+        return f"compared from commit {self.after + 1} on: {self.why}" if self.why else ""
+
+    @property
     def begin(self) -> Positions:
         """Input positions from which on rows are compared."""
         return self.compared[0].epoch.begin if self.compared else {}

@@ -161,6 +161,16 @@ def test_an_epoch_is_replayed_with_its_own_parameters_unless_others_are_asked_fo
     assert bars["first_difference"]["computed_at"]["inputs"][0]["topic"] == "trades"
 
 
+def test_a_log_whose_beginning_is_cut_says_from_where_it_is_compared(sqlite_log: Log) -> None:
+    lived(sqlite_log, 1, epoch=False, kinds=[Bars])
+    whole = again(sqlite_log, "bars")
+    sqlite_log.trim("trades", 0, 5)
+    cut = again(sqlite_log, "bars")
+    assert [one.since for one in whole] == [""] * len(whole)
+    assert all(one.identical and "the log before is cut" in one.since for one in cut)
+    assert 0 < cut[0].in_log.rows < whole[0].in_log.rows
+
+
 def test_the_lake_is_replayed_when_the_log_is_cut(
     sqlite_log: Log, store_url: str, tmp_path: Path
 ) -> None:
