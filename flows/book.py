@@ -45,6 +45,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from flows.book_columns import level_columns, whole_numbers
 from flows.columns import Codes, chosen, columns, floats_or_nan, times_ns
 from flows.flow import (
     Emit,
@@ -87,9 +88,9 @@ from flows.kernels.book_state import (
 )
 from flows.keys import KeySlots
 from flows.snapshot import pack, unpack
-from schemas.arrays import Bools, Bytes, Floats, Int64s, UInt64s
+from schemas.arrays import Int64s
 from schemas.book import BOOK_FAULTS, BOOK_TOP, FAULT_KINDS, LEVELS, RESOLUTIONS
-from schemas.field import FLOAT, INT32, INT64, TIMESTAMP, UINT64
+from schemas.field import INT32, INT64, TIMESTAMP, UINT64
 from schemas.market import BOOK_EVENTS
 
 # What one pass of the kernel can write before it is taken away. No power of two rows: columns would lie at
@@ -202,10 +203,10 @@ class Book(Flow):
             self._actions.of(action),
             self._sides.of(side),
             self._states.of(state),
-            *_numbers(order_id),
+            *whole_numbers(order_id),
             floats_or_nan(price),
             floats_or_nan(size),
-            *_numbers(sequence),
+            *whole_numbers(sequence),
             is_last.to_numpy(zero_copy_only=False),
         )
         emitted: list[Emitted] = []
@@ -309,7 +310,7 @@ class Book(Flow):
                 times,
                 ordinals,
                 chosen(self._state_names, states),
-                *_float_columns(numbers, undefined, bitmap, count),
+                *level_columns(numbers, undefined, bitmap, count),
             ],
             schema=BOOK_TOP.schema,
         )
@@ -352,32 +353,3 @@ class Book(Flow):
             frontier=late["frontier"],
             used=np.ones(count, dtype=np.bool_),
         )
-
-
-def _numbers(column: pa.Array) -> tuple[UInt64s, Bools]:
-    # A column of whole numbers and where it is not null; where it is, the number means nothing. Not by way of floats,
-    # which hold 53 bits.
-    count = len(column)
-    bitmap, buffer = column.buffers()
-    values = np.frombuffer(buffer or bytes(8 * count), np.uint64, count, 8 * column.offset)
-    if bitmap is None or not column.null_count:
-        defined = np.ones(count, dtype=np.bool_)
-    else:
-        defined = column.is_valid().to_numpy(zero_copy_only=False)
-    # A kernel is compiled for each kind of array, and only some of Arrow's buffers are read-only.
-    values.flags.writeable = False
-    defined.flags.writeable = False
-    return values, defined
-
-
-def _float_columns(values: Floats, undefined: Int64s, bitmap: Bytes, count: int) -> list[pa.Array]:
-    # What `row_columns` gives as columns, views. Slices of one array are half the price of arrays.
-    width = values.shape[1]
-    buffer, valid = pa.py_buffer(values), pa.py_buffer(bitmap)
-    whole = pa.Array.from_buffers(FLOAT, values.size, [None, buffer], 0)
-    return [
-        pa.Array.from_buffers(FLOAT, count, [valid, buffer], nulls, at * width)
-        if nulls
-        else whole.slice(at * width, count)
-        for at, nulls in enumerate(undefined.tolist())
-    ]
