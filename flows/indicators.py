@@ -117,7 +117,7 @@ class Indicators(Flow):
         ]
         if arrays:
             self._make_room()
-            self._resume(arrays["state"])
+            self._resume(arrays)
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take bars in; give the values after each bar of the chosen intervals, in order of the bars."""
@@ -146,14 +146,14 @@ class Indicators(Flow):
     def snapshot(self) -> bytes:
         """Keys in order of slot, and the indicators' state of each key and interval."""
         used = len(self._keys) * len(self._params.intervals)
-        state = np.hstack([own[:used] for own in self._state])
-        return pack(self.name, self.version, {"keys": self._keys.keys}, {"state": state})
+        # Each as it lies in memory: to put them side by side would be a second copy, in a flow that waits.
+        arrays = {_array(place): own[:used] for place, own in enumerate(self._state)}
+        return pack(self.name, self.version, {"keys": self._keys.keys}, arrays)
 
-    def _resume(self, state: Floats) -> None:
-        at = 0
-        for own in self._state:
-            own[: len(state)] = state[:, at : at + own.shape[1]]
-            at += own.shape[1]
+    def _resume(self, arrays: dict[str, Floats]) -> None:
+        for place, own in enumerate(self._state):
+            kept = arrays[_array(place)]
+            own[: len(kept)] = kept
 
     def _make_room(self) -> None:
         needed = len(self._keys) * len(self._params.intervals)
@@ -190,6 +190,11 @@ class Indicators(Flow):
             ],
             schema=INDICATORS.schema,
         )
+
+
+def _array(place: int) -> str:
+    # Of one length, so that their order by name is that of their places.
+    return f"state_{place:05}"
 
 
 def _kept(computed: Sequence[Chosen], chosen_ones: Sequence[Chosen]) -> Int64s | None:

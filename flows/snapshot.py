@@ -25,6 +25,13 @@ def pack(kind: str, version: int, head: Mapping[str, Any], arrays: Mapping[str, 
     arrays : mapping of str to numpy.ndarray
         Numeric arrays of any shape.
     """
+    return b"".join(pack_parts(kind, version, head, arrays))
+
+
+def pack_parts(
+    kind: str, version: int, head: Mapping[str, Any], arrays: Mapping[str, Any]
+) -> list[Any]:
+    """As `pack`, in parts: joined they are its bytes. Arrays' parts are their own memory, not copies."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     description = {
         "kind": kind,
@@ -33,9 +40,8 @@ def pack(kind: str, version: int, head: Mapping[str, Any], arrays: Mapping[str, 
         "arrays": [[name, a.dtype.str, list(a.shape)] for name, a in sorted(contiguous.items())],
     }
     text = orjson.dumps(description, option=orjson.OPT_SORT_KEYS)
-    # Joined from the arrays' own memory: a copy of each would double the pause of a large state.
     memory = [array.reshape(-1).view(np.uint8).data for _, array in sorted(contiguous.items())]
-    return b"".join([_MAGIC, len(text).to_bytes(8, "little"), text, *memory])
+    return [_MAGIC, len(text).to_bytes(8, "little"), text, *memory]
 
 
 def unpack(data: bytes, kind: str, version: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -56,7 +56,7 @@ class ShardOptions:
     commit_s: float = 0.0
     idle_commit_s: float = 0.1
     commit_rows: int = 250_000
-    snapshot_rows: int = 2_000_000
+    snapshot_rows: int = 1_000_000
     held_rows: int = 1_000_000
     new_epoch: bool = False
     on_commit: Callable[[Progress, Sequence[NewRecord]], None] | None = None
@@ -260,7 +260,7 @@ class Shard:
         self._rows_since_snapshot = 0
         self._snapshots.begin(
             Taken(
-                state=self._stepper.snapshot(),
+                parts=self._stepper.snapshot_parts(),
                 number=self._history.progress.number,
                 epoch=self._history.progress.epoch,
                 progress_offset=self._history.offset,

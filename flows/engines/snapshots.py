@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from connectors.control import control_record, control_value, progress_topic, snapshots_topic
 from connectors.crash_points import crash_point
@@ -28,8 +29,8 @@ class Taken:
 
     Parameters
     ----------
-    state : bytes
-        All of it.
+    parts : list of bytes-like
+        The state; joined it is all of it.
     number, epoch : int
         Of the commit.
     progress_offset, checkpoint_offset : int
@@ -38,7 +39,7 @@ class Taken:
         Where to read on from this state.
     """
 
-    state: bytes
+    parts: list[Any]
     number: int
     epoch: int
     progress_offset: int
@@ -135,6 +136,7 @@ class Snapshots:
 
     def _append(self, taken: Taken) -> None:
         topic = snapshots_topic(self._flow)
+        state = b"".join(taken.parts)
         if self._kept is None:
             # Looked through once, whole ones only; from then on this shard knows what it has appended.
             known = manifests(self._log, self._flow, self._shard)
@@ -154,20 +156,20 @@ class Snapshots:
                 name: {str(partition): offset for partition, offset in places.items()}
                 for name, places in taken.positions.items()
             },
-            sha256=hashlib.sha256(taken.state).hexdigest(),
-            size=len(taken.state),
-            chunks=self._append_chunks(topic, taken),
+            sha256=hashlib.sha256(state).hexdigest(),
+            size=len(state),
+            chunks=self._append_chunks(topic, taken.number, state),
         )
         self._log.append([control_record(topic, self._shard, asdict(manifest))])
         crash_point("snapshot: manifest appended")
         self._kept = [*self._kept, manifest][-_KEPT:]
         self._log.trim(topic, self._shard, min(m.chunks[0] for m in self._kept))
 
-    def _append_chunks(self, topic: str, taken: Taken) -> list[int]:
-        headers = ((HEADER_KIND, _KIND_CHUNK), ("number", str(taken.number).encode()))
+    def _append_chunks(self, topic: str, number: int, state: bytes) -> list[int]:
+        headers = ((HEADER_KIND, _KIND_CHUNK), ("number", str(number).encode()))
         pieces = [
-            NewRecord(topic, self._shard, taken.state[at : at + _CHUNK_BYTES], headers=headers)
-            for at in range(0, len(taken.state), _CHUNK_BYTES)
+            NewRecord(topic, self._shard, state[at : at + _CHUNK_BYTES], headers=headers)
+            for at in range(0, len(state), _CHUNK_BYTES)
         ]
         offsets: list[int] = []
         for at in range(0, len(pieces), _CHUNKS_AT_ONCE):

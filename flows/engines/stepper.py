@@ -16,7 +16,7 @@ from flows.engines.late_rows import late_emit
 from flows.engines.parameters import canonical
 from flows.engines.segments import Segment
 from flows.flow import Emit, Emitted, Flow, FlowError, Input, Late, Order, Params, Rows, Watermarks
-from flows.snapshot import pack, unpack
+from flows.snapshot import pack_parts, unpack
 from schemas.arrays import Int64s
 from schemas.faults import DEAD_LETTER, LATE
 from schemas.topic import Topic
@@ -125,8 +125,14 @@ class Stepper:
 
     def snapshot(self) -> bytes:
         """The whole state: order, counts and the flow's own snapshot."""
+        return b"".join(self.snapshot_parts())
+
+    def snapshot_parts(self) -> list[Any]:
+        """As `snapshot`, in parts that nothing changes any more: joining them may be left to a thread."""
         state = np.frombuffer(self.flow.snapshot(), dtype=np.uint8)
         order_head, order_arrays = ({}, {}) if self.order is None else self.order.state()
+        # Frontiers go on while the snapshot is appended.
+        order_arrays = {name: np.array(array) for name, array in order_arrays.items()}
         head: dict[str, Any] = {
             "flow": self.kind.name,
             "version": self.kind.version,
@@ -137,7 +143,7 @@ class Stepper:
             ],
             "order": order_head,
         }
-        return pack(_KIND, _VERSION, head, {"flow": state, **order_arrays})
+        return pack_parts(_KIND, _VERSION, head, {"flow": state, **order_arrays})
 
     def _restore(self, snapshot: bytes) -> bytes:
         head, arrays = unpack(snapshot, _KIND, _VERSION)
