@@ -77,14 +77,14 @@ def _session_starts(calendar: str) -> Int64s:
 
 def _local_midnights(name: str) -> Int64s:
     # Half a second of imports, which programs that need no calendar should not wait for.
-    import exchange_calendars  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
-    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415
+    import exchange_calendars  # noqa: PLC0415 - see above
+    import pandas as pd  # noqa: PLC0415 - see above
+    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415 - see above
 
     dispatcher = global_calendar_dispatcher
     # Not get_calendar(): it keeps a calendar of other bounds that someone else asked for before.
     if name in dispatcher.get_calendar_names(include_aliases=True):
-        factory = dispatcher._calendar_factories[dispatcher.resolve_alias(name)]  # noqa: SLF001
+        factory = dispatcher._calendar_factories[dispatcher.resolve_alias(name)]  # noqa: SLF001 - it has no public way to the class
     else:
         known = ", ".join(sorted(dispatcher.get_calendar_names(include_aliases=False)))
         raise CalendarError(

@@ -49,8 +49,8 @@ def add_to_window(
     size: float,
     side: int,
     high_low: bool,  # noqa: FBT001 - elements of arrays
-    last: bool,  # noqa: FBT001
-    volume: bool,  # noqa: FBT001
+    last: bool,  # noqa: FBT001 - elements of arrays
+    volume: bool,  # noqa: FBT001 - elements of arrays
 ) -> None:
     """Take a trade into a window, behind those in it already."""
     window.count += 1

@@ -200,8 +200,8 @@ def name_of(offsets: Int32s, text: Bytes, row: int) -> tuple[int, int]:
 def marks_of(
     side: int,
     high_low: bool,  # noqa: FBT001 - elements of arrays
-    last: bool,  # noqa: FBT001
-    volume: bool,  # noqa: FBT001
+    last: bool,  # noqa: FBT001 - elements of arrays
+    volume: bool,  # noqa: FBT001 - elements of arrays
 ) -> int:
     """The marks of a trade that was not cancelled."""
     return ((side + 1) << SIDE_BIT) + HIGH_LOW * high_low + LAST * last + VOLUME * volume

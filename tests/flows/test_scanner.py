@@ -1,6 +1,7 @@
 """The scanner against plain Python and TA-Lib, on made-up minutes over sessions and on real daily bars."""
 
 import math
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +205,7 @@ def _by_definition(bars: Table) -> dict[str, float]:
     def ratio(above: float, below: float) -> float:
         return above / below if below else NAN
 
-    first = lambda values: values[0]  # noqa: E731
-    last = lambda values: values[-1]  # noqa: E731
+    first, last = itemgetter(0), itemgetter(-1)
     flat = None if last2 is None else [bar for session in last2 for bar in session]
     seven = bars[-7:] if len(bars) >= 7 else None
     six = bars[-7:-1] if len(bars) >= 7 else None

@@ -176,7 +176,7 @@ def _bop(
     bars: Floats,
     slots: Int64s,
     state: Floats,  # noqa: ARG001 - the form of every kernel
-    parameters: Floats,  # noqa: ARG001
+    parameters: Floats,  # noqa: ARG001 - the form of every kernel
     values: Floats,
 ) -> None:
     for i in range(len(slots)):
