@@ -112,7 +112,8 @@ class Broker:
     def kill(self) -> None:
         """End it at once, as kill -9 does; `start` brings it back."""
         self._signal(signal.SIGKILL)
-        self._running.wait()
+        # Waits, and closes the pipe that its watcher held on to.
+        self._running.communicate()
         self._process = None
 
     def stop(self) -> None:
