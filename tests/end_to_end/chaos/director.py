@@ -320,8 +320,8 @@ class Director:
             feed.program.process.wait()
             self._must(self._feed, or_says="fed already")
         for name, status in self._world.stop(_END_S * _crowd()).items():
-            # The live source has no end of its own, and ends at once where it is told to.
-            if status and not (name == names.LIVE and status < 0):
+            # One that has only just been started ends at once, before it listens to what it is told.
+            if status not in {0, -signal.SIGTERM}:
                 words = next(
                     self._world.last_words(one) for one in self._world.programs if one.name == name
                 )
