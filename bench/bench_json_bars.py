@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 from confluent_kafka import Producer
 
+from bench.bench_end_to_end import json_landed
 from bench.bench_flows import market_trades
 from bench.report import Result
 from connectors.log import Log, NewRecord, TopicConfig, open_log
@@ -50,8 +51,12 @@ def run(quick: bool) -> list[Result]:
                 quix = _quix(address, min(trades.num_rows, _QUIX_ROWS))
                 # Flink is measured in full runs only: it takes minutes to install.
                 flink = None if quick else trades.num_rows / _flink(address)
+    with start_broker() as address:
+        landed = json_landed(
+            trades.num_rows, f"kafka://{address}", lambda: _produce(address, trades)
+        )
     note = f"{trades.num_rows:,} trades, {source}; broker on the same cores"
-    results = []
+    results = [landed]
     for workers, rate in rates.items():
         name = f"JSON on Kafka to 1m bars, {workers} worker" + "s" * (workers > 1)
         beside = {"Quix Streams": (quix, ">= 5 x"), "Flink SQL, 2 tasks": (flink, "aim >= 1 x")}

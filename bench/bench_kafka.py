@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from bench.bench_end_to_end import whole_way
 from bench.report import Result, seconds
+from connectors.kafka_options import transaction_options
 from connectors.log import Log, NewRecord, TopicConfig, open_log
 from infra.kafka.broker import start_broker
 from schemas.codec import encode
@@ -21,11 +23,22 @@ _JSON = b'{"symbol":"AIG","ts_event":1190000000%09d,"venue":"N","price":67.25,"s
 def run(quick: bool = False) -> list[Result]:  # noqa: FBT002 - every bench has this form
     """Measure on a broker started for it."""
     with start_broker() as address, open_log(f"kafka://{address}") as log:
-        return [
+        results = [
             *_arrow(log, records=100 if quick else 600),
             *_json(log, address, messages=40_000 if quick else 400_000),
-            *_transactions(log, commits=50 if quick else 300),
+            *_transactions(log, address, commits=50 if quick else 300),
+            *_exactly_once(log, records=50 if quick else 400),
             *_latency(log, rounds=20 if quick else 200),
+        ]
+    with start_broker() as address:
+        return [
+            *results,
+            *whole_way(
+                400_000 if quick else 10_000_000,
+                log_url=f"kafka://{address}",
+                name="whole way on Kafka, everything landed",
+                wanted="≥ 300,000",
+            ),
         ]
 
 
@@ -81,7 +94,7 @@ def _json(log: Log, address: str, messages: int) -> list[Result]:
     ]
 
 
-def _transactions(log: Log, commits: int) -> list[Result]:
+def _transactions(log: Log, address: str, commits: int) -> list[Result]:
     value = encode(_batch())
     results = []
     for count in (1, 10):
@@ -92,10 +105,64 @@ def _transactions(log: Log, commits: int) -> list[Result]:
                 begun = perf_counter()
                 writer.commit([NewRecord(topic, 0, value)] * count, number)
                 times.append(perf_counter() - begun)
-        note = f"p50 {median(times) * 1e3:.1f} ms a commit; {_ROWS} rows a record"
-        rate = commits / sum(times)
-        results.append(_result(f"kafka commits of {count} records", rate, "commits/s", note))
+        plain = _plain_transactions(address, topic, [value] * count, commits)
+        results.append(
+            Result(
+                name=f"kafka commits of {count} records",
+                value=commits / sum(times),
+                unit="commits/s",
+                baseline=commits / sum(plain),
+                baseline_name="confluent-kafka alone, as many records and one in another topic",
+                note=f"p50 {median(times) * 1e3:.1f} ms a commit; {_ROWS} rows a record",
+            )
+        )
     return results
+
+
+def _plain_transactions(address: str, topic: str, values: list[bytes], commits: int) -> list[float]:
+    """What a commit costs that also writes one small record elsewhere, as ours does its number."""
+    name = f"plain-{uuid4().hex}"
+    producer = Producer(transaction_options(address, name))
+    producer.init_transactions(30)
+    times = []
+    for _ in range(commits):
+        begun = perf_counter()
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(topic, value, partition=0)
+        producer.produce(topic, b"number", partition=1)
+        producer.commit_transaction(30)
+        times.append(perf_counter() - begun)
+    return times
+
+
+def _exactly_once(log: Log, records: int) -> list[Result]:
+    """The same rows in commits of a writer, and appended without a transaction."""
+    value = encode(_batch())
+    groups = records // 50
+    with_topic, without_topic = _topic(log), _topic(log)
+    group = [NewRecord(with_topic, 0, value)] * 50
+    plain = [NewRecord(without_topic, 0, value)] * 50
+    with log.writer(f"bench-{uuid4().hex}") as writer:
+        writer.commit(group, 1)
+        log.append(plain)
+        begun = perf_counter()
+        for number in range(2, groups + 2):
+            writer.commit(group, number)
+        committed = perf_counter() - begun
+    begun = perf_counter()
+    for _ in range(groups):
+        log.append(plain)
+    appended = perf_counter() - begun
+    return [
+        Result(
+            name="kafka: cost of exactly once, same records with and without",
+            value=committed / appended,
+            unit="x",
+            wanted="≤ 1.2",
+            note=f"{groups} commits of 50 records of {_ROWS} rows",
+        )
+    ]
 
 
 def _latency(log: Log, rounds: int) -> list[Result]:

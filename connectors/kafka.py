@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from connectors.kafka_groups import GroupOffsets
 from connectors.kafka_options import (
+    RIDE_OUT_S,
     TIMEOUT_S,
     addresses,
     client_options,
@@ -225,7 +226,7 @@ class KafkaLog(Log):
         if self._is_at_end(reader):
             return
         end = self._check_inside(topic, partition, reader.position)
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + RIDE_OUT_S
         wait_s = _PROMPT_S
         while not reader.has_records and reader.reached < end:
             reader.poll(wait_s)
@@ -239,7 +240,7 @@ class KafkaLog(Log):
             elif time.monotonic() > deadline:
                 raise LogError(
                     f"read of {topic}[{partition}] from {reader.position}: the broker has records up "
-                    f"to {end} and sent none in {TIMEOUT_S} s"
+                    f"to {end} and sent none in {RIDE_OUT_S:.0f} s"
                 )
 
     def _is_at_end(self, reader: Reader) -> bool:
@@ -259,7 +260,10 @@ class KafkaLog(Log):
         if start <= offset <= end:
             return end
         side = (
-            "below its start: retention cut it" if offset < start else "above its end: records lost"
+            "below its start: retention cut it"
+            if offset < start
+            else "above its end: the brokers have lost records; `tapeflow topics repair` says which, and "
+            "how to go on"
         )
         raise TruncatedError(
             f"{topic}[{partition}] has offsets {start} to {end}; position {offset} is {side}"

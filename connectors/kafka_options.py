@@ -18,6 +18,8 @@ from connectors.log import (
 MAX_RECORD_BYTES = 64 << 20
 # How long one request to the broker may take before it is an error that names the broker.
 TIMEOUT_S = 30.0
+# For how long brokers that were there may be away: a restart, a move of all leaders, a minute's maintenance.
+RIDE_OUT_S = 120.0
 # A transaction lives within one `Writer.commit`. Readers of its partitions wait behind a writer that
 # was killed inside one for at most this long (less where it is started again: that aborts it).
 TRANSACTION_TIMEOUT_MS = 20_000
@@ -167,7 +169,7 @@ def producer_options(bootstrap: str) -> dict[str, Any]:
         "batch.size": 1 << 20,
         "queue.buffering.max.messages": 200_000,
         "queue.buffering.max.kbytes": 512 << 10,
-        "delivery.timeout.ms": int(TIMEOUT_S * 1000),
+        "delivery.timeout.ms": int(RIDE_OUT_S * 1000),
         **_GIVEN.get(bootstrap, {}),
     }
 
@@ -245,7 +247,10 @@ def log_error(error: KafkaError | KafkaException, doing: str) -> LogError:
     if code in _FENCED:
         return FencedError(f"{text}; a newer copy of the writer is at work: end this one")
     if code in _TRUNCATED:
-        return TruncatedError(f"{text}; retention cut these records, or the broker lost them")
+        return TruncatedError(
+            f"{text}; retention cut these records, or the brokers lost them: `tapeflow topics repair` "
+            "says what is gone"
+        )
     if code in _CORRUPT:
         return CorruptLogError(f"{text}; restore the partition from a replica, or trim up to it")
     return LogError(text)

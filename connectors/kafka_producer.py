@@ -1,13 +1,22 @@
 """Appends records through a Kafka producer and waits for the offsets that the broker gave them."""
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.kafka_options import TIMEOUT_S, log_error
+from connectors.kafka_options import RIDE_OUT_S, TIMEOUT_S, log_error
+from connectors.kafka_outage import answered
 from connectors.log import LogError, NewRecord
+from connectors.metrics import RETRIES
+
+# Longer than any flush on brokers that are well.
+_TELL_EVERY_S = 5.0
+
+log_line = structlog.get_logger(__name__)
 
 
 def connected_producer(options: dict[str, Any]) -> Producer:
@@ -17,10 +26,7 @@ def connected_producer(options: dict[str, Any]) -> Producer:
     second before it asks again.
     """
     producer = Producer(options)
-    try:
-        producer.list_topics(timeout=TIMEOUT_S)
-    except KafkaException as error:
-        raise log_error(error, "connecting a producer") from error
+    answered(lambda: producer.list_topics(timeout=TIMEOUT_S), "connecting a producer")
     return producer
 
 
@@ -46,19 +52,39 @@ def send(producer: Producer, records: Sequence[NewRecord], doing: str) -> list[i
     deliveries = _Deliveries()
     for record in records:
         while not _produced(producer, record, deliveries.report, doing):
-            _make_room(producer, doing)
-    try:
-        left = producer.flush(TIMEOUT_S)
-    except KafkaException as error:
-        raise log_error(error, doing) from error
+            _flushed(producer, doing, some=True)
+    left = _flushed(producer, doing)
     if deliveries.error is not None:
-        raise log_error(deliveries.error, f"{doing}, to {deliveries.failed_at}")
+        failure = log_error(deliveries.error, f"{doing}, to {deliveries.failed_at}")
+        raise failure from KafkaException(deliveries.error)
     if left:
         raise LogError(
-            f"{doing}: {left} of {len(records)} records were not acknowledged in {TIMEOUT_S} s; "
+            f"{doing}: {left} of {len(records)} records were not acknowledged in {RIDE_OUT_S:.0f} s; "
             "are the brokers up and in sync?"
         )
     return deliveries.offsets(records, doing)
+
+
+def _flushed(producer: Producer, doing: str, *, some: bool = False) -> int:
+    """Wait until the brokers have taken all, or ``some`` of it; how many they have not taken.
+
+    The client itself sends again what an outage keeps, until its delivery time is over.
+    """
+    deadline = time.monotonic() + RIDE_OUT_S
+    waited = 0
+    while True:
+        try:
+            left = 0 if some and producer.poll(_TELL_EVERY_S) else producer.flush(_TELL_EVERY_S)
+        except KafkaException as error:
+            raise log_error(error, doing) from error
+        if not left or time.monotonic() > deadline:
+            return left
+        waited += 1
+        RETRIES.labels("kafka", "not_acknowledged").inc()
+        if waited & (waited - 1) == 0:
+            log_line.warning(
+                "trying_again", of="kafka", cause="not_acknowledged", records=left, doing=doing
+            )
 
 
 def _produced(
@@ -82,16 +108,6 @@ def _produced(
         where = f"{doing}, to {record.topic}[{record.partition}]"
         raise log_error(error, where) from error
     return True
-
-
-def _make_room(producer: Producer, doing: str) -> None:
-    # The local queue is full: let the brokers take some, unless they have stopped taking any.
-    try:
-        served = producer.poll(TIMEOUT_S)
-    except KafkaException as error:
-        raise log_error(error, doing) from error
-    if not served:
-        raise LogError(f"{doing}: the brokers took nothing for {TIMEOUT_S} s")
 
 
 class _Deliveries:

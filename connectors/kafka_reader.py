@@ -12,11 +12,19 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from connectors.kafka_options import MOVING, TIMEOUT_S, consumer_options, log_error
+from connectors.kafka_options import (
+    MOVING,
+    RIDE_OUT_S,
+    TIMEOUT_S,
+    consumer_options,
+    log_error,
+)
+from connectors.kafka_outage import answered
 from connectors.log import Chunk, LogError, Record
 
 _EOF = KafkaError._PARTITION_EOF  # noqa: SLF001 - Kafka's own name
@@ -28,6 +36,7 @@ _SCOUT_FETCH_WAIT_MS = 1
 _MESSAGES_MAX = 50_000
 # Between questions while a partition has no leader to answer them.
 _MOVING_S = 0.01
+_MOVED_S = 5.0
 _NS_PER_MS = 1_000_000
 
 
@@ -175,21 +184,23 @@ class Scout:
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset kept, and the offset that follows the last visible record or marker."""
         where = f"offsets of {topic}[{partition}]"
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            try:
-                found = self._consumer.get_watermark_offsets(
-                    TopicPartition(topic, partition), timeout=TIMEOUT_S
-                )
-            except KafkaException as error:
-                if error.args[0].code() not in MOVING or time.monotonic() > deadline:
-                    raise log_error(error, where) from error
-                time.sleep(_MOVING_S)
-                continue
-            if found is None:
-                raise LogError(f"{where}: the broker did not answer within {TIMEOUT_S} s")
-            start, end = found
-            return start, end
+        at = TopicPartition(topic, partition)
+
+        def ask() -> tuple[int, int]:
+            found: tuple[int, int] | None = None
+            deadline = time.monotonic() + _MOVED_S
+            # None stands for no answer within the time, which the client says by an exception too.
+            while found is None:
+                try:
+                    found = self._consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
+                except KafkaException as error:
+                    # A partition that was just made finds its leader within milliseconds.
+                    if error.args[0].code() not in MOVING or time.monotonic() > deadline:
+                        raise
+                    time.sleep(_MOVING_S)
+            return found
+
+        return answered(ask, where)
 
     def offset_at(self, topic: str, partition: int, time_ms: int) -> int | None:
         """The first offset whose record has this time or a later one; None where there is none."""
@@ -217,7 +228,7 @@ class Scout:
     def _scan(
         self, topic: str, partition: int, offset: int, end: int
     ) -> Generator[tuple[Record, ...], None, None]:
-        deadline = time.monotonic() + TIMEOUT_S
+        deadline = time.monotonic() + RIDE_OUT_S
         with self._lock:
             self._consumer.assign([TopicPartition(topic, partition, offset)])
             try:
@@ -225,12 +236,12 @@ class Scout:
                 while reached < end:
                     messages = _consume(self._consumer, 0.5)
                     if messages:
-                        deadline = time.monotonic() + TIMEOUT_S
+                        deadline = time.monotonic() + RIDE_OUT_S
                         reached = _after(messages[-1])
                     elif time.monotonic() > deadline:
                         raise LogError(
                             f"read of {topic}[{partition}] from {reached}: there are records up to "
-                            f"{end}, and the broker sent none in {TIMEOUT_S} s"
+                            f"{end}, and the broker sent none in {RIDE_OUT_S:.0f} s"
                         )
                     fetched = _records_only(messages, topic, partition)
                     yield records_of(topic, partition, fetched)
@@ -266,14 +277,17 @@ def records_of(topic: str, partition: int, messages: list[Message]) -> tuple[Rec
     The fields are set column by column: that takes about half as long as the constructor of a frozen
     dataclass, and an inbox brings hundreds of thousands of records a second.
     """
+    headers = list(map(Message.headers, messages))
     records = tuple(map(object.__new__, repeat(Record, len(messages))))
     columns: dict[str, Iterable[Any]] = {
         "topic": repeat(topic),
         "partition": repeat(partition),
         "offset": map(Message.offset, messages),
-        "append_time_ns": (ms * _NS_PER_MS for _, ms in map(Message.timestamp, messages)),
+        "append_time_ns": map(
+            _NS_PER_MS.__mul__, map(itemgetter(1), map(Message.timestamp, messages))
+        ),
         "key": map(Message.key, messages),
-        "headers": map(_headers, map(Message.headers, messages)),
+        "headers": map(_headers, headers) if any(headers) else repeat(()),
         "value": map(Message.value, messages),
     }
     for name, column in columns.items():

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic
 
 from connectors.kafka_options import MAX_RECORD_BYTES, TIMEOUT_S, client_options, log_error
+from connectors.kafka_outage import answered
 from connectors.kafka_writer import WRITERS_CONFIG, WRITERS_PARTITIONS, WRITERS_TOPIC
 from connectors.log import LogError, NewRecord, TopicConfig, UnknownTopicError
 
@@ -34,7 +36,7 @@ class Topics:
         self._lock = threading.Lock()
         self._partitions: dict[str, int] = {}
         try:
-            self._refresh(_CONNECT_TIMEOUT_S)
+            self._connect()
         except LogError as error:
             # Why a connection failed (a wrong password, an unknown certificate) is told beside the answer.
             self._admin.poll(0)
@@ -75,16 +77,17 @@ class Topics:
 
     def configs(self) -> dict[str, TopicConfig]:
         """All topics but Kafka's own and `WRITERS_TOPIC`, in order of name."""
-        self._refresh(TIMEOUT_S)
+        self._refresh()
         names = [name for name in sorted(self._partitions) if not _is_internal(name)]
         if not names:
             return {}
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
-        asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
-        try:
-            entries = {resource.name: future.result() for resource, future in asked.items()}
-        except KafkaException as error:
-            raise log_error(error, "listing topics") from error
+
+        def ask() -> dict[str, Any]:
+            asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
+            return {resource.name: future.result() for resource, future in asked.items()}
+
+        entries = answered(ask, "listing topics")
         return {
             name: TopicConfig(
                 name=name,
@@ -99,7 +102,7 @@ class Topics:
         """Raise `UnknownTopicError` where there is no such partition."""
         if partition < self._partitions.get(topic, 0) and partition >= 0:
             return
-        self._refresh(TIMEOUT_S)
+        self._refresh()
         count = self._partitions.get(topic)
         if count is None:
             raise UnknownTopicError(
@@ -129,7 +132,7 @@ class Topics:
 
     def _create(self, name: str, partitions: int, config: dict[str, str]) -> bool:
         if name not in self._partitions:
-            self._refresh(TIMEOUT_S)
+            self._refresh()
         missing = name not in self._partitions
         if missing:
             # The cluster's own default replication, as only its operator knows its brokers.
@@ -153,19 +156,24 @@ class Topics:
         # The controller has done it; the broker that answers us hears of it a little later.
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            self._refresh(TIMEOUT_S)
+            self._refresh()
             if done():
                 return
             if time.monotonic() > deadline:
                 raise LogError(f"waited {TIMEOUT_S} s for {what}; is the controller healthy?")
             time.sleep(0.01)
 
-    def _refresh(self, timeout_s: float) -> None:
-        # All topics at once: asking for one by name can make it, where brokers allow that.
+    def _connect(self) -> None:
         try:
-            metadata = self._admin.list_topics(timeout=timeout_s)
+            self._take(self._admin.list_topics(timeout=_CONNECT_TIMEOUT_S))
         except KafkaException as error:
             raise log_error(error, "listing topics") from error
+
+    def _refresh(self) -> None:
+        # All topics at once: asking for one by name can make it, where brokers allow that.
+        self._take(answered(lambda: self._admin.list_topics(timeout=TIMEOUT_S), "listing topics"))
+
+    def _take(self, metadata: ClusterMetadata) -> None:
         with self._lock:
             self._partitions = {
                 name: len(topic.partitions)

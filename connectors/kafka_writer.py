@@ -1,23 +1,19 @@
 """The fenced, atomic writer on Kafka: one transactional identifier a writer name.
 
 Kafka fences older copies. The commit numbers are kept in `WRITERS_TOPIC`, keyed by writer name and
-written in the same transaction as the records, so a commit and its number are there together or not.
+written in the same transaction as the records, so a commit and its number are there together or not. Beside
+the number stands which copy of the writer wrote it, from its opening on: Kafka also fences a writer whose
+transaction ran out of time while the brokers were away, and that one may open again and go on.
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
 
-from confluent_kafka import KafkaException
-
-from connectors.crash_points import crash_point
-from connectors.kafka_options import (
-    TIMEOUT_S,
-    log_error,
-    transaction_options,
-)
-from connectors.kafka_producer import connected_producer, send
+from connectors.kafka_outage import UnansweredError, riding_out
 from connectors.kafka_reader import Scout
+from connectors.kafka_transaction import InterruptedTransactionError, TransactionSession
 from connectors.kafka_visibility import VisibleBounds
 from connectors.log import (
     FencedError,
@@ -27,6 +23,7 @@ from connectors.log import (
     UnknownTopicError,
     Writer,
 )
+from connectors.patience import GivenUpError
 from schemas.partition import partition_of
 
 # The log's own bookkeeping, not a topic that `Log.topics` lists.
@@ -42,8 +39,6 @@ WRITERS_CONFIG = {
     "min.cleanable.dirty.ratio": "0.1",
     "message.timestamp.type": "LogAppendTime",
 }
-# The coordinator may be loading, or ending the transaction of a copy that was killed.
-_OPEN_TIMEOUT_S = 60.0
 # Looked at from the end: a writer's last number is nearly always among the newest.
 _FIRST_WINDOW = 256
 
@@ -72,15 +67,21 @@ class KafkaWriter(Writer):
         visible: VisibleBounds,
     ) -> None:
         self.name = name
+        self._bootstrap = bootstrap
         self._check = check
         self._visible = visible
         self._written: set[tuple[str, int]] = set()
         self._lock = threading.Lock()
         self._end: LogError | None = None
-        self._producer = connected_producer(transaction_options(bootstrap, f"tapeflow.{name}"))
         self._partition = partition_of(name, WRITERS_PARTITIONS)
-        self._fence_earlier_copies()
-        self._number = _last_number(bootstrap, name, self._partition)
+        # Of this copy: the newest one in the log is the one that may write.
+        self._token = uuid4().hex
+        self._session = self._opened()
+        self._number = self._last().number
+        try:
+            self._session.run([self._marker(self._number)])
+        except InterruptedTransactionError as error:
+            raise self._told(error) from error
 
     @property
     def number(self) -> int:
@@ -98,7 +99,7 @@ class KafkaWriter(Writer):
                     "another copy of it committed meanwhile, or a commit was left out"
                 )
             self._check(records)
-            offsets = self._transaction(records, number)
+            offsets = self._committed(records, number)
             self._number = number
             self._visible.note(records, offsets)
             self._written = {(record.topic, record.partition) for record in records}
@@ -110,9 +111,7 @@ class KafkaWriter(Writer):
             if self._end is None:
                 self._end = LogError("it was closed")
                 self._await_visible()
-            # What a failed transaction left is not to be sent any more.
-            self._producer.purge()
-            self._producer.flush(0)
+            self._session.close()
 
     def _await_visible(self) -> None:
         # Whoever starts when this process has ended must find its output.
@@ -127,104 +126,117 @@ class KafkaWriter(Writer):
     def _where(self) -> str:
         return f"writer {self.name!r}"
 
-    def _transaction(self, records: Sequence[NewRecord], number: int) -> list[int]:
-        marker = NewRecord(
+    def _committed(self, records: Sequence[NewRecord], number: int) -> list[int]:
+        wanted = [*records, self._marker(number)]
+        try:
+            return self._session.run(wanted)[:-1]
+        except InterruptedTransactionError as error:
+            return self._after(error, wanted, number)[:-1]
+
+    def _after(
+        self, interrupted: InterruptedTransactionError, wanted: list[NewRecord], number: int
+    ) -> list[int]:
+        """Go on behind an outage: find out who may write and what took place, and do what did not."""
+        last = interrupted
+
+        def again() -> list[int]:
+            nonlocal last
+            # Asked first too, so that a newer copy is not disturbed by one that was asleep.
+            self._refuse_newer(last)
+            self._session.close()
+            self._session = self._opened()
+            found = self._refuse_newer(last)
+            if found.number == number and last.offsets is not None:
+                return last.offsets
+            if last.refused is not None:
+                raise last.refused
+            try:
+                return self._session.run(wanted)
+            except InterruptedTransactionError as error:
+                last = error
+                raise
+
+        def passing(error: Exception) -> str | None:
+            if error is last.refused:
+                return None
+            if isinstance(error, (InterruptedTransactionError, UnansweredError)):
+                return "no_answer"
+            # Brokers that have just come up do not know their topics yet.
+            return "no_topic" if isinstance(error, UnknownTopicError) else None
+
+        try:
+            return riding_out().run(again, (LogError,), passing)
+        except GivenUpError as error:
+            raise self._ended(
+                LogError(
+                    f"{self._where}, commit {number}: Kafka did not take it for {error.failing_s:.0f} s "
+                    f"({error.__cause__}); start again when its brokers are up, the log knows whether "
+                    "it took place"
+                )
+            ) from error
+        except FencedError as error:
+            raise self._ended(error) from error.__cause__
+
+    def _refuse_newer(self, interrupted: InterruptedTransactionError) -> "_Last":
+        found = self._last()
+        if found.token != self._token:
+            raise FencedError(
+                f"{self._where}: {interrupted}; a newer copy of the writer is at work: end this one"
+            ) from interrupted
+        return found
+
+    def _told(self, error: InterruptedTransactionError) -> LogError:
+        if isinstance(error.__cause__, FencedError):
+            return FencedError(f"{self._where}: {error}")
+        return LogError(f"opening {self._where}: {error}")
+
+    def _marker(self, number: int) -> NewRecord:
+        return NewRecord(
             topic=WRITERS_TOPIC,
             partition=self._partition,
             key=self.name.encode(),
-            value=str(number).encode(),
+            value=f"{number} {self._token}".encode(),
         )
-        try:
-            self._producer.begin_transaction()
-        except KafkaException as error:
-            raise self._ended(log_error(error, f"{self._where}, commit {number}")) from error
-        try:
-            offsets = send(self._producer, [*records, marker], f"{self._where}, commit {number}")
-        except FencedError as error:
-            raise self._ended(error) from error.__cause__
-        except LogError as error:
-            self._abort(error)
-            raise
-        crash_point("kafka: records sent")
-        self._end_transaction(number)
-        crash_point("kafka: committed")
-        return offsets[:-1]
 
-    def _end_transaction(self, number: int) -> None:
-        where = f"{self._where}, commit {number}"
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            try:
-                # Called again after a time-out, it goes on with the same commit and tells its outcome.
-                self._producer.commit_transaction(TIMEOUT_S)
-            except KafkaException as exception:
-                error = exception.args[0]
-                if error.txn_requires_abort():
-                    failure = log_error(error, where)
-                    self._abort(failure)
-                    raise failure from exception
-                if error.retriable() and time.monotonic() < deadline:
-                    continue
-                if error.retriable():
-                    raise self._ended(
-                        LogError(
-                            f"{where}: the broker did not say within {TIMEOUT_S} s whether it took "
-                            "place; open the writer again, its number tells"
-                        )
-                    ) from exception
-                raise self._ended(log_error(error, where)) from exception
-            else:
-                return
+    def _opened(self) -> TransactionSession:
+        return TransactionSession(self._bootstrap, f"tapeflow.{self.name}", self._where)
 
-    def _abort(self, cause: LogError) -> None:
-        """Undo the open transaction; the writer goes on, unless it was fenced or cannot say."""
-        while True:
-            try:
-                self._producer.abort_transaction(TIMEOUT_S)
-            except KafkaException as exception:
-                error = exception.args[0]
-                if error.retriable() and not error.fatal():
-                    continue
-                raise self._ended(log_error(error, f"{self._where}, after: {cause}")) from cause
-            else:
-                return
+    def _last(self) -> "_Last":
+        return _last(self._bootstrap, self.name, self._partition)
 
     def _ended(self, error: LogError) -> LogError:
         self._end = error
         return error
 
-    def _fence_earlier_copies(self) -> None:
-        deadline = time.monotonic() + _OPEN_TIMEOUT_S
-        while True:
-            try:
-                self._producer.init_transactions(TIMEOUT_S)
-            except KafkaException as exception:
-                if exception.args[0].retriable() and time.monotonic() < deadline:
-                    continue
-                raise log_error(exception, f"opening {self._where}") from exception
-            else:
-                return
+
+@dataclass(frozen=True)
+class _Last:
+    """The newest bookkeeping of a writer: the number of its last commit, and which copy wrote it."""
+
+    number: int = 0
+    token: str = ""
 
 
-def _last_number(bootstrap: str, name: str, partition: int) -> int:
-    """The number of the last commit under a name; 0 where there is none."""
+def _last(bootstrap: str, name: str, partition: int) -> _Last:
     uncommitted, committed = Scout(bootstrap, committed=False), Scout(bootstrap)
     try:
         # Another writer's open transaction hides what was committed behind its first record. So the end
         # is the one that counts open transactions too, and the search waits until all up to it is
         # visible: at the latest when those transactions' time is over.
-        start, end = uncommitted.bounds(WRITERS_TOPIC, partition)
         last = last_record(
             committed,
             topic=WRITERS_TOPIC,
             partition=partition,
-            bounds=(start, end),
+            bounds=uncommitted.bounds(WRITERS_TOPIC, partition),
             wanted=lambda record: record.key == name.encode(),
         )
-        return 0 if last is None else int(last.value or b"0")
     finally:
         uncommitted.close()
         committed.close()
+    if last is None:
+        return _Last()
+    number, _, token = (last.value or b"0").decode().partition(" ")
+    return _Last(int(number), token)
 
 
 def last_record(

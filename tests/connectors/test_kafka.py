@@ -46,10 +46,10 @@ JAVA_VECTORS = {
 # A process that has sent the records of a commit, has not ended it, and waits to be killed.
 MID_COMMIT = """
 import sys, time
-from connectors.kafka_writer import KafkaWriter
+from connectors.kafka_transaction import TransactionSession
 from connectors.log import NewRecord, open_log
 
-def hang(self, number):
+def hang(self, offsets):
     print("sent", flush=True)
     time.sleep(600)
 
@@ -57,7 +57,7 @@ url, topic, name = sys.argv[1:]
 with open_log(url) as log:
     writer = log.writer(name)
     writer.commit([NewRecord(topic, 0, b"whole")], 1)
-    KafkaWriter._end_transaction = hang
+    TransactionSession._end = hang
     writer.commit([NewRecord(topic, 0, b"torn"), NewRecord(topic, 1, b"torn")], 2)
 """
 

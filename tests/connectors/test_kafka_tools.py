@@ -4,9 +4,11 @@ They write to inboxes and read derived topics; how far we have read is what thei
 """
 
 import logging
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from shutil import which
 from typing import Any
 
@@ -37,6 +39,7 @@ pytestmark = pytest.mark.kafka
 
 PARTITIONS = 3
 INBOX = TRADES.inbox_name
+_DOCS = Path(__file__).resolve().parents[2] / "docs" / "kafka.md"
 _GOOD: dict[str, Any] = {
     "symbol": "AIG",
     "venue": "N",
@@ -249,6 +252,18 @@ def _records(log: Log, topic: str, partition: int) -> Iterator[Record]:
         chunk = log.read(topic, partition, at)
         yield from chunk.records
         at = chunk.next_offset
+
+
+def test_a_foreign_consumer_reads_derived_rows_as_the_documentation_shows(
+    broker: str, log: Log, taken: Callable[[], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = ["2024-05-01T12:00:00Z", "2024-05-01T12:05:00Z"]
+    _produce(broker, [(_value(symbol="DOCS", ts_event=time), None) for time in times])
+    taken()
+    run_until_end(log, [Bars], {"bars": BarsParams(intervals=("1m",))})
+    (program,) = re.findall("```python\n(.*?)```", _DOCS.read_text(), re.DOTALL)
+    exec(compile(program, str(_DOCS), "exec"), {"ADDRESS": broker})
+    assert "DOCS" in capsys.readouterr().out
 
 
 def test_how_far_flows_have_read_is_lag_in_kafkas_tools(
