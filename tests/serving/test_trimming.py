@@ -60,6 +60,9 @@ def test_a_cut_log_goes_on_as_an_uncut_one_and_the_lake_has_the_rest(
     for name in _ALL:
         assert sqlite_log.start(name, 0) == cut[name]["before"] == sqlite_log.end(name, 0)
     assert failing(sqlite_log, store_url, lake) == []
+    nothing = comparisons(sqlite_log, ["bars"])
+    assert [(one.topic, one.computed.rows) for one in nothing] == [("bars", 0)]
+    assert "compared from commit" in nothing[0].since
     append_trades(sqlite_log, 5, 10)
     sqlite_log.append([NewRecord("trades.in", 0, trade(at)) for at in range(5)])
     run_until_end(sqlite_log, _FLOWS)
