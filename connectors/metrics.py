@@ -63,6 +63,12 @@ FLOW_ROWS_HELD = Gauge(
     ["flow", "shard", "input"],
     registry=REGISTRY,
 )
+FLOW_PAUSED = Gauge(
+    "tapeflow_flow_input_paused",
+    "1 where an input is not read on, since too many of its rows are held",
+    ["flow", "shard", "input"],
+    registry=REGISTRY,
+)
 FLOW_ROWS_OUT = Counter(
     "tapeflow_flow_rows_out",
     "Rows appended by a flow, by topic (late and dead_letter too), since the program started",

@@ -24,6 +24,9 @@ from schemas.field import TEXT, TIMESTAMP
 from schemas.partition import partition_of
 from schemas.topic import Topic
 
+# Keys whose partition is remembered; about 100 MB.
+_KNOWN_MAX = 1_000_000
+
 
 class Partitioner:
     """Splits batches of a topic by the partition of each row's key.
@@ -42,6 +45,9 @@ class Partitioner:
         """The partition of a key."""
         partition = self._known.get(key)
         if partition is None:
+            if len(self._known) >= _KNOWN_MAX:
+                # Only remembered to save hashing: what is forgotten is found again.
+                self._known.clear()
             partition = self._known[key] = partition_of(key, self.partitions)
         return partition
 

@@ -127,6 +127,15 @@ class Settings(BaseModel):
             "ports behind it: store +1, run +2, land +3, clock +4, feed +5. None where it is empty"
         ),
     )
+    held_rows: int = Field(
+        default=1_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description=(
+            "With so many rows of an input waiting for other inputs, a flow in order of event time reads no "
+            "more of it until some are released; held rows are in memory"
+        ),
+    )
     # The log keeps what has not landed, so that a long wait loses nothing; without an end, a wrong address
     # would never be told.
     give_up_s: float = Field(

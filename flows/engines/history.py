@@ -83,7 +83,7 @@ class History:
             Number of the writer's last commit.
         """
         last = self.progress
-        return not self._is_same() or bool(last.lost) or last.number != writer_number
+        return not self._is_same() or last.number != writer_number
 
     def refuse_another_epoch(self, writer_number: int) -> None:
         """Refuse to go on where a new epoch is needed.
@@ -101,12 +101,6 @@ class History:
                 f"{self._kind.version}, parameters {self._hash[:12]}, inputs "
                 f"{', '.join(declared.name for declared in self._kind.inputs)}. Start it with --new-epoch "
                 "to go on with these from here, or with the earlier ones to go on as before"
-            )
-        if last.lost:
-            raise EpochError(
-                f"{name}: a repair has set its positions back, for the log has lost what it had read "
-                f"of {', '.join(last.lost)}; results of these rows remain. Start it with --new-epoch to go "
-                "on from what there is, with a fresh state"
             )
         if last.number != writer_number:
             raise FlowError(

@@ -60,5 +60,5 @@ def check_not_lost(log: Log, name: str, positions: Positions) -> None:
         raise LogError(
             f"{'; '.join(lost)}. The log has lost records, as a repair of a damaged one does, or a broker "
             "that comes back without its last second. Stop every program and run `tapeflow topics "
-            "repair`: it says what is lost, and sets the flows' positions back to what there is"
+            "repair`: it says what is lost, and takes back what was made of it, or what else to do"
         )

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from connectors.log import NewRecord
-from connectors.metrics import FLOW_COMMITS, FLOW_ROWS_HELD, FLOW_ROWS_IN, FLOW_ROWS_OUT
+from connectors.metrics import (
+    FLOW_COMMITS,
+    FLOW_PAUSED,
+    FLOW_ROWS_HELD,
+    FLOW_ROWS_IN,
+    FLOW_ROWS_OUT,
+)
 from flows.engines.progress import Progress
 from schemas.codec import HEADER_ROWS
 
@@ -37,6 +43,7 @@ class FlowMeter:
                 more = self._more((flow, shard, name, became), getattr(counts, became))
                 FLOW_ROWS_IN.labels(flow, shard, name, became).inc(more)
             FLOW_ROWS_HELD.labels(flow, shard, name).set(counts.held)
+            FLOW_PAUSED.labels(flow, shard, name).set(name in progress.paused)
         for record in records:
             rows = dict(record.headers).get(HEADER_ROWS)
             if rows is not None:

@@ -110,8 +110,6 @@ class Progress:
         Offset of the newest checkpoint; None in a checkpoint itself.
     epochs : list of EpochEntry or None
         In a checkpoint, every epoch so far, the present one included.
-    lost : dict of topic to dict of partition to (first, end)
-        In a record that a repair has appended: offsets that had been read and that the log has lost.
     """
 
     flow: str
@@ -127,7 +125,6 @@ class Progress:
     paused: list[str] = field(default_factory=list)
     checkpoint: int | None = None
     epochs: list[EpochEntry] | None = None
-    lost: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
 
     def value(self) -> dict[str, Any]:
         """As the JSON value of a control record."""

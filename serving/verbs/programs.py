@@ -62,6 +62,7 @@ def run(
         until_end=until_end,
         options=ShardOptions(
             new_epoch=new_epoch,
+            held_rows=settings.held_rows,
             on_commit=FlowMeter() if settings.metrics else None,
             look_up=_look_up(settings.schema_registry.get_secret_value()),
         ),
