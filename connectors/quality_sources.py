@@ -12,6 +12,8 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from connectors.clickhouse import connect, create_tables
+from connectors.parquet import period_folders, period_name
+from schemas.sessions import DAY_NS
 from schemas.topic import Topic
 
 CLICKHOUSE = "clickhouse"
@@ -38,18 +40,19 @@ class Source:
 
     def has(self, topic: Topic) -> bool:
         """Whether there may be rows of a topic."""
-        return self.lake is None or any((self.lake / topic.name).glob("date=*/*.parquet"))
+        return self.lake is None or any(
+            (self.lake / topic.name).glob(f"{period_name(topic)}=*/*.parquet")
+        )
 
     def rows(self, topic: Topic, first_day: int | None = None, last_day: int | None = None) -> str:
         """What stands behind FROM for a topic's rows, of all days or from a first to a last one."""
-        if self.lake is not None:
-            return self._files(topic, first_day, last_day)
+        where = f"`{topic.name}`" if self.lake is None else self._files(topic, first_day, last_day)
         if first_day is None or last_day is None:
-            return f"`{topic.name}`"
-        # The table is cut by its event time: a comparison of that alone skips what is outside.
+            return where
+        # A comparison of the event time alone: a table or a file is skipped by it.
         start, end = _midnight(first_day), _midnight(last_day + 1)
         time = f"`{topic.event_time}`"
-        return f"(SELECT * FROM `{topic.name}` WHERE {time} >= {start} AND {time} < {end})"  # noqa: S608
+        return f"(SELECT * FROM {where} WHERE {time} >= {start} AND {time} < {end})"  # noqa: S608
 
     def query(self, statement: str) -> pl.DataFrame:
         """Run a query."""
@@ -60,10 +63,12 @@ class Source:
 
     def _files(self, topic: Topic, first_day: int | None, last_day: int | None) -> str:
         assert self.lake is not None  # noqa: S101 - asked by the caller
-        folders = sorted(path.name for path in (self.lake / topic.name).glob("date=*"))
+        found = (self.lake / topic.name).glob(f"{period_name(topic)}=*")
+        folders = sorted(path.name for path in found)
         if first_day is not None and last_day is not None:
-            first, last = (f"date={np.datetime64(day, 'D')}" for day in (first_day, last_day))
-            folders = [name for name in folders if first <= name <= last]
+            days = np.array([first_day, last_day], dtype=np.int64)
+            bounds = period_folders(topic, days * DAY_NS).tolist()
+            folders = [name for name in folders if bounds[0] <= name <= bounds[-1]]
         names = "{" + ",".join(folders) + "}" if len(folders) > 1 else "".join(folders)
         path = str(self.lake / topic.name / names / "*.parquet").replace("'", "\\'")
         return f"file('{path}', 'Parquet')"

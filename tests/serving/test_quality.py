@@ -17,6 +17,7 @@ from connectors.quality_measures import MEASURES, Measured, measure
 from connectors.quality_sources import open_source
 from connectors.records import rows_record
 from connectors.topics import create_topics
+from schemas.bars import BARS
 from schemas.landed import landed_schema
 from schemas.market import QUOTES, TRADES
 from schemas.quality import PER_SYMBOL, CheckKind, checks
@@ -28,6 +29,7 @@ from serving.quality import QualityRequest, quality, record, results
 from serving.quality_page import write_page
 from serving.quality_suites import judge, suite
 from serving.settings import Settings
+from tests.conformity.workload import topic_rows
 from tests.serving.proofs import land
 from tests.stores import store_process
 
@@ -400,3 +402,17 @@ def test_the_suites_are_the_declarations(tmp_path: Path) -> None:
     )
     assert "price above 10" in {one.column for one in suite(other).expectations}
     assert QUALITY_RESULTS.field("kind").allowed == tuple(CheckKind)
+
+
+def test_days_of_a_topic_that_lies_in_the_lake_by_month_are_told_apart(tmp_path: Path) -> None:
+    rows = topic_rows(BARS, np.random.default_rng(2), 40, 0)
+    at = BARS.schema.get_field_index("ts_event")
+    days = pa.array(MONDAY * DAY_NS + np.arange(40) // 20 * DAY_NS).cast(rows.column(at).type)
+    table = _landed(BARS, rows.set_column(at, BARS.schema.field(at), days))
+    write_range(tmp_path, BARS, FileRange(0, 0, 0), table)
+    with open_source("lake", "", tmp_path) as source:
+        whole = measure(source, BARS, "XNYS").days["rows"].to_list()
+        second = measure(source, BARS, "XNYS", first_day=MONDAY + 1, last_day=MONDAY + 1)
+    assert whole == [20, 20]
+    assert set(second.measures["rows"]) == {20}
+    assert set(second.measures["day"]) == {MONDAY + 1}
