@@ -134,7 +134,7 @@ def run_verify(
 
 def _print(found: Verified, heads: int, out: TextIO) -> None:
     out.write(
-        f"{found.links:,} links, {found.ranges:,} ranges with {found.rows:,} rows counted again\n"
+        f"links {found.links:,}, ranges counted again {found.ranges:,}, rows in them {found.rows:,}\n"
         f"head {found.head}\n"
     )
     if not heads:
@@ -145,7 +145,7 @@ def _print(found: Verified, heads: int, out: TextIO) -> None:
     if found.unsealed:
         out.write(f"{found.unsealed:,} offsets are not sealed yet\n")
     _print_some("WRONG", found.problems, out)
-    out.write("all holds\n" if found.ok else f"{len(found.problems)} things do not hold\n")
+    out.write("all holds\n" if found.ok else f"does not hold: {len(found.problems)}\n")
 
 
 def _print_some(word: str, found: Sequence[Problem], out: TextIO) -> None:
