@@ -26,7 +26,7 @@ def _cmo(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
 def _strength(
     closes: Floats, slots: Int64s, state: Floats, period: int, losses: int, out: Floats
 ) -> None:
-    # The share of the average gain, less as many times the average loss, in the sum of both.
+    # The share of the average gain, less the average loss where losses count (1), in the sum of both.
     start = 0
     while start < len(slots):
         end = run_end(slots, start)
@@ -44,7 +44,7 @@ def _strength(
             previous = closes[i]
             if count >= period:
                 total = gain + loss
-                net = gain - losses * loss
+                net = gain - loss if losses else gain
                 out[i] = 100.0 * (net / total) if total > 0.0 else 0.0
         own[0], own[1], own[2], own[3], own[4] = started, count, previous, gain, loss
         start = end

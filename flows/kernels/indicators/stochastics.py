@@ -31,7 +31,7 @@ def _stochf(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
 def _smoothed(
     bars: Floats, slots: Int64s, state: Floats, periods: tuple[int, int, int], values: Floats
 ) -> None:
-    # A mean of one value is that value, to the bit: the fast stochastic is the slow one without smoothing of k.
+    # The fast stochastic is the slow one without smoothing of k: a mean of one value is that value, to the bit.
     period, k_period, d_period = periods
     start = 0
     while start < len(slots):
@@ -57,7 +57,12 @@ def _smoothed(
                 count += 1
                 continue
             raw = place_in_range(close, lows[low_at], highs[high_at])
-            k_position, k_count, k_total, slow_k = mean_step(ks, k_position, k_count, k_total, raw)
+            if k_period == 1:
+                slow_k = raw
+            else:
+                k_position, k_count, k_total, slow_k = mean_step(
+                    ks, k_position, k_count, k_total, raw
+                )
             if np.isnan(slow_k):
                 continue
             d_position, d_count, d_total, slow_d = mean_step(
