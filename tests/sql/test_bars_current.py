@@ -11,7 +11,8 @@ from flows.bars import Bars, BarsParams
 from flows.flow import Emit
 from schemas.bars import BARS, BARS_REVISED, VALUES
 from tests.flows.bars_reference import Mark
-from tests.flows.test_bar_corrections import NOON, SECOND, Run, batch_of, correction, trade
+from tests.flows.corrected_bars import NOON, SECOND, Run, batch_of
+from tests.flows.test_bar_corrections import correction, trade
 from tests.flows.trades import rows_of, watermarks
 from tests.stores import store_process
 
