@@ -23,7 +23,8 @@ from schemas.registry import TOPICS
 from serving.demo_run import LOOK_S, drain, feeding
 from serving.demo_watch import Watch
 from serving.replay import Request, run_replay
-from serving.settings import Settings, program_environment
+from serving.settings import Settings
+from serving.settings_sources import program_environment
 
 _FLOWS = ("bars", "indicators")
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from connectors.chdb_engine import StoreError
 from serving.client import Desk
-from serving.settings import load_settings
+from serving.settings_sources import load_settings
 
 _WIDTH = 900
 _HEIGHTS = {"price": 360, "volume": 90, "indicator": 110}

@@ -33,7 +33,8 @@ from serving.replay_tasks import LogAt, Logs
 from serving.run_landing import lake_of
 from serving.run_manifest import known_run, manifests
 from serving.runs import run_value
-from serving.settings import Settings, flow_params, load_settings
+from serving.settings import Settings
+from serving.settings_sources import flow_params, load_settings
 from serving.sql import SqlError, reason_of
 from serving.tail import tail as tail_rows
 

@@ -12,7 +12,8 @@ import psutil
 
 from connectors.landings import LAKE
 from serving.demo_watch import Watch
-from serving.settings import Settings, program_environment
+from serving.settings import Settings
+from serving.settings_sources import program_environment
 from serving.stopping import SUPERVISED
 from serving.supervisor import Supervisor, SupervisorError
 

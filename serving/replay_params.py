@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows.flow import Params
-from serving.settings import Settings, SettingsError, flow_params
+from serving.settings import Settings, SettingsError
+from serving.settings_sources import flow_params
 
 
 def params_of_file(settings: Settings, path: Path, names: Sequence[str] = ()) -> dict[str, Params]:

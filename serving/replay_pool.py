@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from serving.replay_tasks import Logs, Tell
-from serving.settings import load_settings
+from serving.settings_sources import load_settings
 
 Result_co = TypeVar("Result_co", covariant=True)
 

@@ -12,7 +12,8 @@ from connectors.metrics import PROGRAMS, port_of
 from connectors.metrics import serve as serve_metrics
 from connectors.receipt_keys import load_private
 from connectors.topics import create_topics
-from serving.settings import Settings, program_environment
+from serving.settings import Settings
+from serving.settings_sources import program_environment
 from serving.supervisor import Program, Supervisor
 
 # Landing may take some milliseconds longer when all is busy; what flows emit is waited for.

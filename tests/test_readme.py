@@ -16,7 +16,8 @@ import pytest
 from flows.catalog import catalog
 from infra.kafka.artifacts import BrokerError
 from infra.kafka.broker import start_broker
-from serving.settings import PREFIX, Settings, load_settings
+from serving.settings import PREFIX, Settings
+from serving.settings_sources import load_settings
 from tests.conftest import skip_or_fail
 
 ROOT = Path(__file__).resolve().parents[1]

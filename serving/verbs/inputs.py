@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.settings import load_settings
+from serving.settings_sources import load_settings
 from serving.verbs.live import LiveRequest, feed_live
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.settings import SettingsError, flow_params, load_settings
+from serving.settings import SettingsError
+from serving.settings_sources import flow_params, load_settings
 
 if TYPE_CHECKING:
     from flows.engines.lookups import LookUp

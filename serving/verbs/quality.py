@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from serving.settings import load_settings
+from serving.settings_sources import load_settings
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from serving.settings import load_settings
+from serving.settings_sources import load_settings
 
 
 class _RowsByDefault(TyperGroup):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from serving.settings import load_settings
+from serving.settings_sources import load_settings
 
 _runs = typer.Typer(help="Runs that replays have kept.")
 
@@ -78,7 +78,7 @@ def replay(
     from serving.replay_compare import Range
     from serving.replay_params import params_of_file
     from serving.run_making import Places
-    from serving.settings import flow_params
+    from serving.settings_sources import flow_params
 
     settings = load_settings()
     names = [*(flows or []), *(flow_list.split(",") if flow_list else [])]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from serving.settings import load_settings
+from serving.settings_sources import load_settings
 
 _topics = typer.Typer(help="What the log holds, and how far everybody has read it.")
 

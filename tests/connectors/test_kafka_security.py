@@ -26,7 +26,8 @@ from connectors.kafka_options import (
 from connectors.log import FencedError, LogError, NewRecord, TopicConfig, open_log
 from infra.kafka.artifacts import BrokerError
 from infra.kafka.broker import running_broker
-from serving.settings import SettingsError, load_settings, program_environment
+from serving.settings import SettingsError
+from serving.settings_sources import load_settings, program_environment
 from tests.conftest import skip_or_fail
 
 _PASSWORD = "correct-horse-7"

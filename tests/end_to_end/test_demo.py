@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from serving.demo import demo_settings
-from serving.settings import PREFIX, load_settings
+from serving.settings import PREFIX
+from serving.settings_sources import load_settings
 
 MINUTES = 60
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(10 * MINUTES)]

@@ -32,7 +32,8 @@ from serving.replay_tasks import Logs
 from serving.run_making import Places, make_run
 from serving.run_manifest import Arguments, Manifest, known_run
 from serving.runs import drop_run
-from serving.settings import Settings, flow_params
+from serving.settings import Settings
+from serving.settings_sources import flow_params
 from tests.conftest import skip_or_fail
 from tests.serving.lived import NAMES, Untouched, lived
 from tests.serving.proofs import land

@@ -6,14 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from flows.catalog import catalog
-from serving.settings import (
-    PREFIX,
-    Settings,
-    SettingsError,
-    flow_params,
-    load_settings,
-    program_environment,
-)
+from serving.settings import PREFIX, Settings, SettingsError
+from serving.settings_sources import flow_params, load_settings, program_environment
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving.settings import load_settings, program_environment
+from serving.settings_sources import load_settings, program_environment
 from serving.supervisor import Program, Supervisor, SupervisorError
 
 
