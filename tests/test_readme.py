@@ -207,7 +207,7 @@ def test_the_settings_table_is_that_of_the_settings() -> None:
     lines = ["| setting | environment | default | what |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default if name != "flows" else ""
-        shown = f"`{default}`" if default not in ("", None) else ""
+        shown = f"`{default}`" if str(default or "") else ""
         lines.append(f"| `{name}` | `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
     assert "\n".join(lines) in README, "the README's table of settings should be:\n" + "\n".join(
         lines
