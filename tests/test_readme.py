@@ -49,6 +49,7 @@ def _blocks() -> list[Block]:
 BLOCKS = _blocks()
 TOUR, LIVE, REAL, MAKE = "A tour", "Live", "Real ticks", "Two commands"
 QUANTS = "For quants"
+WRONG = "When something goes wrong"
 KAFKA = "On Kafka"
 
 
@@ -148,6 +149,11 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
     assert "volume_profile: " in asked
     assert asked.count("162.83") >= 3, asked
     assert (tmp_path / "chart-IBM-1m.html").stat().st_size > 100_000
+    proofs = [_run(block, tmp_path) for block in _under(WRONG, "sh")]
+    assert "30s" in proofs[0], proofs[0]
+    assert "run trial dropped" in proofs[0], proofs[0]
+    assert "all holds" in proofs[1], proofs[1]
+    assert (tmp_path / "quality.html").is_file()
     with _up(tmp_path):
         live = [
             _run(block, tmp_path)
