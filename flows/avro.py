@@ -80,6 +80,12 @@ def decode_avro(topic: Topic, columns: tuple[Column, ...], values: pa.Array) -> 
     values : pyarrow.BinaryArray
         At least one record, none null, each with its header.
     """
+    refusal = _refusal(topic, columns)
+    if refusal is not None:
+        faults = [
+            Fault(record=row, row=None, reason=refusal, payload=None) for row in range(len(values))
+        ]
+        return AvroRows(batch=topic.empty(), record=np.empty(0, np.int64), faults=faults)
     data, starts, ends = _spans(values)
     read, lengths, valid, broken, at = avro.read_records(
         data,
@@ -119,6 +125,21 @@ def decode_avro(topic: Topic, columns: tuple[Column, ...], values: pa.Array) -> 
         record=np.concatenate(records),
         faults=faults,
     )
+
+
+def _refusal(topic: Topic, columns: tuple[Column, ...]) -> str | None:
+    """Why no record of these columns can be a row of the topic; None where some can.
+
+    Asked once, of no rows: half by half, a wrong schema would be found out for each record anew.
+    """
+    table = pa.table(
+        [pa.array([], column.type) for column in columns], names=[one.name for one in columns]
+    )
+    try:
+        topic_rows(topic, table)
+    except (ForeignArrowError, pa.ArrowException) as error:
+        return str(error)
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)

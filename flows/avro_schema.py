@@ -34,6 +34,10 @@ _LOGICAL = {
     ("long", "local-timestamp-nanos"): pa.timestamp("ns"),
     ("int", "date"): pa.date32(),
 }
+# No record is as large, and no sum of a place and a size overflows.
+_FIXED_MAX = 1 << 30
+# Names are in the reason of each dead letter.
+_NAME_MAX = 256
 _DECIMAL_BYTES = 16
 _DECIMAL_DIGITS = 38
 
@@ -85,9 +89,8 @@ def columns_of(text: str) -> tuple[Column, ...]:
     if not isinstance(schema, dict) or schema.get("type") != "record":
         raise AvroSchemaError("the schema is of no record")
     fields = schema.get("fields")
-    if not isinstance(fields, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("name"), str) for one in fields
-    ):
+    # A record without fields would be a row of nothing.
+    if not isinstance(fields, list) or not fields or not all(map(_is_named, fields)):
         raise AvroSchemaError("the schema has no fields")
     names = [one["name"] for one in fields]
     if len(set(names)) < len(names):
@@ -99,8 +102,19 @@ def columns_of(text: str) -> tuple[Column, ...]:
     )
 
 
+def _is_named(field: Any) -> bool:
+    return (
+        isinstance(field, dict)
+        and isinstance(field.get("name"), str)
+        and 0 < len(field["name"]) <= _NAME_MAX
+    )
+
+
 def _column(name: str, declared: Any, named: dict[str, Any], space: str) -> Column:
     null_branch = -1
+    # {"type": {"type": "long", …}}, as some writers nest it; not by recursion, for it may be deep.
+    while isinstance(declared, dict) and isinstance(declared.get("type"), dict):
+        declared = declared["type"]
     if isinstance(declared, list):
         others = [one for one in declared if one != "null"]
         if len(others) != 1 or len(declared) != 2:
@@ -117,8 +131,7 @@ def _column(name: str, declared: Any, named: dict[str, Any], space: str) -> Colu
         raise AvroSchemaError(f"field {name!r} has no type")
     kind = declared.get("type")
     if isinstance(kind, dict):
-        # {"type": {"type": "long", …}}, as some writers nest it.
-        return _column(name, kind, named, space) if null_branch < 0 else _nested(name)
+        raise AvroSchemaError(f"field {name!r} nests a type in a union's branch")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise AvroSchemaError(
             f"field {name!r} is of type {_shown(kind)}; a single value was needed"
@@ -138,10 +151,6 @@ def _column(name: str, declared: Any, named: dict[str, Any], space: str) -> Colu
     )
 
 
-def _nested(name: str) -> Column:
-    raise AvroSchemaError(f"field {name!r} nests a type in a union's branch")
-
-
 def _remember(declared: dict[str, Any], named: dict[str, Any], space: str) -> None:
     name = str(declared.get("name", ""))
     own = str(declared.get("namespace", space))
@@ -157,8 +166,8 @@ def _symbols(name: str, declared: dict[str, Any]) -> tuple[str, ...]:
 
 def _size(name: str, declared: dict[str, Any]) -> int:
     size = declared.get("size")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise AvroSchemaError(f"field {name!r} is a fixed without a size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _FIXED_MAX:
+        raise AvroSchemaError(f"field {name!r} is a fixed without a size of 0 to {_FIXED_MAX}")
     return size
 
 
@@ -176,4 +185,4 @@ def _logical(kind: str, declared: dict[str, Any], arrow: pa.DataType, size: int)
 
 
 def _shown(kind: Any) -> str:
-    return repr(kind) if isinstance(kind, str) else "a nested one"
+    return repr(kind[:_NAME_MAX]) if isinstance(kind, str) else "a nested one"

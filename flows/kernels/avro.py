@@ -94,11 +94,19 @@ def _value(data: Any, place: int, end: int, kind: int, size: int) -> Any:
     if kind == DOUBLE:
         return _wide(data, place, end, 8)
     if kind == FIXED:
-        return place, size, place + size, 0 if place + size <= end else ENDS_EARLY
+        return _fixed(place, end, size)
     number, place, fault = _varint(data, place, end)
     if fault != 0:
         return 0, 0, place, fault
     return _checked(number, place, end, kind, size)
+
+
+@jit
+def _fixed(place: int, end: int, size: int) -> Any:
+    # Compared by what is left: a sum could overflow.
+    if size > end - place:
+        return 0, 0, place, ENDS_EARLY
+    return place, size, place + size, 0
 
 
 @jit

@@ -19,8 +19,10 @@ from flows.avro import decode_avro, schema_ids
 from flows.avro_schema import AvroSchemaError, columns_of
 from flows.flow import INBOX_SCHEMA, Emit, InputRows, Params, Rows
 from flows.intake import Intake
+from flows.kernels import avro as kernel
 from schemas.faults import DEAD_LETTER
 from schemas.field import TIMESTAMP
+from schemas.foreign_arrow import topic_rows
 from schemas.foreign_schemas import FOREIGN_SCHEMAS
 from schemas.registry import TOPICS
 
@@ -35,6 +37,7 @@ _VENUE = {
     "name": "venue",
     "type": {"type": "enum", "name": "Venue", "symbols": ["N", "T", "Z"]},
 }
+_RECORD_OF = '{"type": "record", "fields": [{"name": "a", "type": %s}]}'
 _FIELDS = [_SYMBOL, _TIME, _PRICE, _SIZE, _VENUE]
 _ROW = {"symbol": "AIG", "ts_event": EVENT_US, "price": 61.5, "size": 100.0, "venue": "T"}
 
@@ -266,11 +269,51 @@ def test_only_so_many_schemas_are_kept_the_oldest_goes() -> None:
          "a fixed without a size"),
         ('{"type": "record", "fields": [{"name": "a", "type": {"type": "fixed", "name": "F", "size": -1}}]}',
          "a fixed without a size"),
+        # A place and such a size overflow: the next field would be read in front of the record.
+        (_RECORD_OF % '{"type": "fixed", "name": "F", "size": 9223372036854775807}',
+         "a fixed without a size"),
+        (_RECORD_OF % '{"type": "fixed", "name": "F", "size": 9223372036854775808}',
+         "a fixed without a size"),
+        # A row of nothing; it was no row and no dead letter.
+        ('{"type": "record", "name": "T", "fields": []}', "no fields"),
+        ('{"type": "record", "fields": [{"name": "' + 300 * "a" + '", "type": "int"}]}', "no fields"),
     ],
 )  # fmt: skip
 def test_a_schema_that_cannot_be_rows_says_why(text: str, reason: str) -> None:
     with pytest.raises(AvroSchemaError, match=reason):
         columns_of(text)
+
+
+def test_a_type_that_is_nested_a_thousand_times_is_read() -> None:
+    deep = '{"type":' * 1_000 + '"int"' + "}" * 1_000
+    assert columns_of(_RECORD_OF % deep)[0].type == pa.int32()
+
+
+def test_a_size_beyond_the_record_is_no_place_to_read_on() -> None:
+    read = kernel.read_records(
+        np.zeros(90, np.uint8),
+        *(np.array([at], dtype=np.int64) for at in (5, 90)),
+        np.array([kernel.FIXED, kernel.DOUBLE]),
+        np.array([-1, -1]),
+        np.array([2**63 - 1, 0]),
+    )
+    assert (read[3].tolist(), read[4].tolist()) == ([kernel.ENDS_EARLY], [0])
+
+
+def test_a_schema_that_no_record_can_be_a_row_of_is_found_out_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def counted(*given: Any) -> Any:
+        asked.append(given)
+        return topic_rows(*given)
+
+    monkeypatch.setattr("flows.avro.topic_rows", counted)
+    schema = _schema(_SYMBOL, _TIME, {"name": "price", "type": "string"}, _VENUE)
+    value = _framed(schema, _ROW | {"price": "61.5"})
+    good, dead = _take(_flow(_told(schema)), [value] * 500)
+    assert (len(good), len(dead), len(asked)) == (0, 500, 1)
 
 
 def test_every_kind_of_value_is_what_fastavro_reads() -> None:
@@ -304,7 +347,7 @@ def test_every_kind_of_value_is_what_fastavro_reads() -> None:
         decode_avro(TRADES, columns, values)
     finally:
         avro.topic_rows = original
-    shown = found[0].set_column(12, "f12", found[0]["f12"].cast(pa.int32())).to_pylist()
+    shown = found[-1].set_column(12, "f12", found[-1]["f12"].cast(pa.int32())).to_pylist()
     assert shown == rows
 
 
