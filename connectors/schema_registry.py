@@ -3,7 +3,9 @@
 Its answers go into the log before anything is decoded with them; see `flows.engines.lookups`.
 """
 
+import threading
 import time
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,6 +25,9 @@ _PATIENCE_S = 60.0
 # A schema of a flat record has a few kilobytes.
 _TEXT_MAX = 256 << 10
 _OK, _NOT_FOUND, _BUSY, _FAILED = 200, 404, 429, 500
+# Of a registry that does not have what was asked for. Any other 404 is of a wrong path or a proxy: were it taken for an
+# answer, every record would be a dead letter for a mistake in a setting.
+_NOT_THERE = range(40401, 40404)
 
 
 class RegistryError(LogError):
@@ -42,18 +47,28 @@ class SchemaRegistry:
         ``http[s]://[USER:PASSWORD@]HOST:PORT[/PATH]``; the password is in no message.
     patience_s : float
         For how long it may not answer before that is an error.
+    stop : threading.Event or None
+        Once it is set, no answer is waited for any more.
     """
 
-    def __init__(self, url: str, *, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        patience_s: float = _PATIENCE_S,
+        stop: threading.Event | None = None,
+    ) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
         port = f":{parts.port}" if parts.port else ""
         self._base = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
         self._headers = {"Accept": _ACCEPT}
         if parts.username is not None:
             who = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            self._headers |= urllib3.make_headers(basic_auth=who)
-        self._patience = Patience("schema_registry", give_up_s=patience_s)
+            # By hand: urllib3 takes Latin-1 only.
+            self._headers["Authorization"] = f"Basic {b64encode(who.encode()).decode()}"
+        self._patience = Patience("schema_registry", give_up_s=patience_s, stop=stop)
         self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=False)
 
     def __call__(self, schema_ids: Sequence[str]) -> pa.RecordBatch:
@@ -62,7 +77,7 @@ class SchemaRegistry:
         Raises
         ------
         RegistryError
-            Where the registry does not answer, or not as one does.
+            Where the registry does not answer, also where it is told to stop meanwhile, or not as one does.
         """
         rows = [self._row(schema_id) for schema_id in schema_ids]
         return FOREIGN_SCHEMAS.batch(
@@ -108,7 +123,10 @@ class SchemaRegistry:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
             value = None
-        if status not in (_OK, _NOT_FOUND) or not isinstance(value, dict):
+        if not isinstance(value, dict) or not (
+            (status == _OK and "schema" in value)
+            or (status == _NOT_FOUND and value.get("error_code") in _NOT_THERE)
+        ):
             raise RegistryError(
                 f"{where} answers with status {status} and not as a schema registry; mend the setting "
                 "schema_registry (address, user and password; empty, foreign Avro records become dead "

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -146,7 +147,8 @@ class Settings(BaseModel):
         default={},
         description=(
             "How much of a topic stays in the log, a table: `[retention]` with lines such as `trades = "
-            '"30d 50GB"` (in the environment: JSON); what landed and nobody needs any more is cut'
+            '"30d 50GB"` or `"forever"` (in the environment: JSON); what landed and nobody needs any '
+            "more is cut. Without a line: ticks and progress 7 days, feed events 30, all else for ever"
         ),
     )
     run_flows: tuple[str, ...] = Field(
@@ -171,6 +173,17 @@ class Settings(BaseModel):
         url = value.get_secret_value()
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        try:
+            parts = urlsplit(url)
+            fine = not url or (bool(parts.hostname) and parts.port != 0)
+        except ValueError:
+            # What it says repeats a part of the password.
+            fine = False
+        if not fine:
+            raise ValueError(
+                "must be http[s]://[USER:PASSWORD@]HOST[:PORT]; in user and password, write %2F for /, %3F for "
+                "?, %23 for # and %40 for @"
+            )
         return value
 
     @field_validator("retention")

@@ -9,6 +9,8 @@ from serving.settings import SettingsError
 from serving.settings_sources import flow_params, load_settings
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from flows.engines.lookups import LookUp
 
 
@@ -65,19 +67,19 @@ def run(
             new_epoch=new_epoch,
             held_rows=settings.held_rows,
             on_commit=FlowMeter() if settings.metrics else None,
-            look_up=_look_up(settings.schema_registry.get_secret_value()),
+            look_up=_look_up(settings.schema_registry.get_secret_value(), stop),
         ),
         stop=stop,
     )
 
 
-def _look_up(registry: str) -> "dict[str, LookUp]":
+def _look_up(registry: str, stop: "Event") -> "dict[str, LookUp]":
     """Who is asked for what, by flow."""
     if not registry:
         return {}
     from connectors.schema_registry import SchemaRegistry
 
-    return {"intake": SchemaRegistry(registry)}
+    return {"intake": SchemaRegistry(registry, stop=stop)}
 
 
 def _keep_what_is_loaded() -> None:

@@ -176,6 +176,12 @@ def test_kafka_options_beside_another_log_and_a_registry_of_no_address_are_error
     with pytest.raises(SettingsError, match="must begin with http") as raised:
         load_settings({"TAPEFLOW_SCHEMA_REGISTRY": f"desk:{_PASSWORD}@host"})
     assert _PASSWORD not in str(raised.value)
+    for mark in "/#?":
+        # The rest of the password would be read as a port, and told.
+        url = f"http://desk:secret{mark}{_PASSWORD}@host:8081"
+        with pytest.raises(SettingsError, match="write %2F") as raised:
+            load_settings({"TAPEFLOW_SCHEMA_REGISTRY": url})
+        assert "secret" not in str(raised.value)
 
 
 def test_what_exactly_once_hangs_on_is_said_explicitly_and_is_not_the_operators() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -130,6 +131,39 @@ def test_one_that_does_not_answer_or_is_none_is_an_error_that_says_what_to_do(
     registry.answers["7"] = (200, b"<html>")
     with pytest.raises(RegistryError, match="not as a schema registry"):
         SchemaRegistry(registry.url)(["7"])
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, {"error_code": 404, "message": "HTTP 404 Not Found"}),
+        (404, {"detail": "no such page"}),
+        (200, {"status": "up"}),
+    ],
+)
+def test_a_wrong_path_or_a_proxy_is_no_registry_that_lacks_a_schema(
+    registry: Registry, answer: tuple[int, Any]
+) -> None:
+    """Taken for an answer, it would make a dead letter of every record."""
+    registry.answers["7"] = answer
+    with pytest.raises(RegistryError, match="not as a schema registry"):
+        SchemaRegistry(registry.url)(["7"])
+
+
+def test_a_password_may_have_any_characters(registry: Registry) -> None:
+    SchemaRegistry(f"http://desk:%E2%82%AC@{registry.host}")(["7"])
+    assert registry.authorizations == ["Basic " + base64.b64encode("desk:€".encode()).decode()]
+
+
+def test_told_to_stop_it_waits_for_no_answer() -> None:
+    stop = threading.Event()
+    timer = threading.Timer(0.3, stop.set)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises(RegistryError, match=r"http://\[::1\]:1/"):
+        SchemaRegistry("http://[::1]:1", stop=stop)(["7"])
+    assert time.monotonic() - begun < 20
+    timer.join()
 
 
 def test_what_is_decoded_hangs_on_the_log_alone(sqlite_log: Log, registry: Registry) -> None:
