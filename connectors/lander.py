@@ -36,8 +36,10 @@ from connectors.patience import Patience
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 
-# Rows that one step takes from the log, over all topics: an insert of 32 MB at most.
+# What one step takes from the log, over all topics: rows (or records without rows), and bytes, of which
+# a few giant records have many.
 _STEP_ROWS = 200_000
+_STEP_BYTES = 64 << 20
 # Inserts of different tables under way at once.
 _INSERTS = 2
 # Between two steps when little comes: an insert costs the store about 10 ms of a core, whatever its size.
@@ -123,21 +125,23 @@ class Lander:
         self._stop = threading.Event()
         # Set once nothing that fails is to be waited for any more.
         self._hurry = threading.Event()
-        with ExitStack() as stack:
+        with ExitStack() as opened:
+            self._held = opened
             # Before the log's fence: a copy started by mistake ends, and the one at work goes on.
-            stack.enter_context(sole_lander(lake_folder(lake)))
+            opened.enter_context(sole_lander(lake_folder(lake)))
             self._set_up(store_url, lake_folder(lake), give_up_s, serves_store=serves_store)
-            self._held = stack.pop_all()
+            self._held = opened.pop_all()
 
     def _set_up(self, store_url: str, lake: Path, give_up_s: float, *, serves_store: bool) -> None:
         """Reach the sinks, become the log's only lander, and finish what an earlier one began."""
-        self._link = StoreLink(
-            store_url, patience_s=give_up_s, answer_s=_INSERT_S, in_process=serves_store
+        self._link = self._held.enter_context(
+            StoreLink(store_url, patience_s=give_up_s, answer_s=_INSERT_S, in_process=serves_store)
         )
         self._link.stop = self._hurry
         for make in (create_tables, create_views):
             self._link.run(make, patience_s=min(give_up_s, _START_S))
         self._recorder = LandingRecorder(self._log)
+        self._held.callback(self._recorder.close)
         self._order = ProgressLast(self._log)
         self._clickhouse = ClickHouseSink(self._link)
         patience = Patience("lake", give_up_s=give_up_s, stop=self._hurry)
@@ -203,8 +207,6 @@ class Lander:
         self._hurry.set()
         for threads in (*self._threads.values(), self._inserts):
             threads.shutdown(wait=True)
-        self._recorder.close()
-        self._link.close()
         self._held.close()
 
     def __enter__(self) -> Self:
@@ -214,7 +216,7 @@ class Lander:
         self.close()
 
     def _step(self) -> int | None:
-        """Read what came and hand it to the sinks; the rows read, or None where nothing came."""
+        """Read what came and hand it to the sinks; how much that was, or None where nothing came."""
         self._look_for_topics()
         read = self._read()
         inserts = {}
@@ -237,19 +239,17 @@ class Lander:
         if self._buffer.is_due():
             self._finish(LAKE)
             self._start(LAKE, self._buffer.take())
-        return (
-            sum(piece.row_count for pieces in read.values() for piece in pieces) if read else None
-        )
+        return sum(piece.weight for pieces in read.values() for piece in pieces) if read else None
 
     def _read(self) -> dict[str, list[Piece]]:
-        """The next pieces by topic, within the rows of a step; no topic waits for another's end."""
+        """The next pieces by topic, within the bounds of a step; no topic waits for another's end."""
         found: dict[str, list[Piece]] = defaultdict(list)
-        rows = 0
+        rows = size = 0
         self._order.hold(self._cursors, self._next_piece)
         waiting = [at for at in self._cursors if not is_progress(at[0])]
-        while waiting and rows < _STEP_ROWS:
+        while waiting and rows < _STEP_ROWS and size < _STEP_BYTES:
             for at in list(waiting):
-                if rows >= _STEP_ROWS:
+                if rows >= _STEP_ROWS or size >= _STEP_BYTES:
                     break
                 piece = self._next_piece(at)
                 if piece is None:
@@ -257,7 +257,8 @@ class Lander:
                     self._order.at_end(at)
                     continue
                 found[piece.name].append(piece)
-                rows += piece.row_count
+                rows += piece.weight
+                size += piece.size_bytes
         for piece in self._order.released(self._cursors):
             found[piece.name].append(piece)
         # The next step begins with the partitions that this one may not have come to.

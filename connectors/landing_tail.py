@@ -42,6 +42,16 @@ class Piece:
         """Rows in all its records."""
         return sum(one.batch.num_rows for one in self.rows)
 
+    @property
+    def weight(self) -> int:
+        """Rows, or records where they are more: those of inboxes and control topics have no rows."""
+        return max(self.row_count, len(self.records))
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of its records' keys and values in the log."""
+        return sum(len(one.key or b"") + len(one.value or b"") for one in self.records)
+
     def after(self, start: int) -> "Piece":
         """The part of it from an offset on."""
         if start <= self.span.start:

@@ -1,4 +1,4 @@
-"""Every log implementation, as one fixture."""
+"""Every log implementation, as one fixture; a folder for a lake."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,3 +21,9 @@ def log(log_url: str) -> Iterator[Log]:
     """An open log."""
     with open_log(log_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A lake's folder, not made yet."""
+    return tmp_path / "lake"

@@ -1,9 +1,5 @@
-"""The lander with a real log, store and lake: every row once in each, whatever dies when."""
+"""The lander with a real log, store and lake: every row once in each; what it keeps, and whom it refuses."""
 
-import os
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,23 +10,21 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from connectors import crash_points
 from connectors.chdb_engine import StoreError
+from connectors.chdb_server import running_store
 from connectors.clickhouse import connect
 from connectors.clock import CLOCK_TOPIC, Clock
-from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC, control_record
+from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC, control_record, control_value
 from connectors.lander import Lander
 from connectors.landing_faults import LandingError
-from connectors.landings import CLICKHOUSE, LAKE, landed_positions, read_state
-from connectors.log import FencedError, Log, TopicConfig, TruncatedError
+from connectors.landing_loss import LostTailError
+from connectors.landings import CLICKHOUSE, LAKE, LandingState, landed_positions
+from connectors.log import FencedError, Log, NewRecord, TopicConfig, TruncatedError
+from connectors.scan import scan_records
 from connectors.topics import create_topics
 from schemas.market import TRADES
 from tests.connectors.landing_rows import append_trades, positions
-from tests.stores import store_process
-
-
-class CrashError(Exception):
-    """The crash that a test asked for."""
+from tests.connectors.sinks import assert_whole, in_clickhouse, in_lake
 
 
 @pytest.fixture
@@ -40,30 +34,9 @@ def log(sqlite_log: Log) -> Log:
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
-
-
-@pytest.fixture
 def client(store_url: str) -> Iterator[Client]:
     with connect(store_url) as client:
         yield client
-
-
-def in_clickhouse(client: Client) -> list[tuple[int, int, int]]:
-    return client.query("SELECT _partition, _offset, _row FROM trades ORDER BY ALL").result_rows  # type: ignore[return-value]
-
-
-def in_lake(lake: Path) -> list[tuple[int, int, int]]:
-    found = pl.scan_parquet(lake / "trades", hive_partitioning=True)
-    return found.select("_partition", "_offset", "_row").collect().sort(pl.all()).rows()
-
-
-def assert_whole(log: Log, client: Client, lake: Path) -> None:
-    """Each row of the log once in each sink."""
-    wanted = sorted(positions(TRADES, log))
-    assert in_clickhouse(client) == wanted
-    assert in_lake(lake) == wanted
 
 
 def test_every_row_lands_once_in_both_sinks_and_positions_say_so(
@@ -105,80 +78,6 @@ def test_nothing_is_landed_twice_by_a_second_run(
     assert_whole(log, client, lake)
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        "clickhouse: intents recorded",
-        "clickhouse: written",
-        "lake: intents recorded",
-        "lake: written",
-    ],
-)
-@pytest.mark.parametrize("nth", [1, 3])
-def test_a_crash_between_intent_and_done_doubles_and_loses_nothing(
-    request: pytest.FixtureRequest,
-    log: Log,
-    store_url: str,
-    lake: Path,
-    client: Client,
-    point: str,
-    nth: int,
-) -> None:
-    def crash() -> None:
-        raise CrashError
-
-    crashed = False
-    crash_points.arm(point, nth, crash)
-    request.addfinalizer(crash_points.disarm)
-    for seed in range(4):
-        append_trades(log, seed, 10)
-        try:
-            with Lander(log, store_url, lake) as lander:
-                lander.run_until_end()
-        except CrashError:
-            crashed = True
-            assert read_state(log).open
-    assert crashed
-    with Lander(log, store_url, lake) as lander:
-        lander.run_until_end()
-    assert not read_state(log).open
-    assert_whole(log, client, lake)
-
-
-_KILLED = """
-import sys, threading
-from pathlib import Path
-from connectors.lander import Lander
-from connectors.log import open_log
-
-url, store, lake = sys.argv[1:]
-with open_log(url) as log, Lander(log, store, Path(lake), lake_flush_ns=20_000_000) as lander:
-    lander.run_forever(threading.Event())
-"""
-
-
-@pytest.mark.parametrize("point", ["clickhouse: written", "lake: written"])
-def test_a_killed_lander_process_doubles_and_loses_nothing(
-    log: Log, store_url: str, lake: Path, client: Client, point: str
-) -> None:
-    for nth in (1, 4):
-        command = [sys.executable, "-c", _KILLED, log.url, store_url, str(lake)]
-        armed = {**os.environ, crash_points.CRASH_AT: f"{point}:{nth}"}
-        with subprocess.Popen(command, env=armed) as process:
-            for seed in range(10):
-                append_trades(log, 10 * nth + seed, 10)
-                time.sleep(0.05)
-            deadline = time.monotonic() + 30
-            while process.poll() is None and time.monotonic() < deadline:
-                append_trades(log, 99, 1)
-                time.sleep(0.05)
-            assert process.wait() == -9
-    with Lander(log, store_url, lake) as lander:
-        assert lander.metrics.intents_repeated >= 1
-        lander.run_until_end()
-    assert_whole(log, client, lake)
-
-
 def test_rows_that_come_while_it_runs_land_within_moments(
     log: Log, store_url: str, lake: Path, client: Client
 ) -> None:
@@ -214,65 +113,6 @@ def test_rows_that_come_while_it_runs_land_within_moments(
     assert_whole(log, client, lake)
 
 
-def test_a_store_that_is_killed_and_comes_back_costs_nothing(
-    log: Log, tmp_path: Path, lake: Path
-) -> None:
-    url, stop = f"chdb:///{tmp_path / 'own'}", threading.Event()
-    append_trades(log, 0, 5)
-    with store_process(tmp_path / "own") as process:
-        lander = Lander(log, url, lake)
-        thread = threading.Thread(target=lander.run_forever, args=(stop,))
-        thread.start()
-        for seed in range(10):
-            append_trades(log, seed, 5)
-            time.sleep(0.03)
-        process.kill()
-    append_trades(log, 11, 20)
-    with store_process(tmp_path / "own"):
-        append_trades(log, 12, 20)
-        time.sleep(0.5)
-        stop.set()
-        thread.join()
-        lander.close()
-        with Lander(log, url, lake) as again:
-            again.run_until_end()
-        with connect(url) as client:
-            assert_whole(log, client, lake)
-
-
-@pytest.mark.parametrize("parts", [1, 2])
-def test_a_store_killed_between_token_and_part_loses_no_row(
-    request: pytest.FixtureRequest, log: Log, tmp_path: Path, lake: Path, parts: int
-) -> None:
-    """ClickHouse notes an insert's token and then renames its part: between the two, a repeat does nothing."""
-
-    def crash() -> None:
-        raise CrashError
-
-    url = f"chdb:///{tmp_path / 'own'}"
-    append_trades(log, 1, 50)
-    crash_points.arm("clickhouse: written", 1, crash)
-    request.addfinalizer(crash_points.disarm)
-    with store_process(tmp_path / "own") as process:
-        with pytest.raises(CrashError), Lander(log, url, lake) as lander:
-            lander.run_until_end()
-        with connect(url) as client:
-            paths = client.query(
-                "SELECT path FROM system.parts WHERE table = 'trades' AND active"
-            ).result_rows
-        process.kill()
-    assert len(paths) == 2
-    for (path,) in paths[:parts]:
-        shutil.rmtree(path)
-    with store_process(tmp_path / "own"), connect(url) as client:
-        with Lander(log, url, lake) as lander:
-            lander.run_until_end()
-        assert_whole(log, client, lake)
-        with Lander(log, url, lake) as lander:
-            lander.run_until_end()
-        assert_whole(log, client, lake)
-
-
 def test_a_second_lander_of_a_lake_ends_before_it_writes_and_the_first_goes_on(
     log: Log, store_url: str, lake: Path, client: Client
 ) -> None:
@@ -287,12 +127,17 @@ def test_a_second_lander_of_a_lake_ends_before_it_writes_and_the_first_goes_on(
         next_one.run_until_end()
 
 
-def test_a_lander_that_could_not_start_leaves_the_lake_to_others(
-    log: Log, store_url: str, lake: Path, client: Client
+def test_a_lander_that_could_not_start_leaves_lake_and_store_to_others(
+    log: Log, store_url: str, lake: Path, client: Client, tmp_path: Path
 ) -> None:
     append_trades(log, 1, 5)
     with pytest.raises(StoreError):
         Lander(log, "clickhouse://127.0.0.1:1/db", lake, give_up_s=0.1)
+    log.append([control_record(LANDINGS_TOPIC, 0, LandingState(mending=True).checkpoint())])
+    with pytest.raises(LostTailError, match="was begun and not finished"):
+        Lander(log, f"chdb:///{tmp_path / 'own'}", lake)
+    assert running_store(tmp_path / "own") is None, "the store that it served itself goes on"
+    log.append([control_record(LANDINGS_TOPIC, 0, LandingState().checkpoint())])
     with Lander(log, store_url, lake) as lander:
         lander.run_until_end()
     assert_whole(log, client, lake)
@@ -414,6 +259,40 @@ def test_many_small_records_and_topics_land_in_bounded_inserts(
     assert isinstance(largest, int)
     files = list((lake / "trades").glob("date=*/*.parquet"))
     assert len({file.parent.name for file in files}) == 2
+
+
+def test_a_step_is_bounded_by_records_where_they_have_no_rows(
+    log: Log, store_url: str, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only rows were counted once: a step took in all of an inbox, however long it was."""
+    monkeypatch.setattr("connectors.lander._STEP_ROWS", 50)
+    monkeypatch.setattr("connectors.landing_tail._READ_BYTES", 500)
+    log.append([NewRecord("trades.in", 0, b"{}" * 50) for _ in range(500)])
+    assert largest_intent(log, store_url, lake, "trades.in") <= 60
+
+
+def test_a_step_is_bounded_by_bytes_where_records_are_giants(
+    log: Log, store_url: str, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.lander._STEP_BYTES", 100_000)
+    monkeypatch.setattr("connectors.landing_tail._READ_BYTES", 500)
+    log.append([NewRecord("trades.in", 0, bytes(20_000)) for _ in range(30)])
+    assert largest_intent(log, store_url, lake, "trades.in") == 5
+
+
+def largest_intent(log: Log, store_url: str, lake: Path, topic: str) -> int:
+    """Land each step at once; the most offsets of a topic that one took."""
+    with Lander(log, store_url, lake, lake_flush_ns=0) as lander:
+        lander.run_until_end()
+    values = [control_value(record) for record in scan_records(log, LANDINGS_TOPIC, 0)]
+    spans = [
+        end - start
+        for value in values
+        if value["kind"] == "intent" and value["topic"] == topic
+        for _, start, end in value["ranges"]
+    ]
+    assert sum(spans) == log.end(topic, 0)
+    return max(spans)
 
 
 def test_the_store_may_be_opened_by_the_lander_itself(log: Log, tmp_path: Path, lake: Path) -> None:

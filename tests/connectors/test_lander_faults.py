@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
@@ -23,6 +22,7 @@ from connectors.topics import create_topics
 from schemas.market import TRADES
 from tests.connectors.cutting_proxy import Cut, CuttingProxy, Refusal, cutting_proxy
 from tests.connectors.landing_rows import append_trades, positions
+from tests.connectors.sinks import assert_whole
 from tests.stores import store_process
 
 # Whatever a test lands, it is of this topic: making tables is what takes the time.
@@ -33,11 +33,6 @@ TOPICS = [TRADES]
 def log(sqlite_log: Log) -> Log:
     create_topics(sqlite_log, 2)
     return sqlite_log
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +57,6 @@ def proxy(module_store: str) -> Iterator[CuttingProxy]:
     assert address is not None
     with cutting_proxy(address.host, address.port) as proxy:
         yield proxy
-
-
-def assert_whole(log: Log, client: Client, lake: Path) -> None:
-    """Each row of the log once in each sink."""
-    wanted = sorted(positions(TRADES, log))
-    found = client.query("SELECT _partition, _offset, _row FROM trades ORDER BY ALL").result_rows
-    assert found == wanted
-    files = pl.scan_parquet(lake / "trades", hive_partitioning=True)
-    assert files.select("_partition", "_offset", "_row").collect().sort(pl.all()).rows() == wanted
 
 
 def retries(of: str) -> float:
