@@ -104,12 +104,13 @@ class StoreLink:
             ) from error.__cause__
 
     def _try(self, work: Callable[[Client], T]) -> T:
+        client = self._reach()
         try:
-            return work(self._reach())
+            return work(client)
         except KINDS as error:
             # What the client holds of a store that went away is of no use any more.
             if cause_of(error) is not None:
-                self._leave()
+                self._leave(client)
             raise
 
     def close(self) -> None:
@@ -133,8 +134,11 @@ class StoreLink:
                 self._in_process = _served_here(self.url)
             return self._client
 
-    def _leave(self) -> None:
+    def _leave(self, client: Client | None = None) -> None:
+        """Let a client go, or whichever there is; not one that another thread has got anew meanwhile."""
         with self._lock:
+            if client is not None and client is not self._client:
+                return
             self._client = None
             self._context.close()
             self._context = contextlib.ExitStack()
@@ -155,8 +159,10 @@ def connect(url: str, *, in_process: bool = True, answer_s: int = _ANSWER_S) -> 
 
     Raises
     ------
+    StoreRefusedError
+        For another URL, or where the store will not have this user or database.
     StoreError
-        For another URL; where the store is not running and is not to be served here, or cannot be.
+        Where the store is not running and is not to be served here, or cannot be.
     """
     parts = urlsplit(url)
     with contextlib.ExitStack() as stack:
@@ -175,7 +181,7 @@ def connect(url: str, *, in_process: bool = True, answer_s: int = _ANSWER_S) -> 
                 secure=parts.scheme == "clickhouses",
             )
         else:
-            raise StoreError(
+            raise StoreRefusedError(
                 f"store URL {url!r}: it must be like chdb:///data/store or "
                 "clickhouse://user:password@host:8123/database"
             )
@@ -221,14 +227,14 @@ def sql_folder(name: str) -> Path:
 
     Raises
     ------
-    StoreError
+    StoreRefusedError
         Where neither is there.
     """
     root = Path(__file__).resolve().parents[1]
     for folder in (root / "sql" / name, root / "serving" / "_sql" / name):
         if folder.is_dir():
             return folder
-    raise StoreError(f"no SQL texts {name!r} beside {root}: the installation is not whole")
+    raise StoreRefusedError(f"no SQL texts {name!r} beside {root}: the installation is not whole")
 
 
 def insert(client: Client, topic: Topic, rows: pa.Table, token: str) -> None:

@@ -14,9 +14,12 @@ from clickhouse_connect.driver.client import Client
 
 from connectors.clickhouse import insert
 from connectors.landings import Intent
+from connectors.store_refusals import StoreRefusedError
 from schemas.topic import Topic
 
 _POSITION = ["_partition", "_offset", "_row"]
+# A token is used up by a server that died at it: so many in a row is another matter.
+_TRIES = 12
 
 log_line = structlog.get_logger(__name__)
 
@@ -38,6 +41,11 @@ def insert_whole(client: Client, intent: Intent, topic: Topic, rows: pa.Table) -
         Whose table.
     rows : pyarrow.Table
         All rows of the intent.
+
+    Raises
+    ------
+    StoreRefusedError
+        Where the store says again and again that it has taken rows, and does not have them.
     """
     token, tries = intent.token, 0
     missing = rows
@@ -46,6 +54,13 @@ def insert_whole(client: Client, intent: Intent, topic: Topic, rows: pa.Table) -
         missing = rows.filter(_not_in(_there(client, intent, topic), rows))
         tries += 1
         token = f"{intent.token}/{tries}"
+        if missing.num_rows and tries == _TRIES:
+            raise StoreRefusedError(
+                f"ClickHouse says that it has taken {missing.num_rows} rows of table `{topic.name}`, {tries} times, "
+                f"and does not have them (token {intent.token}). Look whether the table has a TTL that is over for "
+                f"them, a row policy, or another engine than sql/tables/{topic.name}.sql. Nothing is lost: the range "
+                "stays open, and the next start of the lander writes it again"
+            )
         if missing.num_rows:
             log_line.warning(
                 "insert_was_cut_off", topic=topic.name, token=intent.token, rows=missing.num_rows

@@ -66,7 +66,7 @@ _ADVICE = (
 
 
 class StoreRefusedError(StoreError):
-    """The store answers, and will not have us: a wrong password, an unknown database."""
+    """What will be the same the next time: a wrong password, an unknown database, a URL that names no store."""
 
 
 def cause_of(error: Exception) -> str | None:
