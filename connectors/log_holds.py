@@ -1,19 +1,24 @@
-"""Who still needs which part of a log: the lander, flows with their snapshots, and runs that are not done.
+"""Who still needs which part of a log: the lander, flows with their snapshots, runs, and receipts.
 
 A flow that is killed goes on from its newest snapshot that is whole, or from the one before; without a
 snapshot of its present epoch it computes again from its beginning. So nothing from its oldest snapshot's
 positions on may be cut, and nothing at all before it has one; its progress records are needed from that
-snapshot's checkpoint on.
+snapshot's checkpoint on. Who seals receipts has what is not sealed yet kept: a receipt of what is gone says nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.control import control_value, progress_topic, snapshots_topic
+from connectors.control import (
+    RECEIPTS_TOPIC,
+    control_value,
+    progress_topic,
+    snapshots_topic,
+)
 from connectors.landings import CLICKHOUSE, LAKE, LandingState, read_state
-from connectors.log import Log, TopicConfig, TruncatedError
+from connectors.log import Log, LogError, TopicConfig, TruncatedError
 from connectors.run_log import MANIFEST_TOPIC, run_names, run_topic
 from connectors.scan import scan_records
 from schemas.codec import HEADER_KIND, KIND_CONTROL
@@ -21,6 +26,8 @@ from schemas.registry import TOPICS, inboxes
 
 Place = tuple[str, int]
 
+# What ``without`` calls the chain of receipts.
+RECEIPTS = "receipts"
 _PROGRESS = progress_topic("")
 # Looks at snapshots that their flow trims meanwhile.
 _ATTEMPTS = 3
@@ -42,7 +49,8 @@ def holds(log: Log, without: Collection[str] = ()) -> dict[Place, list[Hold]]:
     log : Log
         Whose progress, snapshots and landings are read.
     without : collection of str
-        Flows that are never to run again: what they have not read may go.
+        Flows that are never to run again: what they have not read may go; `RECEIPTS` where nothing is to be
+        sealed any more.
     """
     topics = log.topics()
     found: defaultdict[Place, list[Hold]] = defaultdict(list)
@@ -52,6 +60,9 @@ def holds(log: Log, without: Collection[str] = ()) -> dict[Place, list[Hold]]:
         if name.startswith(_PROGRESS) and name.removeprefix(_PROGRESS) not in without:
             for place, hold in _of_flow(log, name.removeprefix(_PROGRESS), config.partitions):
                 found[place].append(hold)
+    if RECEIPTS not in without:
+        for place, hold in _of_receipts(log, list(found)):
+            found[place].append(hold)
     for run in _open_runs(log, topics):
         for place in found:
             found[place].append(Hold(f"run {run}: not complete", log.start(*place)))
@@ -67,6 +78,29 @@ def _open_runs(log: Log, topics: Mapping[str, TopicConfig]) -> list[str]:
         if newest is not None and control_value(newest).get("kind") != "done":
             found.append(run)
     return found
+
+
+def _of_receipts(log: Log, places: Sequence[Place]) -> Iterator[tuple[Place, Hold]]:
+    """Where receipts have been sealed before: what the newest does not speak of."""
+    if RECEIPTS_TOPIC not in log.topics() or log.last(RECEIPTS_TOPIC, 0) is None:
+        return
+    # Signatures are loaded by those who have some.
+    from connectors.receipt_chain import sealed_ends  # noqa: PLC0415
+
+    try:
+        ends = sealed_ends(log)
+    except LogError:
+        # What is wrong with the chain is told by who seals, or verifies.
+        for name, partition in places:
+            yield (
+                (name, partition),
+                Hold("receipts: the chain is broken", log.start(name, partition)),
+            )
+        return
+    for name, partition in places:
+        sealed = ends.get(name, [])
+        upto = sealed[partition] if partition < len(sealed) else log.start(name, partition)
+        yield (name, partition), Hold("receipts: not sealed yet", upto)
 
 
 def _of_lander(log: Log, topics: Mapping[str, TopicConfig]) -> Iterator[tuple[Place, Hold]]:

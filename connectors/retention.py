@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.control import progress_topic
-from connectors.log import Log, Stretch
-from connectors.log_holds import Hold, holds
+from connectors.log import Log
+from connectors.log_holds import Hold, Place, holds
 from connectors.log_sizes import estimate, offset_of_size
 
 _UNITS_NS = {
@@ -174,22 +174,20 @@ def plan(
     now_ns : int
         From when ages count, ns since 1970 UTC.
     without : collection of str
-        Flows that are never to run again, and hold nothing back.
+        Flows that are never to run again, and hold nothing back; see `connectors.log_holds.holds`.
     """
     topics = log.topics()
-    wanted = policies(log, settings)
-    held = holds(log, without) if wanted else {}
+    held: dict[Place, list[Hold]] | None = None
     cuts = []
-    for name, retention in wanted.items():
-        samples = [log.stretches(name, at) for at in range(topics[name].partitions)]
-        ends = [log.end(name, at) for at in range(topics[name].partitions)]
-        share = _share(retention, samples, ends)
-        for partition, stretches in enumerate(samples):
-            limit = _wanted(log, (name, partition), retention, now_ns)
-            if share is not None:
-                by_size = offset_of_size(stretches, ends[partition], share[partition])
-                limit = max(limit, by_size)
-            cuts.append(_cut(log, (name, partition), str(retention), limit, stretches, held))
+    for name, retention in policies(log, settings).items():
+        places = [(name, partition) for partition in range(topics[name].partitions)]
+        by_size = _by_size(log, places, retention)
+        for place in places:
+            limit = max(_by_age(log, place, retention, now_ns), by_size.get(place, 0))
+            if held is None and limit > log.start(*place):
+                # For this every flow's snapshots are read: most minutes there is nothing to cut.
+                held = holds(log, without)
+            cuts.append(_cut(log, place, str(retention), limit, held or {}))
     return cuts
 
 
@@ -201,38 +199,39 @@ def apply(log: Log, cuts: Sequence[Cut]) -> int:
     return log.give_back() if any(one.before > one.start for one in cuts) else 0
 
 
-def _share(
-    retention: Retention, samples: Sequence[Sequence[Stretch]], ends: Sequence[int]
-) -> list[int] | None:
-    """How many bytes of each partition are kept, in proportion to what it holds; None for all."""
+def _by_size(log: Log, places: Sequence[Place], retention: Retention) -> dict[Place, int]:
+    """Where each partition's share of the topic's size begins; nothing where all of it has room."""
     if retention.size_bytes is None:
-        return None
-    sizes = [estimate(one, end).size_bytes for one, end in zip(samples, ends, strict=True)]
-    total = sum(sizes)
+        return {}
+    samples = {place: log.stretches(*place) for place in places}
+    ends = {place: log.end(*place) for place in places}
+    sizes = {place: estimate(samples[place], ends[place]).size_bytes for place in places}
+    total = sum(sizes.values())
     if total <= retention.size_bytes:
-        return None
-    return [size * retention.size_bytes // total for size in sizes]
+        return {}
+    return {
+        place: offset_of_size(
+            samples[place], ends[place], sizes[place] * retention.size_bytes // total
+        )
+        for place in places
+    }
 
 
-def _wanted(log: Log, place: tuple[str, int], retention: Retention, now_ns: int) -> int:
+def _by_age(log: Log, place: Place, retention: Retention, now_ns: int) -> int:
     if retention.age_ns is None:
         return log.start(*place)
     return log.offset_at(*place, now_ns - retention.age_ns)
 
 
 def _cut(
-    log: Log,
-    place: tuple[str, int],
-    policy: str,
-    wanted: int,
-    stretches: Sequence[Stretch],
-    held: Mapping[tuple[str, int], Sequence[Hold]],
+    log: Log, place: Place, policy: str, wanted: int, held: Mapping[Place, Sequence[Hold]]
 ) -> Cut:
     start, end = log.start(*place), log.end(*place)
     wanted = min(max(wanted, start), end)
     # A topic that nothing is known of (one that does not land) is left whole.
     least = min(held.get(place, [Hold("it does not land", start)]), key=lambda one: one.before)
     before = max(start, min(wanted, least.before))
+    stretches = log.stretches(*place) if before > start else ()
     whole, kept = estimate(stretches, end), estimate(stretches, end, before)
     return Cut(
         topic=place[0],

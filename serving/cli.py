@@ -60,6 +60,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
     from connectors.feeds.source import FeedError
     from connectors.log import LogError
     from connectors.metrics import MetricsError
+    from connectors.parquet import LakeError
     from connectors.receipt_heads import HeadsError
     from connectors.receipt_keys import ReceiptKeyError
     from flows.flow import FlowError
@@ -78,6 +79,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
         ReceiptKeyError,
         HeadsError,
         StoreError,
+        LakeError,
         MetricsError,
         SqlError,
         ClickHouseError,

@@ -85,15 +85,13 @@ def trimming(log_url: str, settings: Mapping[str, Retention]) -> Iterator[None]:
 
 
 def _run(log_url: str, settings: Mapping[str, Retention], stop: threading.Event) -> None:
-    with open_log(log_url) as log:
-        if not policies(log, settings):
-            return
-        while not stop.wait(_EVERY_S):
-            try:
+    while not stop.wait(_EVERY_S):
+        try:
+            with open_log(log_url) as log:
                 trim_once(log, settings)
-            except LogError as error:
-                # Nothing depends on a cut; what is wrong with the log ends those who do.
-                log_line.warning("retention_failed", reason=str(error))
+        except LogError as error:
+            # Nothing depends on a cut; what is wrong with the log ends those who do.
+            log_line.warning("retention_failed", reason=str(error))
 
 
 def trim_once(log: Log, settings: Mapping[str, Retention]) -> None:

@@ -75,12 +75,13 @@ def trim(
         list[str] | None,
         typer.Option(
             metavar="FLOW",
-            help="A flow that will never run again and so holds nothing back; may be repeated.",
+            help="A flow that will never run again and so holds nothing back (or receipts, where "
+            "nothing more is to be sealed); may be repeated.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Cut the log by its retention, below what landed and what flows still need."""
+    """Cut the log by its retention, below what landed and what flows, runs and receipts still need."""
     from connectors.log import open_log
     from serving.trimming import retentions, run_trim
 

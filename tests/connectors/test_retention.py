@@ -6,11 +6,13 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from connectors.control import control_record, progress_topic, snapshots_topic
+from connectors.control import RECEIPTS_TOPIC, control_record, progress_topic, snapshots_topic
 from connectors.landings import CLICKHOUSE, LAKE, Done, LandingRecorder, Span
-from connectors.log import Log, NewRecord, Stretch, TopicConfig, TruncatedError
+from connectors.log import Chunk, Log, NewRecord, Stretch, TopicConfig, TruncatedError
 from connectors.log_sizes import estimate, offset_of_size
+from connectors.receipt_chain import seal
 from connectors.retention import Cut, Retention, RetentionError, apply, plan, policies
 from connectors.run_log import MANIFEST_TOPIC, run_topic
 from connectors.topics import create_topics
@@ -137,6 +139,46 @@ def test_a_run_that_is_not_complete_holds_everything(log: Log) -> None:
     assert (cut.before, cut.held_by) == (0, "run trial: not complete")
     log.append([control_record(manifest, 0, {"kind": "done"})])
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == log.end("trades", 0)
+
+
+def test_who_seals_receipts_has_what_is_not_sealed_kept(log: Log) -> None:
+    """It was cut, and the receipt then said that it knows nothing of these offsets."""
+    landed(log)
+    key = Ed25519PrivateKey.generate()
+    end = log.end("trades", 0)
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == end, "nobody has asked for receipts"
+    seal(log, key)
+    append_trades(log, 2, 5)
+    landed(log)
+    cut = of_trades(plan(log, _ALL, _NOW_NS))
+    assert (cut.before, cut.held_by) == (end, "receipts: not sealed yet")
+    assert of_trades(plan(log, _ALL, _NOW_NS, without=["receipts"])).before == cut.end
+    seal(log, key)
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == cut.end
+    log.append([control_record(RECEIPTS_TOPIC, 0, {"no": "link"})])
+    cut = of_trades(plan(log, _ALL, _NOW_NS))
+    assert (cut.before, cut.held_by) == (0, "receipts: the chain is broken")
+
+
+def test_snapshots_are_not_read_while_there_is_nothing_to_cut(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were every minute, all of them, by a lander that had nothing to cut for a week."""
+    landed(log)
+    progress(log, "one", 25)
+    snapshot(log, "one", 11)
+    asked: list[str] = []
+    read = log.read
+
+    def counted(topic: str, *rest: int, **options: int) -> Chunk:
+        asked.append(topic)
+        return read(topic, *rest, **options)
+
+    monkeypatch.setattr(log, "read", counted)
+    assert of_trades(plan(log, {}, time.time_ns())).before == 0
+    assert asked == []
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == 11
+    assert snapshots_topic("one") in asked
 
 
 def test_by_age_only_what_is_older_goes(log: Log) -> None:
