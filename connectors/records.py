@@ -24,6 +24,10 @@ from schemas.field import TEXT, TIMESTAMP
 from schemas.partition import partition_of
 from schemas.topic import Topic
 
+# Larger records gain no speed, and a reader has to hold one of them at least.
+RECORD_ROWS = 65_536
+# Of a log's largest record (Kafka's is 64 MiB) one row may be half.
+RECORD_BYTES = 16 << 20
 # Keys whose partition is remembered; about 100 MB.
 _KNOWN_MAX = 1_000_000
 
@@ -89,6 +93,23 @@ def rows_record(
         value=encode(batch),
         headers=rows_headers(topic, batch.num_rows) + headers,
     )
+
+
+def record_pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch in pieces that a record each may hold: of `RECORD_ROWS` and about `RECORD_BYTES`, a row at least."""
+    for at in range(0, batch.num_rows, RECORD_ROWS):
+        yield from _halves(batch.slice(at, RECORD_ROWS))
+
+
+def _halves(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    # A dictionary goes whole with every piece of it.
+    size = sum(c.nbytes for c in batch.columns if not pa.types.is_dictionary(c.type))
+    if size <= RECORD_BYTES or batch.num_rows == 1:
+        yield batch
+        return
+    middle = batch.num_rows // 2
+    yield from _halves(batch.slice(0, middle))
+    yield from _halves(batch.slice(middle))
 
 
 def watermarks_batch(keys: list[str], times_ns: Int64s) -> pa.RecordBatch:

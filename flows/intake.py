@@ -32,6 +32,11 @@ _NO_FILES = (
     "an Avro file; write its records one by one with the identifier of their schema, as Confluent's "
     "serializers do"
 )
+# A record of a log (Kafka's has 64 MiB at most) must hold a row with its payload. What a producer packs may be larger
+# when it is unpacked.
+_PAYLOAD_MAX = 32 << 20
+# Names in reasons are the writers' own, of any length.
+_REASON_MAX = 500
 # Rows, and of each the record that it is from and its place in there.
 _Part = tuple[pa.RecordBatch, Int64s, Int64s]
 _NO_IDENTIFIER = "Avro without the identifier of its schema: a zero byte and four more were needed"
@@ -195,10 +200,38 @@ def _says(records: pa.RecordBatch, kind: str) -> Bools:
     return found
 
 
+def _without_giants(topic: Topic, decoded: Decoded, records: pa.RecordBatch) -> Decoded:
+    """Rows that no record of the log could hold become faults; only a record as large can have one."""
+    lengths = pc.binary_length(records.column("value")).fill_null(0).to_numpy()
+    places = np.flatnonzero(lengths[decoded.record] > _PAYLOAD_MAX)
+    if not len(places):
+        return decoded
+    lines = encode_lines(topic, decoded.batch.take(pa.array(places))).splitlines()
+    sizes = np.array([len(line) for line in lines], dtype=np.int64)
+    giants = places[sizes > _PAYLOAD_MAX]
+    faults = [
+        Fault(
+            record=int(decoded.record[at]),
+            row=int(decoded.row[at]),
+            reason=f"a row of {size} bytes; at most {_PAYLOAD_MAX} are taken",
+            payload=None,
+        )
+        for at, size in zip(giants.tolist(), sizes[sizes > _PAYLOAD_MAX].tolist(), strict=True)
+    ]
+    kept = np.delete(np.arange(len(decoded.record)), giants)
+    return Decoded(
+        batch=decoded.batch.take(pa.array(kept)),
+        record=decoded.record[kept],
+        row=decoded.row[kept],
+        faults=[*decoded.faults, *faults],
+    )
+
+
 def _validated(
     topic: Topic, decoded: Decoded, records: pa.RecordBatch, append_times: Int64s
 ) -> tuple[pa.RecordBatch, list[Fault]]:
     """The good rows, and all faults in the order of records and rows."""
+    decoded = _without_giants(topic, decoded, records)
     times = append_times[decoded.record]
     at = topic.schema.get_field_index(RECEIVE_TIME)
     batch = decoded.batch
@@ -239,7 +272,20 @@ def _dead_letters(
             "source_partition": [given.partition] * len(faults),
             "source_offset": given.offset[record],
             "source_row": [fault.row for fault in faults],
-            "reason": [fault.reason for fault in faults],
-            "payload": [fault.payload for fault in faults],
+            "reason": [_reason(fault) for fault in faults],
+            "payload": [None if _is_large(fault) else fault.payload for fault in faults],
         }
     )
+
+
+def _is_large(fault: Fault) -> bool:
+    return fault.payload is not None and len(fault.payload) > _PAYLOAD_MAX
+
+
+def _reason(fault: Fault) -> str:
+    reason = fault.reason
+    if len(reason) > _REASON_MAX:
+        reason = f"{reason[:_REASON_MAX]}…"
+    if fault.payload is None or not _is_large(fault):
+        return reason
+    return f"{reason}; its {len(fault.payload)} bytes are in the inbox alone"

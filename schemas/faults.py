@@ -145,7 +145,7 @@ DEAD_LETTER = Topic(
             type=BYTES,
             unit="bytes",
             nullable=True,
-            meaning="The record's bytes, or the row's as JSON; null for an empty record.",
+            meaning="The record's bytes, or the row's as JSON; null for an empty record, or one of more than 32 MiB.",
         ),
     ),
     key="source_topic",

@@ -3,14 +3,17 @@
 import pyarrow as pa
 
 from connectors.log import Headers, NewRecord
-from connectors.records import Partitioner, rows_record, watermarks_batch, watermarks_record
+from connectors.records import (
+    Partitioner,
+    record_pieces,
+    rows_record,
+    watermarks_batch,
+    watermarks_record,
+)
 from flows.engines.segments import join_batches
 from flows.engines.stepper import Output
 from flows.flow import Emit
 from schemas.topic import Topic
-
-# Larger records gain no speed, and a reader has to hold one of them at least.
-_RECORD_ROWS = 65_536
 
 
 class Outbox:
@@ -79,7 +82,7 @@ class Outbox:
         else:
             parts = [(home, batch)]
         return [
-            rows_record(topic, partition, part.slice(at, _RECORD_ROWS), headers=headers)
+            rows_record(topic, partition, piece, headers=headers)
             for partition, part in parts
-            for at in range(0, part.num_rows, _RECORD_ROWS)
+            for piece in record_pieces(part)
         ]

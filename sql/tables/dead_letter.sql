@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS dead_letter
     `source_offset` Nullable(Int64) COMMENT 'Log offset of the record that holds the row, line number in a file (from 1), or receive time of a live source\'s message (ns since 1970 UTC).',
     `source_row` Nullable(Int32) COMMENT 'Row within the record; null where the record could not be split into rows.',
     `reason` LowCardinality(String) COMMENT 'Why the row did not take part: what was needed and what came.',
-    `payload` Nullable(String) COMMENT '[bytes] The record\'s bytes, or the row\'s as JSON; null for an empty record.',
+    `payload` Nullable(String) COMMENT '[bytes] The record\'s bytes, or the row\'s as JSON; null for an empty record, or one of more than 32 MiB.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
     `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',

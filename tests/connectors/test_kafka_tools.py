@@ -173,6 +173,24 @@ def test_tombstones_odd_headers_and_giant_records_are_rows_or_dead_letters(
     ]
 
 
+def test_a_record_that_unpacked_no_record_of_ours_could_hold_does_not_stop_intake(
+    broker: str, taken: Callable[[], Any]
+) -> None:
+    """The brokers bound what is packed. It was read, could not be committed, and so was read for ever."""
+    size = 70 << 20
+    producer = Producer(
+        {"bootstrap.servers": broker, "message.max.bytes": 100 << 20, "compression.type": "lz4"}
+    )
+    producer.produce(INBOX, b"\xfe" * size, partition=1)
+    assert producer.flush(60) == 0
+    _produce(broker, [(_value(symbol="AFTER"), None)])
+    good, dead = taken()
+    assert [row["symbol"] for row in good] == ["AFTER"]
+    assert [(letter["payload"], f"its {size} bytes" in letter["reason"]) for letter in dead] == [
+        (None, True)
+    ]
+
+
 def test_kcat_feeds_an_inbox(broker: str, taken: Callable[[], Any]) -> None:
     if which("kcat") is None:
         skip_or_fail("kcat", "no `kcat` on PATH; on Debian: apt-get install kcat")

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import settings
 
+from connectors.records import RECORD_BYTES, record_pieces
 from flows.catalog import catalog
 from flows.flow import INBOX_SCHEMA, Emit, InputRows, Params, Rows, Watermarks
 from flows.intake import Intake
@@ -344,3 +345,46 @@ def test_its_snapshot_says_what_it_is_and_nothing_else() -> None:
         Intake(Params(), b"other")
     passed = Watermarks(keys=["A"], times=np.array([5]), input=0)
     assert Intake(Params(), taken).on_watermark(passed) == []
+
+
+def test_what_no_record_of_a_log_could_hold_is_told_without_its_bytes() -> None:
+    """A packed record may be far larger than the log's bound; intake could never have committed it."""
+    large = 33 << 20
+    values = [
+        b"\xfe" * large,
+        _value(),
+        b"[" + _value(trade_id="x" * large) + b"," + _value(symbol="B") + b"]",
+        b"\xfe" * 1_000_000,
+        orjson.dumps({"n" * 5_000: 1}),
+    ]
+    good, dead = _run(values)
+    assert [row["symbol"] for row in good] == ["AIG", "B"]
+    assert [
+        (one["source_offset"], one["source_row"], len(one["payload"] or b"")) for one in dead
+    ] == [
+        (100, None, 0),
+        (102, 0, 0),
+        (103, None, 1_000_000),
+        (104, 0, 5_006),
+    ]
+    assert f"its {large} bytes are in the inbox alone" in dead[0]["reason"]
+    assert f"at most {32 << 20} are taken" in dead[1]["reason"]
+    assert max(len(one["reason"]) for one in dead) < 600
+
+
+def test_records_of_rows_are_cut_by_bytes_too() -> None:
+    rows = DEAD_LETTER.batch(
+        {
+            "source_topic": ["a"] * 5,
+            "ts_event": pa.array([0] * 5, pa.int64()),
+            "source_partition": [0] * 5,
+            "source_offset": list(range(5)),
+            "source_row": [None] * 5,
+            "reason": ["x"] * 5,
+            "payload": [b"y" * size for size in (10, RECORD_BYTES, 10, 10, RECORD_BYTES)],
+        }
+    )
+    pieces = list(record_pieces(rows))
+    assert [piece.num_rows for piece in pieces] == [1, 1, 1, 1, 1]
+    assert [row for piece in pieces for row in piece.to_pylist()] == rows.to_pylist()
+    assert [piece.num_rows for piece in record_pieces(rows.slice(2, 2))] == [2]
