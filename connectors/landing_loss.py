@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 
 from connectors.clickhouse import StoreLink
 from connectors.control import LANDINGS_TOPIC, control_record
+from connectors.lake_files import by_partition, readable
 from connectors.landings import CLICKHOUSE, LAKE, LandingState, read_state
 from connectors.log import Log, LogError
 from connectors.log_loss import Beyond
@@ -234,20 +235,25 @@ def _in_lake(lake: Path, names: Iterable[str]) -> list[_Landed]:
     """The last record of each partition, by the control files: each range that landed has one."""
     found = []
     for name in names:
-        newest: dict[int, tuple[FileRange, Path]] = {}
-        for path in (lake / CONTROL_FOLDER / name).glob("*.parquet"):
-            span = FileRange.of(path.name)
-            if span is not None:
-                known = newest.get(span.partition)
-                if known is None or known[0].last < span.last:
-                    newest[span.partition] = (span, path)
-        for partition, (_, path) in newest.items():
-            rows = pq.read_table(path, columns=["offset", "append_time"], partitioning=None)
-            if rows.num_rows:
-                offset = pc.max(rows.column("offset")).as_py()
-                last = rows.filter(pc.equal(rows.column("offset"), offset)).column("append_time")
-                found.append(_Landed(name, partition, offset, last[0].value))
+        for partition, files in by_partition(
+            (lake / CONTROL_FOLDER / name).glob("*.parquet")
+        ).items():
+            # A range may have no record at all: then the one before has the newest.
+            newest = next((one for file in reversed(files) if (one := _newest(file.path))), None)
+            if newest is not None:
+                found.append(_Landed(name, partition, *newest))
     return found
+
+
+def _newest(path: Path) -> tuple[int, int] | None:
+    """Offset and append time of the newest record of a control file."""
+    with readable(path):
+        rows = pq.read_table(path, columns=["offset", "append_time"], partitioning=None)
+    if not rows.num_rows:
+        return None
+    offset = pc.max(rows.column("offset")).as_py()
+    last = rows.filter(pc.equal(rows.column("offset"), offset)).column("append_time")
+    return offset, last[0].value
 
 
 def _files_from(lake: Path, name: str, partition: int, before: int) -> list[Path]:
@@ -267,7 +273,8 @@ def _cut_file(lake: Path, path: Path, before: int) -> None:
     """Keep a file's rows below an offset, under the name of what is left; the smaller file comes first."""
     span = FileRange.of(path.name)
     if span is not None and span.first < before:
-        rows = pq.read_table(path, partitioning=None)
+        with readable(path):
+            rows = pq.read_table(path, partitioning=None)
         name = "offset" if "offset" in rows.schema.names else "_offset"
         rest = rows.filter(pc.less(rows.column(name), before))
         if rest.num_rows or path.parent.parent.name == CONTROL_FOLDER:

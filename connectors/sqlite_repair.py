@@ -157,13 +157,20 @@ def repair(url: str) -> list[Removed]:
 
 def _draft(path: Path, copy: Path) -> Draft:
     _remove(copy)
-    with closing(_open_damaged(path)) as old, closing(connect(copy)) as new:
-        # A copy that a crash leaves half made is made again: it needs no journal.
-        new.execute("PRAGMA journal_mode=OFF")
-        create_tables(new, SCHEMA)
-        removed = _copy(path, old, new)
-        damaged = bool(removed) or not _is_sound(old)
-        new.execute("PRAGMA journal_mode=WAL")
+    with closing(_open_damaged(path)) as old:
+        try:
+            with closing(connect(copy)) as new:
+                # A copy that a crash leaves half made is made again: it needs no journal.
+                new.execute("PRAGMA journal_mode=OFF")
+                create_tables(new, SCHEMA)
+                removed = _copy(path, old, new)
+                damaged = bool(removed) or not _is_sound(old)
+                new.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.Error as error:
+            raise LogError(
+                f"log {path}: a copy of it, {copy.name} beside it, cannot be written ({error}): it takes as much "
+                "room as the log, and the right to write there; nothing was changed"
+            ) from error
     return Draft(url=f"sqlite:///{copy}", removed=removed, damaged=damaged)
 
 

@@ -4,11 +4,12 @@ Nothing is changed before it is said, and then only with ``--yes``. A SQLite log
 its place; the old file is kept. Kafka cuts no partition at its end: there only the sinks can be mended.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from connectors.clickhouse import StoreLink, create_tables
+from connectors.lake_lock import sole_lander
 from connectors.landing_loss import (
     Excess,
     excesses,
@@ -104,7 +105,53 @@ def repair(settings: Settings, *, yes: bool, tell: Tell) -> bool:
             )
         return found
     with open_log(settings.log) as log, _sinks(settings) as link:
-        return _mend_sinks(settings, log, link, yes=yes, tell=tell)
+        return mend_sinks(settings, log, link, yes=yes, tell=tell)
+
+
+def mend_sinks(settings: Settings, log: Log, link: StoreLink, *, yes: bool, tell: Tell) -> bool:
+    """What can be mended of a log that cuts no partition at its end: ClickHouse and the lake.
+
+    Returns
+    -------
+    bool
+        Whether there was something to mend.
+
+    Raises
+    ------
+    LogError
+        Where what is wrong cannot be mended so; nothing was changed then.
+    LandingError
+        Where a lander is at work.
+    """
+    lake = settings.lake_path
+    stored = stored_beyond(log)
+    landed = sinks_beyond(log, link, lake, TOPICS.values())
+    flows = [one for one in stored if not one.who.startswith("the lander")]
+    if not (stored or landed or read_state(log).mending):
+        tell("nothing to mend")
+        return False
+    found = Findings(removed=[], beyond=[*stored, *landed])
+    if not flows:
+        found.excess = excesses(log, link, lake, TOPICS.values())
+    for line in found.lines():
+        tell(line)
+    if flows or not all(_is_removed(one, found.excess) for one in landed):
+        raise LogError(
+            f"log {log.url}: Kafka cuts no partition at its end, so what was made of lost records, and landed "
+            "where others have their offsets now, cannot be taken back. Bring back the broker's newest files or a "
+            "replica; or name a new home, feed the files again, and keep this one's lake as it is for what came "
+            "live (`lake:///…` reads as a log)"
+        )
+    if not yes:
+        tell("nothing was changed: --yes does it")
+        return True
+    # A lander at work would go on from positions that are past.
+    with sole_lander(lake):
+        record_mending(log)
+        remove_excess(link, lake, found.excess)
+        record_mended(log)
+    tell("mended: start the programs as usual")
+    return True
 
 
 def _mend_draft(settings: Settings, draft: Draft, *, yes: bool, tell: Tell) -> bool:
@@ -153,33 +200,12 @@ def _find(settings: Settings, url: str, removed: list[Removed], link: StoreLink)
     return found
 
 
-def _mend_sinks(settings: Settings, log: Log, link: StoreLink, *, yes: bool, tell: Tell) -> bool:
-    lake = settings.lake_path
-    stored = stored_beyond(log)
-    landed = sinks_beyond(log, link, lake, TOPICS.values())
-    flows = [one for one in stored if not one.who.startswith("the lander")]
-    if not (stored or landed or read_state(log).mending):
-        tell("nothing to mend")
-        return False
-    found = Findings(removed=[], beyond=[*stored, *landed])
-    if not flows:
-        found.excess = excesses(log, link, lake, TOPICS.values())
-    for line in found.lines():
-        tell(line)
-    if flows:
-        raise LogError(
-            f"log {log.url}: Kafka cuts no partition at its end, so what was made of lost records cannot be "
-            "taken back. Bring back the broker's newest files or a replica; or name a new home, feed the "
-            "files again, and keep this one's lake as it is for what came live (`lake:///…` reads as a log)"
-        )
-    if not yes:
-        tell("nothing was changed: --yes does it")
-        return True
-    record_mending(log)
-    remove_excess(link, lake, found.excess)
-    record_mended(log)
-    tell("mended: start the programs as usual")
-    return True
+def _is_removed(one: Beyond, excess: Sequence[Excess]) -> bool:
+    """Whether a sink's newest row is among what is removed."""
+    return any(
+        (each.topic, each.partition) == (one.topic, one.partition) and each.before < one.position
+        for each in excess
+    )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from connectors.log import (
     TruncatedError,
     open_log,
 )
-from connectors.sqlite_file import PAGE_BYTES
+from connectors.sqlite_file import PAGE_BYTES, connect
 from connectors.sqlite_repair import Removed, repair
 
 COUNT = 60
@@ -277,3 +277,21 @@ def test_an_older_kept_file_is_not_overwritten(url: str, path: Path) -> None:
         assert len(repair(url)) == 1
     assert path.with_name("log.db.corrupt").exists()
     assert path.with_name("log.db.corrupt2").exists()
+
+
+def test_a_disk_without_room_for_the_copy_is_told_and_nothing_is_changed(
+    url: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended with SQLite's own traceback."""
+
+    def connect_small(copy: Path) -> sqlite3.Connection:
+        new = connect(copy)
+        new.execute("PRAGMA max_page_count=30")
+        return new
+
+    before = path.read_bytes()
+    monkeypatch.setattr("connectors.sqlite_repair.connect", connect_small)
+    with pytest.raises(LogError, match=r"cannot be written .*is full.*as much room as the log"):
+        repair(url)
+    assert path.read_bytes() == before
+    assert not path.with_name("log.db.repaired").exists()

@@ -14,16 +14,19 @@ from connectors.feeds.options import FeedOptions
 from connectors.feeds.pace import Clock
 from connectors.feeds.program import feed
 from connectors.feeds.source import FeedError
+from connectors.lake_lock import sole_lander
 from connectors.lander import Lander
-from connectors.landing_loss import LostTailError
-from connectors.log import Log, LogError, open_log
+from connectors.landing_faults import LandingError
+from connectors.landing_loss import LostTailError, record_mending
+from connectors.log import CorruptLogError, Log, LogError, open_log
 from connectors.topics import create_topics
 from flows.bars import Bars
 from flows.engines.local import run_until_end
 from flows.indicators import Indicators
 from serving.audit import audit
-from serving.repair import repair
+from serving.repair import mend_sinks, repair
 from serving.settings import Settings
+from tests.connectors.landing_rows import append_trades
 from tests.stores import store_process
 
 NOW_NS = 1_767_268_800_000_000_000
@@ -196,3 +199,53 @@ def test_a_repair_that_was_killed_before_the_sinks_is_to_be_done_again(
     assert repair(settings, yes=True, tell=lambda _: None)
     work(settings)
     assert_whole(settings)
+
+
+def test_offsets_that_others_have_taken_are_not_said_to_be_mended(settings: Settings) -> None:
+    """A partition of Kafka loses its end alone: the lander's records go on saying that it landed."""
+    with open_log(settings.log) as log, StoreLink(settings.store) as link:
+        create_topics(log, 1)
+        append_trades(log, 1, 10)
+        land(log, settings)
+        end = log.end("trades", 0)
+        connection = sqlite3.connect(path_of(settings))
+        (number,) = connection.execute(
+            "SELECT id FROM partitions WHERE topic = 'trades'"
+        ).fetchone()
+        connection.execute(f"DELETE FROM records_{number} WHERE record_offset >= ?", (end - 3,))
+        connection.commit()
+        connection.close()
+        append_trades(log, 2, 10)
+        assert log.end("trades", 0) > end
+        told: list[str] = []
+        with pytest.raises(LogError, match="where others have their offsets now"):
+            mend_sinks(settings, log, link, yes=True, tell=told.append)
+        assert any("others have taken the offsets of lost records" in line for line in told)
+
+
+def test_sinks_are_not_mended_while_a_lander_writes_them(settings: Settings) -> None:
+    with open_log(settings.log) as log, StoreLink(settings.store) as link:
+        create_topics(log, 1)
+        append_trades(log, 1, 10)
+        land(log, settings)
+        record_mending(log)
+        with (
+            sole_lander(settings.lake_path),
+            pytest.raises(LandingError, match="another copy of the lander writes it"),
+        ):
+            mend_sinks(settings, log, link, yes=True, tell=lambda _: None)
+        assert mend_sinks(settings, log, link, yes=True, tell=lambda _: None)
+        land(log, settings)
+
+
+def test_a_file_of_the_lake_that_cannot_be_read_is_named_before_anything_is_mended(
+    settings: Settings,
+) -> None:
+    with open_log(settings.log) as log:
+        create_topics(log, 1)
+        append_trades(log, 1, 10)
+        land(log, settings)
+    (path,) = (settings.lake_path / "_control" / "trades").glob("*.parquet")
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CorruptLogError, match=path.name):
+        repair(settings, yes=True, tell=lambda _: None)
