@@ -277,7 +277,7 @@ def records_of(topic: str, partition: int, messages: list[Message]) -> tuple[Rec
     The fields are set column by column: that takes about half as long as the constructor of a frozen
     dataclass, and an inbox brings hundreds of thousands of records a second.
     """
-    headers = list(map(Message.headers, messages))
+    headers = _all_headers(messages)
     records = tuple(map(object.__new__, repeat(Record, len(messages))))
     columns: dict[str, Iterable[Any]] = {
         "topic": repeat(topic),
@@ -300,6 +300,19 @@ def _after(message: Message) -> int:
     # The message that tells of the partition's end has the end's own offset.
     offset: int = message.offset()
     return offset + 1 if message.error() is None else offset
+
+
+def _all_headers(messages: list[Message]) -> list[Any]:
+    found: list[Any] = []
+    rest = map(Message.headers, messages)
+    while len(found) < len(messages):
+        try:
+            found.extend(rest)
+        except SystemError:
+            # A name that is no UTF-8 (Kafka's may be any bytes): the client can neither give it nor say so, and asked
+            # again would give what no one may touch. The record goes on without its headers.
+            found.append(None)
+    return found
 
 
 def _headers(found: list[tuple[str, bytes | None]] | None) -> tuple[tuple[str, bytes], ...]:

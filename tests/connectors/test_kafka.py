@@ -139,6 +139,29 @@ def test_kcat_reads_values_keys_and_headers(kafka_broker: str, log: Log, topic: 
     assert shown.stdout.splitlines() == ["0 k plain kind=rows", "1 k2 committed "]
 
 
+def test_a_header_whose_name_is_no_text_costs_its_record_the_headers_and_nobody_else(
+    kafka_broker: str, log: Log, topic: str
+) -> None:
+    """Kafka takes any bytes there; the client raises SystemError, and the inbox could not be read on."""
+    if which("kcat") is None:
+        skip_or_fail("kcat", "no `kcat` on PATH; on Debian: apt-get install kcat")
+    for value, header in (
+        (b"a", b"ok=1"),
+        (b"b", b"\xff\xfe=2"),
+        (b"c", b"\xff=3"),
+        (b"d", b"ok=4"),
+    ):
+        command = ["kcat", "-P", "-b", kafka_broker, "-t", topic, "-p", "0", "-H", header]
+        subprocess.run(command, input=value, check=True, timeout=60)
+    records = log.read(topic, 0, 0).records
+    assert [(record.value, record.headers) for record in records] == [
+        (b"a", (("ok", b"1"),)),
+        (b"b", ()),
+        (b"c", ()),
+        (b"d", (("ok", b"4"),)),
+    ]
+
+
 def test_a_java_consumer_reads_what_was_committed(kafka_broker: str, log: Log, topic: str) -> None:
     from infra.kafka.artifacts import java, libraries  # noqa: PLC0415 - the fixture has skipped
 
