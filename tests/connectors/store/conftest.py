@@ -1,0 +1,42 @@
+"""One store for the tests of a module, with no tables of an earlier test."""
+
+from collections.abc import Iterator
+
+import pytest
+from clickhouse_connect.driver.client import Client
+
+from connectors.chdb_server import Address, running_store
+from connectors.clickhouse import (
+    connect,
+    store_path,
+)
+from tests.stores import store_process
+
+
+@pytest.fixture(scope="module")
+def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One store for the whole module: tables are dropped after each test."""
+    path = tmp_path_factory.mktemp("clickhouse") / "store"
+    with store_process(path):
+        yield f"chdb:///{path}"
+
+
+@pytest.fixture(autouse=True)
+def no_tables_are_left(store_url: str) -> Iterator[None]:
+    yield
+    with connect(store_url) as client:
+        for (name,) in client.query("SHOW TABLES").result_rows:
+            client.command(f"DROP TABLE {name} SYNC")
+
+
+@pytest.fixture
+def client(store_url: str) -> Iterator[Client]:
+    with connect(store_url) as client:
+        yield client
+
+
+@pytest.fixture
+def address(store_url: str) -> Address:
+    address = running_store(store_path(store_url))
+    assert address is not None
+    return address
