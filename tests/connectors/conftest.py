@@ -1,11 +1,13 @@
-"""Every log implementation, as one fixture; a folder for a lake."""
+"""Every log implementation, as one fixture; a topic of it, logs with receipts, and a folder for a lake."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from connectors.log import Log, open_log
+from connectors.log import Log, TopicConfig, open_log
+from tests.connectors.sealed_log import clear, feed_and_seal
 
 
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -24,6 +26,30 @@ def log(log_url: str) -> Iterator[Log]:
 
 
 @pytest.fixture
+def topic(log: Log) -> str:
+    """A topic of two partitions with a name that no other test has."""
+    name = f"test-{uuid4().hex}"
+    log.create_topic(TopicConfig(name=name, partitions=2))
+    return name
+
+
+@pytest.fixture
 def lake(tmp_path: Path) -> Path:
     """A lake's folder, not made yet."""
     return tmp_path / "lake"
+
+
+@pytest.fixture
+def fed(log: Log) -> Iterator[Log]:
+    """Either log, fed and sealed."""
+    clear(log)
+    feed_and_seal(log)
+    yield log
+    clear(log)
+
+
+@pytest.fixture
+def sealed(sqlite_log: Log) -> Log:
+    """A SQLite log, fed and sealed."""
+    feed_and_seal(sqlite_log)
+    return sqlite_log

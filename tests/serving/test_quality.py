@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from connectors.log import Log, open_log
+from connectors.log import open_log
 from connectors.parquet import FileRange, write_range
-from connectors.quality_measures import MEASURES, Measured, measure
+from connectors.quality_measures import measure
 from connectors.quality_sources import open_source
 from connectors.records import rows_record
 from connectors.topics import create_topics
@@ -25,8 +25,7 @@ from schemas.quality_results import QUALITY_RESULTS
 from schemas.sessions import DAY_NS
 from schemas.topic import Topic
 from serving.cli import app
-from serving.quality import QualityRequest, quality, record, results
-from serving.quality_page import write_page
+from serving.quality import QualityRequest, quality
 from serving.quality_suites import judge, suite
 from serving.settings import Settings
 from tests.conformity.workload import topic_rows
@@ -274,29 +273,6 @@ def test_results_are_rows_of_a_topic_and_the_same_data_gives_no_second_ones(
     assert landed.rows() == [("clickhouse", "GAP"), ("lake", "GAP")]
 
 
-def test_other_findings_of_the_same_rows_are_told_and_not_appended(sqlite_log: Log) -> None:
-    create_topics(sqlite_log, 2)
-    batch = results(*_measured_by_hand(observed=0.0), "lake")
-    assert record(sqlite_log, batch) == (1, 0)
-    assert record(sqlite_log, batch) == (0, 0)
-    assert record(sqlite_log, results(*_measured_by_hand(observed=3.0), "lake")) == (0, 1)
-
-
-def _measured_by_hand(observed: float) -> tuple[Measured, pl.DataFrame]:
-    row = {
-        "day": MONDAY,
-        "check": "price given",
-        "rows": 5,
-        "unexpected": int(observed),
-        "observed": observed,
-        "position": "0:1",
-    }
-    measures = pl.DataFrame([row], schema=MEASURES)
-    days = pl.DataFrame({"day": [MONDAY], "rows": [5], "position": ["0:1"]})
-    measured = Measured(topic=TRADES, checks=checks(TRADES), days=days, measures=measures)
-    return measured, judge([measured])[0]
-
-
 def test_the_verb_says_what_failed_writes_a_page_and_ends_with_1(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,17 +312,6 @@ def test_days_without_rows_are_said(
     nothing = CliRunner().invoke(app, ["quality", "trades", "--on", "lake", "--day", "2020-01-01"])
     assert nothing.exit_code == 2
     assert "trades in lake: no rows on 2020-01-01" in nothing.output
-
-
-def test_a_page_escapes_what_it_shows_and_is_the_same_for_the_same_results(tmp_path: Path) -> None:
-    measured, judged = _measured_by_hand(observed=3.0)
-    judged = judged.with_columns(symbol=pl.lit("<script>"))
-    for name in ("one.html", "two.html"):
-        write_page(tmp_path / name, results(measured, judged, "lake"), ["<b>"])
-    one = (tmp_path / "one.html").read_text()
-    assert one == (tmp_path / "two.html").read_text()
-    assert "<script>" not in one
-    assert "&lt;script&gt;" in one
 
 
 def test_rows_landed_twice_or_broken_on_the_way_are_found_in_the_lake(tmp_path: Path) -> None:

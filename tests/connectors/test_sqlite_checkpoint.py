@@ -1,0 +1,107 @@
+"""Checkpoints of the SQLite log: its write-ahead log stays small, and appends hardly wait."""
+
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+
+import pytest
+
+from connectors import sqlite_checkpoint, sqlite_file
+from connectors.file_lock import FileLock
+from connectors.log import (
+    Log,
+    LogError,
+    NewRecord,
+    TopicConfig,
+    open_log,
+)
+from connectors.sqlite_log import SqliteLog
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    """A log with one topic; the test closes it or leaves it."""
+    opened = open_log(f"sqlite:///{tmp_path / 'log.db'}")
+    opened.create_topic(TopicConfig(name="ticks", partitions=1))
+    return opened
+
+
+def test_the_wal_stays_bounded_while_readers_and_appenders_work(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_checkpoint, "CHECKPOINT_BYTES", 2 << 20)
+    monkeypatch.setattr(sqlite_checkpoint, "LIMIT_BYTES", 8 << 20)
+    checkpointer = log._file._here.checkpointer
+    largest = 0
+    with ThreadPoolExecutor(1) as pool:
+        ended = False
+
+        def follow() -> int:
+            at = 0
+            while not ended or at < log.end("ticks", 0):
+                if log.wait({("ticks", 0): at}, 0.05):
+                    at = log.read("ticks", 0, at).next_offset
+            return at
+
+        following = pool.submit(follow)
+        for number in range(600):
+            log.append([NewRecord("ticks", 0, bytes([number % 256]) * 150_000)])
+            largest = max(largest, checkpointer.wal_bytes())
+        ended = True
+        assert following.result() == 600
+    # One append more than the limit, and what came while the last checkpoint ran.
+    assert largest < (8 << 20) + (2 << 20)
+    log.close()
+    assert not log.path.with_name("log.db-wal").exists()
+
+
+def test_a_checkpoint_runs_by_itself_once_it_is_worth_it(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_checkpoint, "CHECKPOINT_BYTES", 1 << 20)
+    log.append([NewRecord("ticks", 0, bytes(1 << 20))])
+    before = log.path.stat().st_size
+    deadline = time.monotonic() + 20
+    while log.path.stat().st_size < before + (1 << 20):
+        assert time.monotonic() < deadline, "the WAL was not folded into the file"
+        time.sleep(0.01)
+    log.close()
+
+
+def test_the_long_pass_of_a_checkpoint_does_not_hold_up_appends(log: SqliteLog) -> None:
+    """Only the short pass behind it does, which keeps the rest from growing while it is copied."""
+    log.append([NewRecord("ticks", 0, bytes(150_000))] * 20)
+    locks = sqlite_file.locks_folder(log.path)
+    passes: list[bool] = []
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = sqlite_file.connect(path)
+        connection.set_trace_callback(append_while_at_it)
+        return connection
+
+    def append_while_at_it(statement: str) -> None:
+        if "wal_checkpoint" in statement:
+            appending = pool.submit(log.append, [NewRecord("ticks", 0, b"beside")])
+            passes.append(appending in wait([appending], timeout=2).done)
+
+    with ThreadPoolExecutor(2) as pool:
+        checkpointer = sqlite_checkpoint.Checkpointer(
+            log.path, FileLock(locks / "write"), FileLock(locks / "checkpoint"), connect
+        )
+        checkpointer._checkpoint(0, sqlite_checkpoint._PASSIVE)
+    assert passes == [True, False]
+    assert log.end("ticks", 0) == 22
+    log.close()
+
+
+def test_what_a_checkpoint_met_is_raised_before_the_next_append(log: SqliteLog) -> None:
+    checkpointer = log._file._here.checkpointer
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    checkpointer._error = error
+    with pytest.raises(LogError, match="the disk failed") as caught:
+        log.append([NewRecord("ticks", 0, b"0")])
+    assert caught.value.__cause__ is error
+    assert log.append([NewRecord("ticks", 0, b"0")]) == [0]
+    log.close()
