@@ -69,6 +69,9 @@ class RunLog(Log):
         Where all other topics are read; stays open, too. Kept as ``live``.
     own : collection of str or None
         Names that mean topics of the run, whether they are there yet or not; None for every name.
+    begun_ns : int
+        When the run began: part of its writers' names. The log knows a writer's number for good, and a run that was
+        dropped and is made again begins with its first commit.
 
     Attributes
     ----------
@@ -78,13 +81,20 @@ class RunLog(Log):
     """
 
     def __init__(
-        self, run: str, kept_in: Log, live: Log | None = None, own: Collection[str] | None = None
+        self,
+        run: str,
+        kept_in: Log,
+        live: Log | None = None,
+        own: Collection[str] | None = None,
+        *,
+        begun_ns: int = 0,
     ) -> None:
         self.run = run
         self.url = f"{kept_in.url} (run {run})"
         self.begins: dict[tuple[str, int], int] = {}
         self.ends: dict[tuple[str, int], int] = {}
         self._kept_in = kept_in
+        self._begun_ns = begun_ns
         self.live = live
         self._own = None if own is None else frozenset(own)
 
@@ -114,7 +124,8 @@ class RunLog(Log):
 
     def writer(self, name: str) -> Writer:
         """Open a writer of the run, fencing every earlier copy of the same name in the same run."""
-        return _RunWriter(self, name, self._kept_in.writer(run_topic(self.run, name)))
+        own = run_topic(self.run, f"{name}@{self._begun_ns}")
+        return _RunWriter(self, name, self._kept_in.writer(own))
 
     def read(self, topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
         """Committed records from ``offset`` on, none of them at or beyond the end set in ``ends``."""

@@ -15,7 +15,7 @@ from serving.replay_pool import Pool
 from serving.replay_receipt import comparison_value, print_comparisons
 from serving.replay_tasks import LogAt, Logs
 from serving.run_making import Places, make_run
-from serving.run_manifest import Arguments, Manifest, known_run
+from serving.run_manifest import Arguments, Manifest, complete_run
 from serving.runs import print_runs, run_value
 
 
@@ -121,7 +121,7 @@ def _replayed(
     log = pool.logs.at(LogAt(url=places.log))
     other = None
     if request.compare not in {None, LIVE}:
-        other = known_run(log, str(request.compare))
+        other = complete_run(log, str(request.compare))
     if request.into is None:
         if request.compare is None:
             raise FlowError(

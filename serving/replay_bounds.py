@@ -23,7 +23,7 @@ def bounds_of(log: Log, begin: str | None, end: str | None, *, cold: bool = Fals
     begin, end : str or None
         A time, or ``TOPIC[/PARTITION]=OFFSET`` separated by commas; None for no bound.
     cold : bool
-        Whether no snapshot may be used.
+        Whether no snapshot may be used; with times none ever is.
 
     Raises
     ------

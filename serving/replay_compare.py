@@ -9,7 +9,6 @@ from connectors.log import Log
 from flows.catalog import catalog
 from flows.engines.bounds import Bounds
 from flows.engines.compare import Comparison, outputs_of
-from flows.engines.compared_rows import first_commit
 from flows.engines.differences import differing_keys
 from flows.engines.progress import Positions, shard_count
 from flows.engines.sides import Summary, merge
@@ -157,14 +156,12 @@ def _shards(log: Log, kind: type[Flow], places: Places, run: Manifest, pool: Poo
 
 
 def _warmed(log: Log, kind: type[Flow], stretch: Stretch, bounds: Bounds) -> Stretch:
-    """The stretch from the nearest snapshot that leads up to what is compared."""
-    if bounds.cold:
-        return stretch
-    if bounds.from_ns is None:
-        return warmed(log, kind, stretch, upto=stretch.after) if stretch.after else stretch
-    first = first_commit(log, kind, stretch)
-    # Without any row there, all of it is computed: rows may have been lost before a snapshot, too.
-    return stretch if first is None else warmed(log, kind, stretch, upto=first - 1)
+    """The stretch from the nearest snapshot that leads up to what is compared.
+
+    For offsets only: they say which commits lie before. Before a time lies what the log says, and rows that
+    it has lost from before a snapshot would not be missed.
+    """
+    return stretch if bounds.cold or not stretch.after else warmed(log, kind, stretch)
 
 
 def _of_run(places: Places, run: Manifest, live: Stretch, pool: Pool) -> RowsAt:

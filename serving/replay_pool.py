@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Protocol, Self, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from flows.flow import FlowError
 from serving.replay_tasks import Logs, Tell
 from serving.settings_sources import load_settings
 
@@ -57,6 +59,7 @@ class Pool:
         self._workers = workers
         self._processes: ProcessPoolExecutor | None = None
         self._told: Any = None
+        self._stop: Any = None
         self._display = _Display(show=show)
 
     def run(self, tasks: Sequence[Work[Result]]) -> list[Result]:
@@ -95,9 +98,10 @@ class Pool:
             # Spawned: a fork of a process with threads and open logs may hang.
             context = get_context("spawn")
             self._told = context.SimpleQueue()
+            self._stop = context.Event()
             workers = self._workers or len(os.sched_getaffinity(0))
             self._processes = ProcessPoolExecutor(
-                workers, mp_context=context, initializer=_begin, initargs=(self._told,)
+                workers, mp_context=context, initializer=_begin, initargs=(self._told, self._stop)
             )
         # The largest first, so that the last to end is a small one.
         order = sorted(range(len(tasks)), key=lambda at: -tasks[at].records)
@@ -106,11 +110,21 @@ class Pool:
         }
         self._display.name(f"{len(tasks)} parts in {count} processes")
         left = set(futures.values())
-        while left:
-            done, left = wait(left, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-            self._listen()
-            for future in done:
-                future.result()
+        try:
+            while left:
+                done, left = wait(left, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+                self._listen()
+                for future in done:
+                    future.result()
+        except BrokenProcessPool as error:
+            raise FlowError(
+                "replay: one of its processes was killed, as the system does where memory runs out; repeat it "
+                "with fewer: --workers 1"
+            ) from error
+        finally:
+            # Where one has failed, nobody listens to the others any more, and they would wait for that for ever.
+            if left:
+                self._stop.set()
         return [futures[at].result() for at in range(len(tasks))]
 
     def _listen(self) -> None:
@@ -121,11 +135,16 @@ class Pool:
 # Of a worker process; closed when it ends.
 _logs = Logs()
 _tell_parent: Callable[[tuple[int, int]], None] | None = None
+_stop: Any = None
 
 
-def _begin(queue: Any) -> None:
-    global _tell_parent  # noqa: PLW0603 - a worker process has one parent
-    _tell_parent = queue.put
+class _StoppedError(Exception):
+    """Another task has failed, and this one's result is not wanted any more."""
+
+
+def _begin(queue: Any, stop: Any) -> None:
+    global _tell_parent, _stop
+    _tell_parent, _stop = queue.put, stop
     # What brokers ask for is known to the process that has loaded the settings.
     load_settings()
 
@@ -139,6 +158,8 @@ def _run(task: Work[Result]) -> Result:
         nonlocal rows, records, told_s
         rows, records = rows + more_rows, records + more_records
         if time.monotonic() - told_s >= _LOOK_S and _tell_parent is not None:
+            if _stop.is_set():
+                raise _StoppedError
             _tell_parent((rows, records))
             rows, records, told_s = 0, 0, time.monotonic()
 

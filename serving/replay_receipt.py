@@ -67,7 +67,10 @@ def print_comparisons(
         )
     console.print(table)
     if not found:
-        console.print("No flow has run on this log: nothing to compare.")
+        console.print(
+            "Nothing to compare: no flow that was asked for has run on this log, or none has rows within --from "
+            "and --to."
+        )
     for flow, shard, since in sorted({(one.flow, one.shard, one.since) for one in found}):
         if since:
             console.print(f"{flow}/{shard} {since}", highlight=False)
@@ -79,7 +82,7 @@ def print_comparisons(
 def _counts(one: Comparison, sides: tuple[str, str]) -> str:
     counts = one.counts
     if one.in_log == one.computed:
-        return "the same rows in another order within a key"
+        return "the same rows, in another order within a key or in other partitions"
     return (
         f"{counts.left_only:,} rows only in {sides[0]}, {counts.right_only:,} only in {sides[1]}, "
         f"{counts.different:,} different"

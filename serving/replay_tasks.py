@@ -11,7 +11,14 @@ from connectors.run_log import RunLog
 from connectors.scan import scan_records
 from flows.catalog import catalog
 from flows.engines.compare import Comparison, compared, summaries
-from flows.engines.compared_rows import ComputedRows, Found, LoggedRows, RowSource, is_of, within
+from flows.engines.compared_rows import (
+    ComputedRows,
+    Found,
+    LoggedRows,
+    Membership,
+    RowSource,
+    within,
+)
 from flows.engines.run_stages import Stage, run_stages
 from flows.engines.segments import Segment
 from flows.engines.sides import Side, Summary
@@ -39,12 +46,15 @@ class LogAt:
         URL of the log that keeps the run.
     own : frozenset of str or None
         Topics of the run's own; None: the run alone, and nothing of ``url``.
+    begun_ns : int
+        When the run began; needed where it is written.
     """
 
     url: str
     run: str = ""
     kept_in: str = ""
     own: frozenset[str] | None = None
+    begun_ns: int = 0
 
 
 class Logs:
@@ -65,7 +75,8 @@ class Logs:
         if not where.run:
             return self._by_url(where.url)
         live = None if where.own is None else self._by_url(where.url)
-        return RunLog(where.run, self._by_url(where.kept_in), live, where.own)
+        kept_in = self._by_url(where.kept_in)
+        return RunLog(where.run, kept_in, live, where.own, begun_ns=where.begun_ns)
 
     def close(self) -> None:
         """Close those that this has opened."""
@@ -138,12 +149,13 @@ class SumUp:
         known = catalog()
         sides: dict[ShardOf, Side] = {}
         log = logs.at(self.log)
+        wanted = [(one, Membership(log, known[one.flow], one)) for one in self.stretches]
         for record in scan_records(log, self.topic, self.partition):
             tell(0, 1)
             if not is_rows(record):
                 continue
-            for stretch in self.stretches:
-                if not is_of(log, known[stretch.flow], stretch, record):
+            for stretch, within_stretch in wanted:
+                if not within_stretch.has(record):
                     continue
                 whole = Found(topic=topic, batch=decode_rows(topic, record), record=record)
                 for found in within(stretch, whole):
@@ -222,7 +234,8 @@ class Explain:
             stretch.shard,
             (self.left.source(left), self.left.summaries),
             (self.right.source(right), self.right.summaries),
-            since=stretch.since,
+            # A run has all commits; what it is compared with may begin behind a cut.
+            since=stretch.since or self.right.stretch.since,
         )
         tell(0, self.records)
         return found

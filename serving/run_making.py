@@ -175,6 +175,7 @@ def _compute(
                 run=manifest.run,
                 kept_in=places.log,
                 own=_own(kind, kinds, chained=chained),
+                begun_ns=manifest.begun_ns,
             )
             for shard, stages in enumerate(_stages(source, manifest, kind, usual.get(kind.name))):
                 if stages:

@@ -158,3 +158,20 @@ def known_run(log: Log, run: str) -> Manifest:
         names = ", ".join(run_names(log)) or "none"
         raise FlowError(f"no run {run!r}; there are {names} (`tapeflow runs`)")
     return found
+
+
+def complete_run(log: Log, run: str) -> Manifest:
+    """A run that must be there, whole.
+
+    Raises
+    ------
+    FlowError
+        Where it is not, or was ended before it was complete: what it lacks would look like a difference.
+    """
+    found = known_run(log, run)
+    if found.done_ns is None:
+        raise FlowError(
+            f"run {run!r} is not complete: the replay that made it has ended early. Repeat its arguments with "
+            f"--into {run} to resume it, or drop it: `tapeflow runs drop {run}`"
+        )
+    return found

@@ -21,7 +21,7 @@ class Bounds:
         Input positions: what the shard had read before, and up to where. Topics that a flow does not
         read do not bound it.
     cold : bool
-        Whether everything before is computed from the log's start even where a snapshot leads up to it.
+        Whether everything before is computed from the log's start even where a snapshot leads up to offsets.
     """
 
     from_ns: int | None = None

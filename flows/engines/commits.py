@@ -49,8 +49,3 @@ class Commits:
             last = last_progress(self.log, self.kind, shard)
             self._told[shard] = 0 if last is None else last[1].number
         return number <= self._told[shard]
-
-
-def is_later(log: Log, kind: type[Flow], record: Record, commits: Mapping[int, int]) -> bool:
-    """Whether a flow wrote a record in a commit behind those that are looked at."""
-    return not Commits(log=log, kind=kind, upto=commits).has(record)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -12,8 +11,8 @@ from connectors.control import progress_topic
 from connectors.log import Log, Record
 from connectors.records import decode_rows, event_times, is_rows
 from connectors.scan import scan_records
-from flows.engines.commits import is_later
-from flows.engines.progress import progress_from
+from flows.engines.commits import Commits
+from flows.engines.progress import Positions, read_progress
 from flows.engines.recompute import computed
 from flows.engines.segments import Segment
 from flows.engines.sides import InputSpan
@@ -162,12 +161,14 @@ class LoggedRows:
     def rows(self, names: Collection[str] | None = None) -> Iterator[Found]:
         """The rows of output topics (all where None), each key's in order."""
         topics = self.log.topics()
+        within_stretch = Membership(self.log, self.kind, self.stretch)
         for topic in (*self.kind.outputs, LATE):
-            if names is not None and topic.name not in names:
+            # A run of other flows has none of this one's topics, and so no rows.
+            if topic.name not in topics or (names is not None and topic.name not in names):
                 continue
             for partition in range(topics[topic.name].partitions):
                 for record in scan_records(self.log, topic.name, partition):
-                    if is_rows(record) and is_of(self.log, self.kind, self.stretch, record):
+                    if is_rows(record) and within_stretch.has(record):
                         found = Found(topic=topic, batch=decode_rows(topic, record), record=record)
                         yield from within(self.stretch, found)
 
@@ -176,37 +177,58 @@ class LoggedRows:
         commit = None if found.record is None else found.record.header(HEADER_COMMIT)
         if commit is None:
             return []
-        number = int(commit)
-        before = self._positions.get(number - 1, {})
+        before, ends = self._positions_at(int(commit))
         return [
             InputSpan(topic=topic, partition=partition, first_offset=start, last_offset=end - 1)
-            for topic, ends in self._positions.get(number, {}).items()
-            for partition, end in ends.items()
+            for topic, places in ends.items()
+            for partition, end in places.items()
             if (start := before.get(topic, {}).get(partition, end)) < end
         ]
 
-    @cached_property
-    def _positions(self) -> dict[int, dict[str, dict[int, int]]]:
+    def _positions_at(self, number: int) -> tuple[Positions, Positions]:
+        """Input positions before a commit and at it; of millions of records only these two are kept."""
         first = self.log.start(progress_topic(self.kind.name), self.stretch.shard)
-        known = progress_from(self.log, self.kind, self.stretch.shard, first)
-        return {one.number: one.positions for _, one in known}
+        before: Positions = {}
+        for _, one in read_progress(self.log, self.kind, self.stretch.shard, first):
+            if one.number == number:
+                return before, one.positions
+            before = one.positions
+        return {}, {}
 
 
-def is_of(log: Log, kind: type[Flow], stretch: Stretch, record: Record) -> bool:
-    """Whether a record is of a shard, of a commit that is compared.
+class Membership:
+    """Which records a comparison is of.
 
-    A record of the shard without a commit number, or of one that no progress record tells of, is in sight
-    always: it is a fault.
+    Parameters
+    ----------
+    log : Log
+        That has them.
+    kind : type of Flow
+        The flow.
+    stretch : Stretch
+        Of one of its shards.
     """
-    by = record.header(HEADER_FLOW) or b""
-    if not by.startswith(f"{kind.name}/".encode()):
-        return False
-    if record.header(HEADER_SHARD) != str(stretch.shard).encode():
-        return False
-    commit = record.header(HEADER_COMMIT)
-    if commit is not None and int(commit) <= stretch.after:
-        return False
-    return not is_later(log, kind, record, {stretch.shard: stretch.upto})
+
+    def __init__(self, log: Log, kind: type[Flow], stretch: Stretch) -> None:
+        self._flow = f"{kind.name}/".encode()
+        self._shard = str(stretch.shard).encode()
+        self._after = stretch.after
+        # One for all records: it asks the log once how far the flow has come, not once a record.
+        self._commits = Commits(log=log, kind=kind, upto={stretch.shard: stretch.upto})
+
+    def has(self, record: Record) -> bool:
+        """Whether a record is of the shard, of a commit that is compared.
+
+        A record of the shard without a commit number, or of one that no progress record tells of, is in
+        sight always: it is a fault.
+        """
+        by = record.header(HEADER_FLOW) or b""
+        if not by.startswith(self._flow) or record.header(HEADER_SHARD) != self._shard:
+            return False
+        commit = record.header(HEADER_COMMIT)
+        if commit is not None and int(commit) <= self._after:
+            return False
+        return self._commits.has(record)
 
 
 def within(stretch: Stretch, found: Found) -> Iterator[Found]:
@@ -232,26 +254,3 @@ def within(stretch: Stretch, found: Found) -> Iterator[Found]:
             segment=found.segment,
             input=found.input,
         )
-
-
-def first_commit(log: Log, kind: type[Flow], stretch: Stretch) -> int | None:
-    """The first commit of a stretch with rows in the log whose event time is compared; None without any."""
-    found: list[int] = []
-    for topic in (*kind.outputs, LATE):
-        for partition in range(log.topics()[topic.name].partitions):
-            commit = _first_commit_in(log, kind, stretch, topic, partition)
-            if commit is not None:
-                found.append(commit)
-    return min(found, default=None)
-
-
-def _first_commit_in(
-    log: Log, kind: type[Flow], stretch: Stretch, topic: Topic, partition: int
-) -> int | None:
-    # A shard's records are in order of their commits.
-    for record in scan_records(log, topic.name, partition):
-        if is_rows(record) and is_of(log, kind, stretch, record):
-            whole = Found(topic=topic, batch=decode_rows(topic, record), record=record)
-            if any(True for _ in within(stretch, whole)):
-                return int(record.header(HEADER_COMMIT) or 0)
-    return None

@@ -164,17 +164,10 @@ def last_progress(log: Log, flow: type[Flow], shard: int) -> tuple[int, Progress
     return None if record is None else (record.offset, Progress.of(record))
 
 
-def progress_from(
-    log: Log, flow: type[Flow], shard: int, offset: int
-) -> list[tuple[int, Progress]]:
-    """Offsets and contents of a shard's progress records from ``offset`` on, in order."""
-    return list(read_progress(log, flow, shard, offset))
-
-
 def read_progress(
     log: Log, flow: type[Flow], shard: int, offset: int
 ) -> Iterator[tuple[int, Progress]]:
-    """As `progress_from`, one after the other: there may be millions."""
+    """Offsets and contents of a shard's progress records from ``offset`` on, in order."""
     topic = progress_topic(flow.name)
     end = log.end(topic, shard)
     while offset < end:

@@ -199,18 +199,14 @@ def stretch_of(
     )
 
 
-def warmed(log: Log, kind: type[Flow], stretch: Stretch, *, upto: int) -> Stretch:
-    """The stretch begun at the newest kept snapshot of a commit up to ``upto``, if there is one.
-
-    Where that is behind ``stretch.after``, what lies between them is not compared: the caller knows that
-    nothing there is asked for.
-    """
+def warmed(log: Log, kind: type[Flow], stretch: Stretch) -> Stretch:
+    """The stretch begun at the newest kept snapshot of a commit up to ``stretch.after``, if there is one."""
     by_number = {part.epoch.number: part.epoch for part in stretch.parts}
     least = 0 if stretch.start is None else stretch.start.number
 
     def is_usable(manifest: Manifest) -> bool:
         return (
-            least < manifest.number <= upto
+            least < manifest.number <= stretch.after
             and manifest.epoch in by_number
             and by_number[manifest.epoch].version == kind.version
             and is_of_this_log(log, kind, stretch.shard, manifest)
@@ -229,16 +225,7 @@ def warmed(log: Log, kind: type[Flow], stretch: Stretch, *, upto: int) -> Stretc
         positions=manifest.read_on,
         state=state,
     )
-    if manifest.number < stretch.after:
-        return replace(stretch, warm=tuple(_split(stretch.warm, cut)[1]), start=start)
-    compared = _split(stretch.compared, cut)[1] if manifest.number > stretch.after else None
-    return replace(
-        stretch,
-        warm=(),
-        compared=stretch.compared if compared is None else tuple(compared),
-        after=manifest.number,
-        start=start,
-    )
+    return replace(stretch, warm=tuple(_split(stretch.warm, cut)[1]), start=start)
 
 
 def runs_of(reads: Sequence[Reads], log: Log, kind: type[Flow], shard: int) -> Iterable[Run] | None:

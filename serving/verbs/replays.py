@@ -53,7 +53,7 @@ def replay(
         str | None, typer.Option("--to", metavar="TIME|OFFSETS", help="Compare up to there.")
     ] = None,
     cold: Annotated[
-        bool, typer.Option("--cold", help="Compute from the beginning, use no snapshot.")
+        bool, typer.Option("--cold", help="Compute from the beginning, also with offsets.")
     ] = False,
     params: Annotated[
         Path | None,

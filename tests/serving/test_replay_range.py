@@ -1,7 +1,7 @@
 """What lies outside of --from and --to is not compared; a snapshot spares the way there; the lake is a source, too."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -9,12 +9,13 @@ import pyarrow as pa
 import pytest
 
 from connectors.lander import Lander
-from connectors.log import Log, open_log
+from connectors.log import Log, Record, open_log
 from connectors.records import rows_record
 from connectors.scan import scan_rows
 from flows.bars import Bars
 from flows.engines.bounds import Bounds
 from flows.engines.compare import Comparison
+from flows.engines.snapshots import manifests
 from flows.engines.stretches import stretch_of, warmed
 from flows.flow import FlowError
 from schemas.bars import BARS
@@ -42,18 +43,35 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 def broken(sqlite_log: Log) -> Log:
     """A log whose bar 700 has another close than it was emitted with."""
     lived(sqlite_log, 1, epoch=False)
-    records = [(one, batch) for one, batch in scan_rows(sqlite_log, BARS, 0)]
-    config = sqlite_log.topics()["bars"]
-    sqlite_log.delete_topic("bars")
-    sqlite_log.create_topic(config)
     passed = 0
-    for record, batch in records:
+
+    def changed(_record: Record, batch: pa.RecordBatch) -> list[tuple[int, pa.RecordBatch]]:
+        nonlocal passed
         at = 700 - passed
         passed += batch.num_rows
-        headers = tuple(h for h in record.headers if h[0] not in {"kind", "schema", "rows"})
-        changed = _other_close(batch, at) if 0 <= at < batch.num_rows else batch
-        sqlite_log.append([rows_record(BARS, 0, changed, headers=headers)])
+        return [(0, _other_close(batch, at) if 0 <= at < batch.num_rows else batch)]
+
+    rewrite(sqlite_log, changed)
     return sqlite_log
+
+
+def rewrite(
+    log: Log, changed: Callable[[Record, pa.RecordBatch], list[tuple[int, pa.RecordBatch]]]
+) -> None:
+    """Make the bars anew, each record as what it is changed to: partitions and rows."""
+    config = log.topics()["bars"]
+    places = range(config.partitions)
+    records = [found for partition in places for found in scan_rows(log, BARS, partition)]
+    log.delete_topic("bars")
+    log.create_topic(config)
+    for record, batch in records:
+        headers = tuple(h for h in record.headers if h[0] not in {"kind", "schema", "rows"})
+        for partition, rows in changed(record, batch):
+            log.append([rows_record(BARS, partition, rows, headers=headers)])
+
+
+def commit_of(record: Record) -> int:
+    return int(record.header("commit") or 0)
 
 
 def _other_close(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
@@ -132,7 +150,7 @@ def test_the_nearest_snapshot_before_is_begun_at_and_gives_the_same(log: Log) ->
     bounds = Bounds(from_offsets={("trades", None): end - 2})
     stretch = stretch_of(log, Bars, 0, bounds)
     assert stretch is not None
-    short = warmed(log, Bars, stretch, upto=stretch.after)
+    short = warmed(log, Bars, stretch)
     assert stretch.start is None
     assert short.start is not None
     assert 0 < short.start.number <= stretch.after == short.after
@@ -140,6 +158,49 @@ def test_the_nearest_snapshot_before_is_begun_at_and_gives_the_same(log: Log) ->
     assert warm == cold
     assert all(one.identical for one in warm)
     assert any(one.in_log.rows for one in warm)
+
+
+def test_rows_lost_from_before_a_snapshot_are_missed_where_a_time_is_asked_for(
+    sqlite_log: Log,
+) -> None:
+    """What the log has left says that the rows begin behind the snapshot; they began before it."""
+    lived(sqlite_log, 1, epoch=False, kinds=[Bars])
+    lost = manifests(sqlite_log, "bars", 0)[-2].number
+    earlier = [
+        batch for record, batch in scan_rows(sqlite_log, BARS, 0) if commit_of(record) < lost
+    ]
+    begin = max(max(batch.column("ts_event").to_pylist()) for batch in earlier)
+    begin += pa.scalar(NS, pa.duration("ns")).as_py()
+    (whole,) = (one for one in again(sqlite_log, "bars", begin=str(begin)) if one.topic == "bars")
+    assert whole.identical
+    rewrite(sqlite_log, lambda record, batch: [] if commit_of(record) == lost else [(0, batch)])
+    (found,) = (one for one in again(sqlite_log, "bars", begin=str(begin)) if one.topic == "bars")
+    assert 0 < found.in_log.rows < whole.in_log.rows
+    assert found.counts.right_only == whole.in_log.rows - found.in_log.rows
+
+
+def test_rows_of_a_key_in_two_partitions_are_a_difference(sqlite_log: Log) -> None:
+    lived(sqlite_log, 2, epoch=False, kinds=[Bars], commits=4)
+    assert all(one.identical for one in again(sqlite_log, "bars"))
+
+    def late_half_elsewhere(
+        record: Record, batch: pa.RecordBatch
+    ) -> list[tuple[int, pa.RecordBatch]]:
+        return [(1 if commit_of(record) > 3 else record.partition, batch)]
+
+    rewrite(sqlite_log, late_half_elsewhere)
+    found = [one for one in again(sqlite_log, "bars") if one.topic == "bars" and not one.identical]
+    assert [one.shard for one in found] == [0]
+    assert found[0].in_log == found[0].computed
+    assert found[0].difference is not None
+    assert found[0].difference.in_log == found[0].difference.computed
+
+
+def test_a_range_without_rows_says_so(log: Log) -> None:
+    out = io.StringIO()
+    request = Request(within=Range(begin="2031-01-01"))
+    assert run_replay(log, [], as_json=False, out=out, request=request) == 2
+    assert "none has rows within --from and --to" in " ".join(out.getvalue().split())
 
 
 def test_a_snapshot_is_not_begun_at_behind_rows_that_are_asked_for(log: Log) -> None:

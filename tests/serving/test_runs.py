@@ -173,6 +173,33 @@ def test_a_flow_that_never_ran_live_is_computed_up_to_the_end(log: Log) -> None:
     assert sum(one.counts.right_only for one in found) == run.rows["event_bars"]
 
 
+def test_a_run_that_was_dropped_is_made_again_under_its_name(sqlite_log: Log) -> None:
+    """Its writers had committed: the log knows their numbers for good."""
+    lived(sqlite_log, 1, epoch=False, kinds=[Bars], commits=2)
+    first = made(sqlite_log, "trial", Arguments(flows=["bars"]))
+    _drop(sqlite_log, "trial")
+    second = made(sqlite_log, "trial", Arguments(flows=["bars"]))
+    assert second.digests == first.digests
+    assert second.rows["bars"] > 0
+
+
+def _drop(log: Log, run: str) -> None:
+    for name in topics_of_run(log, run):
+        log.delete_topic(run_topic(run, name))
+    assert run not in run_names(log)
+
+
+def test_a_flow_that_only_one_side_s_run_has_is_all_on_that_side(log: Log) -> None:
+    made(log, "fewer", Arguments(flows=["bars"]))
+    more = made(log, "more", Arguments(flows=["bars", "trade_signs"]))
+    signs = [one for one in compared(log, "more", "fewer") if one.flow == "trade_signs"]
+    assert (
+        sum(one.counts.right_only for one in signs if one.topic == "trade_signs")
+        == (more.rows["trade_signs"])
+    )
+    assert all(one.in_log.rows == 0 < one.computed.rows and not one.identical for one in signs)
+
+
 def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
         lived(log, 1)
@@ -199,6 +226,8 @@ def test_a_run_killed_again_and_again_ends_as_an_undisturbed_one(tmp_path: Path)
     assert kills == 2
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
         assert known_run(log, "torn").done_ns is None
+        with pytest.raises(FlowError, match=r"'torn' is not complete: .* --into torn to resume"):
+            run_replay(log, [], as_json=True, out=io.StringIO(), request=Request(compare="torn"))
         done = made(log, "torn", Arguments(flows=["bars", "trade_signs"]))
         assert done.digests == wanted.digests
         assert all(one.identical for one in compared(log, "torn"))
@@ -260,6 +289,7 @@ def test_on_kafka_a_run_is_the_same_rows_and_is_dropped_whole(broker: str) -> No
         assert all(one.identical for one in found)
         assert run.rows["bars"] > 0
         assert Untouched.of(log) == before
-        for name in topics_of_run(log, "on_kafka"):
-            log.delete_topic(run_topic("on_kafka", name))
-        assert run_names(log) == []
+        _drop(log, "on_kafka")
+    with open_log(f"kafka://{broker}") as log:
+        again = made(log, "on_kafka", Arguments(flows=["bars"]))
+        assert again.digests["bars"] == run.digests["bars"]

@@ -18,7 +18,7 @@ from connectors.log import FencedError, Log, NewRecord, TopicConfig
 from connectors.records import rows_record, watermarks_batch, watermarks_record
 from connectors.topics import create_topics
 from flows.engines.epochs import epochs
-from flows.engines.progress import last_progress, progress_from
+from flows.engines.progress import last_progress, read_progress
 from flows.engines.recompute import recompute
 from flows.engines.shard import EpochError, Shard, ShardOptions, prepare
 from flows.flow import Emit, Emitted, Flow, FlowError, Input, Params, Rows, Watermarks
@@ -330,8 +330,8 @@ def test_the_registry_has_no_sample_topics() -> None:
 def test_progress_records_can_be_read_from_any_offset(log: Log, tmp_path: Path) -> None:
     log.append([trades(5)])
     run(log)
-    everything = progress_from(log, Every, 0, 0)
-    assert progress_from(log, Every, 0, everything[1][0])[0] == everything[1]
+    everything = list(read_progress(log, Every, 0, 0))
+    assert next(read_progress(log, Every, 0, everything[1][0])) == everything[1]
 
 
 def test_a_log_without_a_topic_of_the_flow_is_named_with_the_topic(sqlite_log: Log) -> None:
