@@ -7,11 +7,12 @@ progress record up to which they are computed again.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from connectors.control import progress_topic
 from connectors.log import Log
 from flows.engines.epochs import Epoch, Runs, epochs_up_to, segments_of
 from flows.engines.kept import cut_away, is_of_this_log
 from flows.engines.progress import Positions, Progress
-from flows.engines.reading import Reader
+from flows.engines.reading import Reader, follows_runs
 from flows.engines.segments import Segment
 from flows.engines.snapshots import Manifest, newest_first
 from flows.engines.stepper import Counts, Stepper
@@ -102,6 +103,7 @@ class Recovery:
         *earlier, current = epochs_up_to(self.log, self.kind, self.shard, last)
         begun = self._order_of(earlier, last[1], current.begin, current.counts)
         self._check_kept(current.begin)
+        self._check_order_kept(current)
         begun.stepper.begin_epoch(self.params, current.begin)
         rows = _computed_again(begun.stepper, segments_of(begun.reader, current))
         return replace(begun, rows=rows)
@@ -173,6 +175,16 @@ class Recovery:
             raise NoStateError(
                 f"flow {self.kind.name!r} shard {self.shard}: it has no whole snapshot to start from, and "
                 f"what it read since it began is cut away ({'; '.join(cut)}). {cure}"
+            )
+
+    def _check_order_kept(self, epoch: Epoch) -> None:
+        topic = progress_topic(self.kind.name)
+        start = self.log.start(topic, self.shard)
+        if follows_runs(self.kind) and epoch.offset < start:
+            raise NoStateError(
+                f"flow {self.kind.name!r} shard {self.shard}: it has no whole snapshot to start from, and the "
+                f"order in which it read since it began is cut away ({topic}[{self.shard}] is kept from "
+                f"{start} on). Start with --new-epoch: a fresh state, behind the last commit"
             )
 
     def _reader(self, positions: Positions | None = None) -> Reader:

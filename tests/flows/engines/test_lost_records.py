@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 
-from connectors.control import progress_topic
+from connectors.control import progress_topic, snapshots_topic
 from connectors.log import Log, LogError, NewRecord, TopicConfig
 from connectors.records import rows_record
 from connectors.scan import scan_records
 from connectors.topics import create_topics
+from flows.engines import local
 from flows.engines.recompute import recompute
+from flows.engines.recovery import NoStateError
 from flows.engines.shard import Shard, ShardOptions, prepare
 from schemas.market import TRADES
 from tests.conformity.outputs import logged
-from tests.conformity.sample_flows import QUOTES_SEEN
+from tests.conformity.sample_flows import QUOTES_SEEN, QuotesArrivedBeforeTrades
 from tests.conformity.workload import topic_rows
 from tests.flows.engines.test_shard import Every, StepParams
 
@@ -92,3 +94,18 @@ def test_a_snapshot_of_commits_that_were_lost_is_not_started_from(log: Log) -> N
     )
     # What the lost epoch emitted is there still; the second one reads its 7 rows too, and 2 more.
     assert sorted(trade for every, trade in rows if every == 3) == [3, 3, 6, 6, 9]
+
+
+def test_where_the_order_of_reads_is_cut_away_a_new_epoch_goes_on(log: Log) -> None:
+    """Without a snapshot, a flow by arrival cannot be computed again from inputs alone."""
+    kind = QuotesArrivedBeforeTrades
+    for _ in range(2):
+        log.append([trades(5)])
+        local.run_until_end(log, [kind])
+    log.delete_topic(snapshots_topic(kind.name))
+    end = log.end(progress_topic(kind.name), 0)
+    log.trim(progress_topic(kind.name), 0, end - 1)
+    with pytest.raises(NoStateError, match=r"order in which it read .* is cut away .* --new-epoch"):
+        local.run_until_end(log, [kind])
+    log.append([trades(5)])
+    assert local.run_until_end(log, [kind], options=ShardOptions(new_epoch=True)) == 5
