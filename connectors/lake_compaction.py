@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.crash_points import crash_point
+from connectors.lake_files import readable
 from connectors.parquet import FileRange, LakeError, sync_folder, write_synced
 
 # Rows of a file after which it is left as it is; readers gain little by larger ones.
@@ -78,6 +79,8 @@ class Compactor:
         ------
         CompactionUnsupportedError
             Where the file system cannot do it; the folder is as it was.
+        CorruptLogError
+            Where a file of the folder cannot be read, which is named.
         """
         self._sweep(time.monotonic() - GRACE_S)
         groups = list(_groups(folder))
@@ -93,7 +96,7 @@ class Compactor:
         for group in groups:
             spans = [span for _, span in group]
             name = FileRange(spans[0].partition, spans[0].first, spans[-1].last).name
-            tables = [pq.read_table(path, partitioning=None) for path, _ in group]
+            tables = [_table(path) for path, _ in group]
             rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
             write_synced(fresh / name, order(rows))
         sync_folder(fresh)
@@ -136,9 +139,15 @@ def _groups(folder: Path) -> Iterator[list[tuple[Path, FileRange]]]:
             yield group
 
 
+def _table(path: Path) -> pa.Table:
+    with readable(path):
+        return pq.read_table(path, partitioning=None)
+
+
 def _rows_and_bytes(path: Path) -> tuple[int, int]:
     """Rows of a file, and their bytes before compression."""
-    found = pq.read_metadata(path)
+    with readable(path):
+        found = pq.read_metadata(path)
     groups = (found.row_group(at).total_byte_size for at in range(found.num_row_groups))
     return int(found.num_rows), sum(groups)
 

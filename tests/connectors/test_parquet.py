@@ -22,7 +22,7 @@ from connectors import lake_compaction
 from connectors.crash_points import arm, disarm
 from connectors.lake_compaction import FILES_MIN, CompactionUnsupportedError, Compactor
 from connectors.landed import Decoded, landed_table
-from connectors.log import Record
+from connectors.log import CorruptLogError, Record
 from connectors.parquet import (
     FileRange,
     LakeError,
@@ -315,6 +315,21 @@ def test_files_of_large_rows_are_merged_up_to_a_size(
     )
     Compactor(tmp_path).compact(folder, partial(sort_rows, TRADES))
     assert sorted(path.name for path in folder.glob("0-*")) == ["0-0-7.parquet", "0-8-15.parquet"]
+
+
+@pytest.mark.parametrize("kept", [-10, -4_000])
+def test_a_damaged_file_is_named_by_who_would_merge_it(tmp_path: Path, kept: int) -> None:
+    """The lander ended with Arrow's own words, which name no file."""
+    write_files(tmp_path, FILES_MIN)
+    folder = tmp_path / "trades" / "date=2024-03-02"
+    damaged = folder / "0-3-3.parquet"
+    whole = damaged.read_bytes()
+    # Its end is gone, or what lies before that: then its footer can still be read.
+    damaged.write_bytes(whole[:kept] if kept == -10 else bytes(len(whole) + kept) + whole[kept:])
+    before = sorted(folder.iterdir())
+    with pytest.raises(CorruptLogError, match=r"(?s)0-3-3\.parquet.*bring it back from a copy"):
+        Compactor(tmp_path).compact(folder, partial(sort_rows, TRADES))
+    assert sorted(folder.iterdir()) == before
 
 
 def test_a_file_system_that_cannot_exchange_says_so_and_keeps_the_files(
