@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
-from connectors.log import Log, open_log
+from connectors.log import Log, Writer, open_log
 from connectors.quality_measures import Measured, measure
 from connectors.quality_sources import Source, open_source
-from connectors.records import Partitioner, key_column, rows_record
+from connectors.records import Partitioner, key_column, record_pieces, rows_record
 from connectors.scan import scan_rows
 from connectors.topics import create_topics
 from schemas.digest import row_digests
@@ -30,6 +30,7 @@ from serving.quality_suites import FAILED, judge
 from serving.settings import Settings
 from serving.times import wall_text
 
+WRITER = "quality"
 _SHOWN = 30
 
 
@@ -160,9 +161,19 @@ def record(log: Log, rows: pa.RecordBatch) -> tuple[int, int]:
     (int, int)
         How many were appended; and how many are there with other findings of the same rows: these are not
         appended, for a result is named by what it was made of.
+
+    Raises
+    ------
+    FencedError
+        Where another one records at the same time; nothing was appended.
     """
-    name = QUALITY_RESULTS.name
-    partitions = log.topics()[name].partitions
+    # The fence first: of two at the same time, one records, and the other ends.
+    with log.writer(WRITER) as writer:
+        return _recorded(log, writer, rows)
+
+
+def _recorded(log: Log, writer: Writer, rows: pa.RecordBatch) -> tuple[int, int]:
+    partitions = log.topics()[QUALITY_RESULTS.name].partitions
     known = [
         _named(batch)
         for partition in range(partitions)
@@ -177,7 +188,13 @@ def record(log: Log, rows: pa.RecordBatch) -> tuple[int, int]:
     same = both.filter(pl.col("digest") == pl.col("digest_before"))["at"].unique()
     new = rows.take(fresh.to_arrow())
     pieces = Partitioner(partitions).split(key_column(QUALITY_RESULTS, new), new)
-    log.append([rows_record(QUALITY_RESULTS, partition, piece) for partition, piece in pieces])
+    records = [
+        rows_record(QUALITY_RESULTS, partition, small)
+        for partition, piece in pieces
+        for small in record_pieces(piece)
+    ]
+    if records:
+        writer.commit(records, writer.number + 1)
     return len(fresh), rows.num_rows - len(fresh) - len(same)
 
 
@@ -189,7 +206,8 @@ def run_quality(settings: Settings, asked: QualityRequest, *, as_json: bool, out
     if as_json:
         out.write(orjson.dumps(_value(found), option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        _print(found, asked, Console(file=out))
+        # Symbols are data: [/x] in one is no style.
+        _print(found, asked, Console(file=out, markup=False, emoji=False))
     if not found.results.num_rows:
         return 2
     return 1 if found.failed or found.changed else 0

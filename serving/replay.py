@@ -103,7 +103,8 @@ def run_replay(
             values = {"run": run_value(run), "compared": values}
         out.write(orjson.dumps(values, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
     else:
-        console = Console(file=out)
+        # Of a row that differs, values are shown: [/x] in one is no style.
+        console = Console(file=out, markup=False, emoji=False)
         if run is not None:
             print_runs([run], console)
         if found is not None:

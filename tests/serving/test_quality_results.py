@@ -1,17 +1,22 @@
 """Results of `tapeflow quality` as rows of a topic and as a page, of measures made by hand."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 
-from connectors.log import Log
+from connectors.log import FencedError, Log
 from connectors.quality_measures import MEASURES, Measured
 from connectors.topics import create_topics
 from schemas.market import TRADES
 from schemas.quality import checks
+from serving import quality
 from serving.quality import record, results
 from serving.quality_page import write_page
 from serving.quality_suites import judge
+from serving.settings import Settings
 
 MONDAY = 15_985  # 2013-10-07, days since 1970
 
@@ -24,10 +29,49 @@ def test_other_findings_of_the_same_rows_are_told_and_not_appended(sqlite_log: L
     assert record(sqlite_log, results(*_measured_by_hand(observed=3.0), "lake")) == (0, 1)
 
 
-def _measured_by_hand(observed: float) -> tuple[Measured, pl.DataFrame]:
+def test_of_two_that_record_at_the_same_time_one_does_it(
+    sqlite_log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_topics(sqlite_log, 2)
+    batch = results(*_measured_by_hand(observed=0.0), "lake")
+    scan = quality.scan_rows
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.setattr(quality, "scan_rows", scan)
+        assert record(sqlite_log, batch) == (1, 0)
+        return iter(())
+
+    monkeypatch.setattr(quality, "scan_rows", meanwhile)
+    with pytest.raises(FencedError):
+        record(sqlite_log, batch)
+    assert record(sqlite_log, batch) == (0, 0)
+
+
+def test_a_symbol_that_looks_like_a_style_or_a_script_is_shown_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    symbol = "[/x]<script>alert(1)</script>:bar:"
+    batch = results(*_measured_by_hand(99.0, symbol, "jump of 10 sigma"), "lake")
+    found = quality.Found(results=batch, appended=0, changed=0, empty=[])
+    monkeypatch.setattr(quality, "quality", lambda *_: found)
+    page, out = tmp_path / "page.html", io.StringIO()
+    monkeypatch.setenv("COLUMNS", "400")
+    asked = quality.QualityRequest(
+        topics=(), targets=(), first_day=None, last_day=None, page=page, record=False
+    )
+    assert quality.run_quality(Settings(), asked, as_json=False, out=out) == 1
+    assert symbol in out.getvalue()
+    assert "<script>" not in page.read_text()
+    assert "[/x]&lt;script&gt;alert(1)&lt;/script&gt;:bar:" in page.read_text()
+
+
+def _measured_by_hand(
+    observed: float, symbol: str | None = None, check: str = "price given"
+) -> tuple[Measured, pl.DataFrame]:
     row = {
         "day": MONDAY,
-        "check": "price given",
+        "check": check,
+        "symbol": symbol,
         "rows": 5,
         "unexpected": int(observed),
         "observed": observed,
