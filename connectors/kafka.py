@@ -20,6 +20,7 @@ from connectors.kafka_options import (
     log_error,
     producer_options,
 )
+from connectors.kafka_outage import Absence
 from connectors.kafka_producer import connected_producer, send
 from connectors.kafka_reader import Reader, ReaderPool, Scout, collector_paused
 from connectors.kafka_topics import Topics
@@ -44,6 +45,9 @@ _LOOK_S = 0.001
 # After so many looks nothing is due any moment; 4 ms halve the cost of an idle process again and again.
 _LOOKS_BEFORE_REST = 250
 _REST_S = 0.004
+# A broker that is well answers a question in a millisecond, a busy one in less than this.
+_GLIMPSE_S = 0.5
+_GLIMPSE_MOST_S = 2.0
 # Records that are there come within this; where none does, markers may be all there is.
 _PROMPT_S = 0.01
 _STRETCHES = 4
@@ -72,6 +76,7 @@ class KafkaLog(Log):
         self._visible = VisibleBounds(self._scout)
         self._readers = ReaderPool(self._bootstrap)
         self._groups = GroupOffsets(self._bootstrap)
+        self._absence = Absence("waiting for records")
         self._lock = threading.Lock()
         self._producers: list[Producer] = []
 
@@ -167,7 +172,7 @@ class KafkaLog(Log):
                     self._topics.check(topic, partition)
                     reader = self._readers.make(topic, partition, offset)
                 readers.append(reader)
-            found = _look_until(readers, deadline) or any(map(self._has_more, readers))
+            found = _look_until(readers, deadline) or self._have_more(readers, timeout_s)
         except LogError:
             for reader in readers:
                 reader.close()
@@ -248,11 +253,23 @@ class KafkaLog(Log):
         known = self._visible.known(reader.topic, reader.partition)
         return reader.at_end and reader.position >= known
 
-    def _has_more(self, reader: Reader) -> bool:
-        # A first fetch may still be on its way; the broker knows for sure.
-        return not self._is_at_end(reader) and (
-            self.end(reader.topic, reader.partition) > reader.position
-        )
+    def _have_more(self, readers: list[Reader], timeout_s: float) -> bool:
+        # A first fetch may still be on its way; the broker knows for sure. Where it is away, the caller hears soon,
+        # and may be told to stop: this is where programs are nearly always.
+        for reader in readers:
+            if self._is_at_end(reader):
+                continue
+            end = self._scout.glimpse(
+                reader.topic, reader.partition, max(_GLIMPSE_S, min(timeout_s, _GLIMPSE_MOST_S))
+            )
+            if end is None:
+                self._absence.unanswered()
+                return False
+            self._absence.answered()
+            # What this process appended may be hidden yet, for moments: its reader waits for it.
+            if max(end, self._visible.known(reader.topic, reader.partition)) > reader.position:
+                return True
+        return False
 
     def _check_inside(self, topic: str, partition: int, offset: int) -> int:
         """The partition's end; an error where an offset is outside of it."""

@@ -60,7 +60,9 @@ class GroupOffsets:
         admin = AdminClient(client_options(self._bootstrap))
         while not self._stop.wait(_EVERY_S):
             self._commit(admin, time.monotonic() + 60 * _REQUEST_S)
-        self._commit(admin, time.monotonic() + 2 * _REQUEST_S)
+        # Where the brokers do not take them, who stops does not wait for that.
+        if not self._failing:
+            self._commit(admin, time.monotonic() + 2 * _REQUEST_S)
 
     def _commit(self, admin: AdminClient, deadline: float) -> None:
         with self._lock:
@@ -79,9 +81,15 @@ class GroupOffsets:
                 answered = asked[group].result()
             except KafkaException as error:
                 self._tell(group, str(error))
+                self._keep(group, positions)
                 continue
             refused = [one for one in answered.topic_partitions if one.error is not None]
             self._tell(group, str(refused[0].error) if refused else None)
+
+    def _keep(self, group: str, positions: Positions) -> None:
+        # A flow that rests notes no others: these are shown when the brokers are back.
+        with self._lock:
+            self._due[group] = {**positions, **self._due.get(group, {})}
 
     def _tell(self, group: str, problem: str | None) -> None:
         # Once an outage, not once a second.

@@ -151,6 +151,9 @@ def client_options(bootstrap: str) -> dict[str, Any]:
         # A topic is there when `create_topic` returns: one that brokers do not know was deleted by
         # another process, and waiting half a minute for it (the default) helps nobody.
         "topic.metadata.propagation.max.ms": 1_000,
+        # A producer that was told of no leader, as by a broker that had slept, would ask again in 5 minutes, when its
+        # records' time is long over.
+        "topic.metadata.refresh.interval.ms": 10_000,
         **_GIVEN.get(bootstrap, {}),
     }
 

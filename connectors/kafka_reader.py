@@ -24,7 +24,7 @@ from connectors.kafka_options import (
     consumer_options,
     log_error,
 )
-from connectors.kafka_outage import answered
+from connectors.kafka_outage import answered, is_away
 from connectors.log import Chunk, LogError, Record
 
 _EOF = KafkaError._PARTITION_EOF  # noqa: SLF001 - Kafka's own name
@@ -201,6 +201,18 @@ class Scout:
             return found
 
         return answered(ask, where)
+
+    def glimpse(self, topic: str, partition: int, timeout_s: float) -> int | None:
+        """The end of a partition; None where no broker says it within a time: nothing is waited out."""
+        try:
+            found = self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=timeout_s
+            )
+        except KafkaException as error:
+            if is_away(error.args[0]):
+                return None
+            raise log_error(error, f"offsets of {topic}[{partition}]") from error
+        return None if found is None else int(found[1])
 
     def offset_at(self, topic: str, partition: int, time_ms: int) -> int | None:
         """The first offset whose record has this time or a later one; None where there is none."""

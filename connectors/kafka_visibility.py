@@ -58,6 +58,16 @@ class VisibleBounds:
                 del self._appended[where]
         return start, end
 
+    def await_visible(self, topic: str, partition: int) -> None:
+        """Wait until everyone sees what this process appended; for a second at most, also where brokers are away."""
+        appended = self._appended.get((topic, partition), -1)
+        deadline = time.monotonic() + _MARKERS_TIMEOUT_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            end = self._scout.glimpse(topic, partition, left_s)
+            if end is None or end > appended:
+                return
+            time.sleep(_LOOK_S)
+
     def forget(self, topic: str, partition: int) -> None:
         """Forget a partition that was deleted."""
         with self._lock:

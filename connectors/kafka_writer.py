@@ -117,7 +117,7 @@ class KafkaWriter(Writer):
         # Whoever starts when this process has ended must find its output.
         for topic, partition in sorted(self._written):
             try:
-                self._visible.of(topic, partition)
+                self._visible.await_visible(topic, partition)
             except UnknownTopicError:
                 # Deleted meanwhile: there is nothing to be seen.
                 continue

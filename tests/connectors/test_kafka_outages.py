@@ -79,6 +79,11 @@ def _retries() -> float:
     )
 
 
+def _wait_for_ever(log: Log, place: tuple[str, int]) -> None:
+    while True:
+        log.wait({place: 0}, 0.1)
+
+
 def _pause(broker: Broker, seconds: float) -> None:
     broker.pause()
     time.sleep(seconds)
@@ -93,6 +98,10 @@ def _kill(broker: Broker, seconds: float) -> None:
 
 def _start(broker: Broker) -> None:
     broker.start()
+    _await_leaders(broker)
+
+
+def _await_leaders(broker: Broker) -> None:
     # It listens before its controller has taken it in again.
     admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
     deadline = time.monotonic() + 60
@@ -230,6 +239,33 @@ def test_brokers_that_stay_away_are_an_error_that_says_so(
                 log.append([NewRecord(topic, 0, b"x")])
         finally:
             broker.resume()
+
+
+def test_who_waits_or_ends_hears_a_stop_while_brokers_are_away(
+    broker: Broker, log: Log, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wait that rode out the outage by itself kept a program from ending for two minutes."""
+    log.append([NewRecord(topic, 0, b"x")])
+    writer = log.writer(f"w-{topic}")
+    writer.commit([NewRecord(topic, 1, b"y")], 1)
+    before = _retries()
+    broker.pause()
+    try:
+        for place in ((topic, 0), (topic, 2)):
+            began = time.monotonic()
+            assert not log.wait({place: int(place[1] == 0)}, 0.2)
+            assert time.monotonic() - began < 3
+        assert _retries() > before
+        began = time.monotonic()
+        writer.close()
+        assert time.monotonic() - began < 3
+        # It does not wait for ever: those who only wait end, as all others do.
+        monkeypatch.setattr(kafka_outage, "RIDE_OUT_S", 0.5)
+        with pytest.raises(LogError, match=r"waiting for records: no answer from Kafka for"):
+            _wait_for_ever(log, (topic, 2))
+    finally:
+        broker.resume()
+        _await_leaders(broker)
 
 
 def test_a_record_that_is_refused_is_told_at_once(log: Log, topic: str) -> None:
