@@ -17,7 +17,7 @@ _BECAME = ("read", "used", "late", "missed", "rejected")
 
 
 class FlowMeter:
-    """Counts what shards commit; `flows.engines.shard.ShardOptions.on_commit` takes it.
+    """Counts what shards commit; `flows.engines.shard_options.ShardOptions.on_commit` takes it.
 
     Rows in and commits are those of the progress record, which go on over restarts: a program's first
     commit counts all that the flow has ever read.

@@ -1,66 +1,27 @@
 """One shard of a flow on a log: reads, computes, commits, recovers. The same in every engine."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import monotonic
 
 from connectors.control import control_record, progress_topic, snapshots_topic
 from connectors.crash_points import crash_point
-from connectors.log import Log, NewRecord, TopicConfig
+from connectors.log import Log, TopicConfig
 from flows.engines.held_limit import PauseLog, refuse_deadlock, refuse_to_wait
 from flows.engines.history import EpochError, History, Reached
 from flows.engines.kept import check_not_lost
-from flows.engines.lookups import LookUp, Lookups
+from flows.engines.lookups import Lookups
 from flows.engines.outbox import Outbox
 from flows.engines.progress import Positions, Progress, Run
 from flows.engines.reading import follows_runs
 from flows.engines.recovery import NoStateError, Recovered, Recovery
 from flows.engines.segments import Segment
+from flows.engines.shard_options import ShardOptions
 from flows.engines.snapshots import Snapshots, Taken
 from flows.flow import Flow, FlowError, Params
 from schemas.codec import HEADER_COMMIT, HEADER_FLOW, HEADER_SHARD
 from schemas.faults import LATE
 
 __all__ = ["EpochError", "Shard", "ShardOptions", "prepare"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardOptions:
-    """How a shard works; none of it changes what it emits.
-
-    Parameters
-    ----------
-    read_bytes : int
-        Bound of one read of one input.
-    commit_s : float
-        Least time between two commits while rows keep coming.
-    idle_commit_s : float
-        After so long without outputs, progress is committed all the same.
-    commit_rows : int
-        With so many rows read since the last commit, commit at once.
-    snapshot_rows : int
-        After so many rows read, watermark rows among them, a snapshot is taken: a restart computes again
-        no more than that, and what came while the one before was being appended.
-    held_rows : int
-        With so many rows of an input held (EVENT order), it is not read until others have caught up.
-        Where that holds for all of them, none ever will: an error ends the shard.
-    new_epoch : bool
-        Whether another version or other parameters may begin a new epoch.
-    on_commit : callable or None
-        Told of each commit, once the log has it: its progress and its records, for metrics.
-    look_up : mapping of flow name to callable
-        Who is asked for what a flow must know before it takes rows in (`flows.engines.lookups`).
-    """
-
-    read_bytes: int = 4 << 20
-    commit_s: float = 0.0
-    idle_commit_s: float = 0.1
-    commit_rows: int = 250_000
-    snapshot_rows: int = 1_000_000
-    held_rows: int = 1_000_000
-    new_epoch: bool = False
-    on_commit: Callable[[Progress, Sequence[NewRecord]], None] | None = None
-    look_up: Mapping[str, LookUp] = field(default_factory=dict)
 
 
 def prepare(log: Log, kind: type[Flow]) -> int:
