@@ -104,11 +104,13 @@ def flow_params(settings: Settings, names: Iterable[str] = ()) -> dict[str, Any]
     SettingsError
         For a flow that there is not, or a parameter that it has not or that is out of range.
     """
-    from flows.catalog import catalog  # noqa: PLC0415 - flows bring numba; most programs need none
+    from flows.catalog import catalog, flows_named  # noqa: PLC0415 - flows bring numba; most programs need none
 
-    known = catalog()
+    names = tuple(names)
+    known = flows_named((*names, *settings.flows)) if names else catalog()
     unknown = [name for name in (*names, *settings.flows) if name not in known]
     if unknown:
+        known = catalog()
         raise SettingsError(
             f"no flow {unknown[0]!r}{nearest(unknown[0], known)}; there are {', '.join(known)}"
         )

@@ -20,7 +20,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import cluster_main
 
 from connectors.log import Log, LogError, open_log
-from flows.catalog import catalog
+from flows.catalog import catalog, flows_named
 from flows.engines.local import in_order
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import Flow, FlowError, Params
@@ -122,10 +122,10 @@ def run(
     FlowError, LogError, CodecError
         As the shard that failed raised it.
     """
-    known = catalog()
+    known = flows_named(flow_names) if flow_names else catalog()
     unknown = [name for name in flow_names if name not in known]
     if unknown:
-        raise FlowError(f"no flow {', '.join(unknown)}; there are {', '.join(known)}")
+        raise FlowError(f"no flow {', '.join(unknown)}; there are {', '.join(catalog())}")
     kinds = [known[name] for name in flow_names] if flow_names else list(known.values())
     with open_log(log_url) as log:
         run_kinds(

@@ -83,8 +83,10 @@ def _look_up(registry: str, stop: "Event") -> "dict[str, LookUp]":
 
 
 def _keep_what_is_loaded() -> None:
-    """Spare the garbage collector the modules: looking through them takes milliseconds, in mid-stream."""
-    gc.collect()
+    """Spare the garbage collector the modules: looking through them takes milliseconds, in mid-stream.
+
+    Nor now: they leave no garbage, and to look for some takes as long as a flow's way back to its state.
+    """
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
