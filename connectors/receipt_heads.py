@@ -50,7 +50,12 @@ def read_heads(folder: Path) -> dict[int, str]:
                 f"{path}, line {number}: a number and a hash were needed, not {line[:80]!r}; if the line "
                 "was cut by a full disk or a crash, remove it: the next `receipt seal` writes it again"
             )
-        heads[int(found[1])] = found[2]
+        at, head = int(found[1]), found[2]
+        if heads.setdefault(at, head) != head:
+            raise HeadsError(
+                f"{path}, line {number}: link {at} has another head here than in a line before; one of the two "
+                "was written by someone else: see which one `tapeflow receipt verify --head` knows"
+            )
     return heads
 
 

@@ -18,6 +18,7 @@ from connectors.receipt_chain import (
     sealable,
 )
 from connectors.receipt_ranges import OnRecords, RangeReceipt, count_ranges
+from connectors.scan import scan_records
 from schemas.registry import TOPICS
 
 
@@ -69,6 +70,8 @@ class Verified:
         What does not hold, in order of link.
     notes : list of Problem
         What cannot be counted again, and why: cut by retention, never sealed, sealed again.
+    uncounted : int
+        Ranges that were cut by retention and so not counted again.
     unsealed : int
         Offsets behind the last link.
     """
@@ -79,11 +82,12 @@ class Verified:
     rows: int = 0
     problems: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
+    uncounted: int = 0
     unsealed: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether all holds."""
+        """Whether all holds that could be counted."""
         return not self.problems
 
 
@@ -131,6 +135,7 @@ def verify(
     found.head = list(hashes.values())[-1] if hashes else NO_LINK
     _check_heads(hashes, heads, numbered_heads or {}, found)
     _recount(log, older, claims, found, on_records)
+    _check_unspoken(log, ends, claims, found)
     found.unsealed = _unsealed(log, ends)
     found.problems.sort(key=lambda one: (one.link, one.topic, one.partition or 0, one.start or 0))
     return found
@@ -258,6 +263,38 @@ def _recount(
             found.problems += problems
 
 
+def _check_unspoken(log: Log, ends: Ends, claims: Claims, found: Verified) -> None:
+    """See that there is no record below the sealed ends that no link speaks of: it came there afterwards.
+
+    So it may be where records had been cut before they could be sealed.
+    """
+    known = log.topics()
+    for name, of in ends.items():
+        for partition, end in enumerate(of[: known[name].partitions if name in known else 0]):
+            at, stop = log.start(name, partition), min(end, log.end(name, partition))
+            ranges = [(one.start, one.end) for _, one in claims.get((name, partition), ())]
+            for start, reached in [*ranges, (end, end)]:
+                if _holds_records(log, name, partition, (at, min(start, stop))):
+                    what = "records are there that no link speaks of: they came after the rest was sealed"
+                    found.problems.append(
+                        Problem(
+                            link=0, topic=name, partition=partition, start=at, end=start, what=what
+                        )
+                    )
+                at = max(at, reached)
+
+
+def _holds_records(log: Log, name: str, partition: int, span: tuple[int, int]) -> bool:
+    start, end = span
+    if start >= end:
+        return False
+    try:
+        return next(scan_records(log, name, partition, start=start, end=end), None) is not None
+    except LogError:
+        # Damaged, but there.
+        return True
+
+
 def _is_there(
     log: Log, older: Log | None, claim: tuple[int, RangeReceipt], found: Verified
 ) -> bool:
@@ -272,6 +309,7 @@ def _is_there(
         return True
     if older is not None and _covers(older, one, min(start, one.end)):
         return True
+    found.uncounted += 1
     where = "" if older is None else ", and the lake does not have all of it"
     what = f"cut by retention (the log begins at {start}){where}: not counted again"
     found.notes.append(_problem(number, one, what))

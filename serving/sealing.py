@@ -145,7 +145,14 @@ def _print(found: Verified, heads: int, out: TextIO) -> None:
     if found.unsealed:
         out.write(f"{found.unsealed:,} offsets are not sealed yet\n")
     _print_some("WRONG", found.problems, out)
-    out.write("all holds\n" if found.ok else f"does not hold: {len(found.problems)}\n")
+    if not found.ok:
+        out.write(f"does not hold: {len(found.problems)}\n")
+    elif found.uncounted:
+        out.write(
+            f"all that was counted holds; {found.uncounted:,} ranges were cut by retention and not counted\n"
+        )
+    else:
+        out.write("all holds\n")
 
 
 def _print_some(word: str, found: Sequence[Problem], out: TextIO) -> None:

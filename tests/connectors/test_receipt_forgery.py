@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from connectors.control import RECEIPTS_TOPIC, control_record
-from connectors.log import Log, NewRecord, Record, TopicConfig
+from connectors.log import Log, NewRecord, Record, TopicConfig, open_log
 from connectors.receipt_chain import last_link, parse_link, read_links, seal
 from connectors.receipt_heads import HeadsError, add_heads, read_heads
 from connectors.receipt_verify import verify
@@ -162,6 +162,42 @@ def test_what_the_rows_do_not_say_is_sealed_too(sqlite_log: Log) -> None:
         assert "altered" not in problem.what
     _put_in_place(log, record)
     assert verify(log, TRUSTED).ok
+
+
+def test_records_put_where_they_had_been_cut_before_they_were_sealed_are_caught(
+    sqlite_log: Log,
+) -> None:
+    """No range speaks of them, and every reader would take them."""
+    log = sqlite_log
+    for topic in (TRADES, QUOTES):
+        log.create_topic(TopicConfig(name=topic.name, partitions=1))
+        rows = topic_rows(topic, np.random.default_rng(4), 30, 0)
+        log.append([rows_record(topic, 0, rows.slice(at, 10)) for at in (0, 10, 20)])
+    cut = list(scan_records(log, TRADES.name, 0)) + list(scan_records(log, QUOTES.name, 0))
+    log.trim(TRADES.name, 0, 2)
+    log.trim(QUOTES.name, 0, 3)
+    seal(log, KEY)
+    assert verify(log, TRUSTED).ok
+    for record in cut[:2] + cut[3:]:
+        _put_in_place(log, record)
+    with closing(sqlite3.connect(path_of(log.url))) as connection, connection:
+        connection.execute("UPDATE partitions SET start = 0 WHERE topic IN ('trades', 'quotes')")
+    with open_log(log.url) as forged:
+        problems = verify(forged, TRUSTED).problems
+    assert [(one.topic, one.start, one.end, one.what[:42]) for one in problems] == [
+        ("quotes", 0, 3, "records are there that no link speaks of: "),
+        ("trades", 0, 2, "records are there that no link speaks of: "),
+    ]
+
+
+def test_two_heads_of_one_link_are_no_heads(sealed: Log, tmp_path: Path) -> None:
+    link = last_link(sealed)
+    assert link is not None
+    add_heads(tmp_path, link, lambda: [link])
+    file = next(tmp_path.iterdir())
+    file.write_text(file.read_text() + f"{link.number} {'0' * 64}\n")
+    with pytest.raises(HeadsError, match="another head here"):
+        read_heads(tmp_path)
 
 
 def _put_in_place(log: Log, record: Record) -> None:
