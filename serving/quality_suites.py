@@ -7,6 +7,7 @@ thousands of values and not of millions of rows in pandas.
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -52,7 +53,8 @@ def judge(measured: Sequence[Measured]) -> list[pl.DataFrame]:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     frames = context.data_sources.add_pandas("measures")
     judged = []
-    for one in measured:
+    for given in measured:
+        one = replace(given, measures=_without_nan(given.measures))
         failed: set[tuple[int, str, str | None]] = set()
         for per_symbol in (False, True):
             wide = _wide(one, per_symbol=per_symbol)
@@ -66,6 +68,15 @@ def judge(measured: Sequence[Measured]) -> list[pl.DataFrame]:
             failed |= _failed(result, wide.select("day", "symbol").rows())
         judged.append(_with_status(one.measures, failed))
     return judged
+
+
+def _without_nan(measures: pl.DataFrame) -> pl.DataFrame:
+    """What is not a number was not observed: nothing is beyond a limit with it, so that it would pass."""
+    none = pl.col("observed").is_nan().fill_null(value=False)
+    return measures.with_columns(
+        observed=pl.col("observed").fill_nan(None),
+        note=pl.when(none).then(pl.lit("what was observed is no number")).otherwise("note"),
+    )
 
 
 def _expectation(check: Check) -> Any:

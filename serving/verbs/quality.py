@@ -38,7 +38,10 @@ def quality(
     ] = True,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Check what landed, day by day; exit code 1 where something is not as expected, 2 where nothing was."""
+    """Check what landed, day by day; exit code 1 where something is not as expected, 2 where nothing was.
+
+    A day that is not over seems to have a gap up to the close, and little volume: say --to the day before.
+    """
     if day is not None and (start is not None or end is not None):
         raise typer.BadParameter("say --day, or --from and --to")
     if (start is None) != (end is None):

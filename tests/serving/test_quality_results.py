@@ -47,6 +47,14 @@ def test_of_two_that_record_at_the_same_time_one_does_it(
     assert record(sqlite_log, batch) == (0, 0)
 
 
+def test_what_is_no_number_does_not_pass() -> None:
+    measured, judged = _measured_by_hand(float("nan"), "AIG", "volume of 20 days")
+    assert judged.select("status", "observed", "note").rows() == [
+        ("not_judged", None, "what was observed is no number")
+    ]
+    assert results(measured, judged, "lake").column("observed").to_pylist() == [None]
+
+
 def test_a_symbol_that_looks_like_a_style_or_a_script_is_shown_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +81,7 @@ def _measured_by_hand(
         "check": check,
         "symbol": symbol,
         "rows": 5,
-        "unexpected": int(observed),
+        "unexpected": int(observed > 0),
         "observed": observed,
         "position": "0:1",
     }
