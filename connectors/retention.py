@@ -23,6 +23,8 @@ _UNITS_NS = {
     "w": 604_800_000_000_000,
 }
 _UNITS_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+# What the settings call the progress of flows, of all of them.
+PROGRESS = "progress"
 _PROGRESS = progress_topic("")
 # As long as ticks, whose use by a flow it tells.
 _PROGRESS_AGE_NS = 7 * 86_400_000_000_000
@@ -143,14 +145,16 @@ class Cut:
 
 
 def policies(log: Log, settings: Mapping[str, Retention]) -> dict[str, Retention]:
-    """The retention of each of a log's topics that has one: the settings', or else the topic's own."""
+    """The retention of each of a log's topics that has one: the settings', or else the topic's own.
+
+    The settings speak of the progress of flows as `PROGRESS`.
+    """
     found = {}
+    progress = settings.get(PROGRESS, Retention(age_ns=_PROGRESS_AGE_NS))
     for name, config in log.topics().items():
-        given = settings.get(name)
+        given = settings.get(name, progress if name.startswith(_PROGRESS) else None)
         if given is None and config.retention_ns is not None:
             given = Retention(age_ns=config.retention_ns)
-        if given is None and name.startswith(_PROGRESS):
-            given = Retention(age_ns=_PROGRESS_AGE_NS)
         if given is not None and given != Retention():
             found[name] = given
     return found

@@ -148,7 +148,8 @@ class Settings(BaseModel):
         description=(
             "How much of a topic stays in the log, a table: `[retention]` with lines such as `trades = "
             '"30d 50GB"` or `"forever"` (in the environment: JSON); what landed and nobody needs any '
-            "more is cut. Without a line: ticks and progress 7 days, feed events 30, all else for ever"
+            "more is cut. Without a line: ticks 7 days, `progress` (of flows: what replays are "
+            "compared by) 7, feed events 30, all else for ever"
         ),
     )
     run_flows: tuple[str, ...] = Field(
@@ -191,10 +192,11 @@ class Settings(BaseModel):
     def _check_retention(cls, value: dict[str, str]) -> dict[str, str]:
         for name, text in value.items():
             # Few have a retention, and every program reads the settings.
-            from connectors.retention import Retention  # noqa: PLC0415
+            from connectors.retention import PROGRESS, Retention  # noqa: PLC0415
             from schemas.registry import TOPICS, inboxes  # noqa: PLC0415
 
-            known = [*TOPICS, *(topic.inbox_name for topic in inboxes().values())]
+            inbox_names = [topic.inbox_name for topic in inboxes().values()]
+            known = [*TOPICS, *inbox_names, PROGRESS]
             if name not in known:
                 raise ValueError(f"no topic {name!r}{nearest(name, known)}")
             Retention.of(text)

@@ -88,6 +88,15 @@ def test_what_a_topic_declares_holds_unless_the_settings_say_otherwise(log: Log)
     assert said["bars"] == Retention(size_bytes=10**9)
 
 
+def test_progress_is_kept_for_a_week_or_as_the_settings_say(log: Log) -> None:
+    """Ticks that were kept for ever could not be compared as far back: their progress was cut all the same."""
+    progress(log, "one", 5)
+    name = progress_topic("one")
+    assert str(policies(log, {})[name]) == "1w"
+    assert str(policies(log, {"progress": Retention.of("30d")})[name]) == "30d"
+    assert name not in policies(log, {"progress": Retention.of("forever")})
+
+
 def test_nothing_is_cut_that_has_not_landed_in_both_sinks(log: Log) -> None:
     end = log.end("trades", 0)
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 0
