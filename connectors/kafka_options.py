@@ -75,6 +75,12 @@ OURS = frozenset(
         "group.id",
         "isolation.level",
         "transactional.id",
+        # Ours in Python, which no text can be.
+        "error_cb",
+        "logger",
+        "on_delivery",
+        "stats_cb",
+        "throttle_cb",
     }
 )
 
@@ -101,7 +107,8 @@ def use_options(url: str, options: Mapping[str, str]) -> None:
         )
     try:
         # Nothing is asked of a broker yet: this finds misspelt names, unreadable certificates and the like.
-        Producer({**options, "logger": _LOGGER})
+        # With what ours has beside them: some do not go together (retries = 0 and idempotence).
+        Producer({**options, "logger": _LOGGER, "acks": "all", "enable.idempotence": True})
     except KafkaException as error:
         raise LogError(f"kafka_options: {_without(options, error.args[0].str())}") from error
     _GIVEN[addresses(url)] = dict(options)
@@ -126,6 +133,12 @@ def addresses(url: str) -> str:
         Where it names no host with a port.
     """
     hosts = url.removeprefix("kafka://").rstrip("/")
+    if "@" in hosts:
+        # Not repeated: what stands before the @ may be a password.
+        raise LogError(
+            "log URL kafka://…@…: user and password are no part of it; say them with the setting kafka_options "
+            "(sasl.username, sasl.password)"
+        )
     for host in hosts.split(","):
         name, _, port = host.rpartition(":")
         if not name or not port.isdigit():

@@ -154,6 +154,8 @@ def test_started_programs_get_the_secrets_and_nothing_shows_them(tmp_path: Path)
         ({"acks": "1"}, "acks cannot be set"),
         ({"isolation.level": "read_uncommitted"}, "isolation.level cannot be set"),
         ({"enable.idempotence": "false"}, "enable.idempotence cannot be set"),
+        ({"logger": "x"}, "logger cannot be set"),
+        ({"message.send.max.retries": "0"}, "`retries` must be set"),
         ({"ssl.ca.location": "nowhere.pem", "security.protocol": "ssl"}, "ssl.ca.location"),
     ],
 )
@@ -168,6 +170,12 @@ def test_an_option_that_cannot_be_is_an_error_that_names_it_and_no_value(
         load_settings(environment)
     assert _PASSWORD not in str(raised.value)
     assert "KAFKA_OPTIONS" in str(raised.value)
+
+
+def test_a_password_in_the_logs_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(LogError, match="kafka_options") as raised:
+        open_log(f"kafka://desk:{_PASSWORD}@127.0.0.1:1")
+    assert _PASSWORD not in str(raised.value)
 
 
 def test_kafka_options_beside_another_log_and_a_registry_of_no_address_are_errors() -> None:
