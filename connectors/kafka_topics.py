@@ -15,6 +15,14 @@ from connectors.log import LogError, NewRecord, TopicConfig, UnknownTopicError
 
 _NS_PER_MS = 1_000_000
 _DECLARED = "delete.retention.ms"
+_NEEDED = {
+    "message.timestamp.type": "LogAppendTime",
+    # Kafka would cut by age alone; `connectors.retention` knows what has landed and who reads.
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "cleanup.policy": "delete",
+    "max.message.bytes": str(MAX_RECORD_BYTES),
+}
 # A broker that is there answers a first connection in milliseconds, a far one in a second.
 _CONNECT_TIMEOUT_S = 5.0
 
@@ -35,6 +43,7 @@ class Topics:
         )
         self._lock = threading.Lock()
         self._partitions: dict[str, int] = {}
+        self._unfit: dict[str, dict[str, str]] = {}
         try:
             self._connect()
         except LogError as error:
@@ -52,24 +61,22 @@ class Topics:
         Raises
         ------
         LogError
-            Where it is there with another partition count.
+            Where it is there with another partition count, or made by another in a way that rows get lost.
         """
-        return self._create(
+        made = self._create(
             config.name,
             config.partitions,
             {
-                "message.timestamp.type": "LogAppendTime",
-                # Kafka would cut by age alone; `connectors.retention` knows what has landed and who reads.
-                "retention.ms": "-1",
+                **_NEEDED,
                 # Of no use to Kafka here (it is for compaction): it holds what the topic declares.
                 _DECLARED: str(_declared_ms(config.retention_ns)),
-                "retention.bytes": "-1",
-                "cleanup.policy": "delete",
-                "max.message.bytes": str(MAX_RECORD_BYTES),
                 # With 1, every append is on disk before it is acknowledged.
                 **({"flush.messages": "1"} if config.synced else {}),
             },
         )
+        if not made:
+            self._refuse_unfit(config.name)
+        return made
 
     def create_writers(self) -> None:
         """Make the topic of the writers' commit numbers if it is not there."""
@@ -81,13 +88,7 @@ class Topics:
         names = [name for name in sorted(self._partitions) if not _is_internal(name)]
         if not names:
             return {}
-        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
-
-        def ask() -> dict[str, Any]:
-            asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
-            return {resource.name: future.result() for resource, future in asked.items()}
-
-        entries = answered(ask, "listing topics")
+        entries = self._described(names)
         return {
             name: TopicConfig(
                 name=name,
@@ -129,6 +130,31 @@ class Topics:
             raise log_error(error, f"deleting topic {name!r}") from error
         self._await(lambda: name not in self._partitions, f"topic {name!r} to go")
         return count
+
+    def _described(self, names: Sequence[str]) -> dict[str, Any]:
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+
+        def ask() -> dict[str, Any]:
+            asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
+            return {resource.name: future.result() for resource, future in asked.items()}
+
+        return answered(ask, "listing topics")
+
+    def _refuse_unfit(self, name: str) -> None:
+        """Refuse a topic that a producer's first record made, say: rows would go after a week, with its own times."""
+        if name not in self._unfit:
+            # All at once: whoever makes one topic makes all.
+            names = [one for one in sorted(self._partitions) if not _is_internal(one)]
+            self._unfit = {one: _unfit(of) for one, of in self._described(names).items()}
+        found = self._unfit[name]
+        if found:
+            needed = ",".join(f"{option}={_NEEDED[option]}" for option in found)
+            raise LogError(
+                f"topic {name!r} is there, and not as Tapeflow makes it: "
+                + ", ".join(f"{option} is {value}" for option, value in found.items())
+                + f"; `kafka-configs.sh --alter --entity-type topics --entity-name {name} --add-config "
+                f"{needed}` mends it, or delete it where nothing in it is needed"
+            )
 
     def _create(self, name: str, partitions: int, config: dict[str, str]) -> bool:
         if name not in self._partitions:
@@ -180,6 +206,20 @@ class Topics:
                 for name, topic in metadata.topics.items()
                 if topic.error is None and all(p.leader >= 0 for p in topic.partitions.values())
             }
+
+
+def _unfit(entries: Any) -> dict[str, str]:
+    """Options of a topic that are not as they must be, with their values."""
+    found = {option: str(entries[option].value) for option in _NEEDED}
+    return {
+        option: value
+        for option, value in found.items()
+        if (
+            int(value) < MAX_RECORD_BYTES
+            if option == "max.message.bytes"
+            else value != _NEEDED[option]
+        )
+    }
 
 
 def _is_internal(name: str) -> bool:

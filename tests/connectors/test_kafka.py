@@ -13,6 +13,7 @@ from uuid import uuid4
 import orjson
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.kafka_options import MAX_RECORD_BYTES
 from connectors.kafka_writer import WRITERS_TOPIC
@@ -271,6 +272,22 @@ def test_append_times_are_the_brokers(kafka_broker: str, log: Log, topic: str) -
     assert producer.flush(30) == 0
     (record,) = read_all(log, topic, 0)
     assert abs(record.append_time_ns - time.time_ns()) < 60 * 10**9
+
+
+def test_a_topic_that_another_made_is_refused_where_rows_would_be_lost(
+    kafka_broker: str, log: Log
+) -> None:
+    """A producer's first record makes one, where brokers allow that: rows go after a week, with its own times."""
+    name = f"test-{uuid4().hex}"
+    admin = AdminClient({"bootstrap.servers": kafka_broker})
+    theirs = {"message.timestamp.type": "CreateTime", "retention.ms": "604800000"}
+    new = NewTopic(name, num_partitions=3, config=theirs)
+    admin.create_topics([new])[name].result(timeout=30)
+    with pytest.raises(
+        LogError, match=r"message\.timestamp\.type is CreateTime, retention\.ms is .*--add-config"
+    ):
+        log.create_topic(TopicConfig(name=name, partitions=3))
+    assert log.topics()[name].partitions == 3
 
 
 def test_the_writers_own_bookkeeping_is_not_listed(log: Log, topic: str) -> None:
