@@ -121,6 +121,10 @@ def _replayed(
 ) -> tuple[Manifest | None, list[Comparison] | None]:
     log = pool.logs.at(LogAt(url=places.log))
     other = None
+    if request.into is not None and request.compare == request.into:
+        raise FlowError(
+            f"replay: run {request.into!r} is to be compared with itself; with what else?"
+        )
     if request.compare not in {None, LIVE}:
         other = complete_run(log, str(request.compare))
     if request.into is None:

@@ -137,7 +137,8 @@ def _kinds(names: Sequence[str]) -> list[type[Flow]]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise FlowError(f"no flow {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in names or known]
+    # Each once, however often it was named: its rows would be counted as often.
+    return [known[name] for name in dict.fromkeys(names or known)]
 
 
 def _refuse_missing(log: Log, kind: type[Flow]) -> None:

@@ -1,6 +1,6 @@
 """Epochs: stretches of a flow's life under one version and one set of parameters."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,9 +133,11 @@ def epochs_up_to(log: Log, kind: type[Flow], shard: int, last: tuple[int, Progre
     return found
 
 
-def segments_of(reader: Reader, epoch: Epoch) -> Iterator[Segment]:
-    """What an epoch read, in the order in which its results hang on it."""
+def segments_of(
+    reader: Reader, epoch: Epoch, full: Callable[[int], bool] = lambda _: False
+) -> Iterator[Segment]:
+    """What an epoch read, in the order in which its results hang on it; ``full`` as of `Reader.read_to`."""
     if follows_runs(reader.kind):
         yield from reader.follow(epoch.runs)
         yield from reader.follow(epoch.recorded or ())
-    yield from reader.read_to(epoch.end)
+    yield from reader.read_to(epoch.end, full)

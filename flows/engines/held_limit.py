@@ -4,7 +4,7 @@ An input with `ShardOptions.held_rows` held rows is paused: it is not read on un
 of other inputs have released some. Progress records name paused inputs, so `tapeflow topics` shows them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -12,6 +12,13 @@ from flows.engines.stepper import Stepper
 from flows.flow import FlowError
 
 log_line = structlog.get_logger(__name__)
+
+HELD_ROWS = 1_000_000
+
+
+def is_full(stepper: Stepper) -> Callable[[int], bool]:
+    """Tells of an input whether so many of its rows are held that others should be read before it."""
+    return lambda at: stepper.held(at) >= HELD_ROWS
 
 
 class PauseLog:

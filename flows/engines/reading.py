@@ -1,6 +1,6 @@
 """Reads a shard's inputs from the log: which partitions, from where, up to where, in which order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from connectors.log import Log, LogError
 from flows.engines.progress import Positions, Run
@@ -92,18 +92,30 @@ class Reader:
         self.positions[declared.name][partition] = reached
         return decode_records(at, declared, records)
 
-    def read_to(self, upto: Positions) -> Iterator[Segment]:
-        """All segments up to positions, input by input in turns, so that few rows are held."""
-        going = True
-        while going:
-            going = False
-            for at, partition in self.sources:
-                name = self.kind.inputs[at].name
-                # A topic that was declared later than the record was written has no position in it.
-                end = upto.get(name, {}).get(partition, self.positions[name][partition])
-                if self.positions[name][partition] < end:
-                    going = True
-                    yield from self.read(at, partition, end)
+    def read_to(
+        self, upto: Positions, full: Callable[[int], bool] = lambda _: False
+    ) -> Iterator[Segment]:
+        """All segments up to positions, input by input in turns, so that few rows are held.
+
+        Parameters
+        ----------
+        upto : dict of topic to dict of partition to offset
+            Where to stop.
+        full : callable
+            Whether so many rows of an input are held (EVENT order) that it is read only where all others
+            are, or are at their end: of an input with few rows, all would be read before the first hour of one
+            with many.
+        """
+        while left := [one for one in self.sources if self._until(upto, *one)]:
+            for at, partition in [one for one in left if not full(one[0])] or left:
+                yield from self.read(at, partition, self._until(upto, at, partition))
+
+    def _until(self, upto: Positions, at: int, partition: int) -> int | None:
+        """Where to read an input's partition up to; None where it has been."""
+        name = self.kind.inputs[at].name
+        # A topic that was declared later than the record was written has no position in it.
+        end = upto.get(name, {}).get(partition)
+        return end if end is not None and self.positions[name][partition] < end else None
 
     def follow(self, runs: Iterable[Run]) -> Iterator[Segment]:
         """All segments of runs, in the order in which they were read the first time."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from connectors.log import Log
 from flows.engines.bounds import Start
 from flows.engines.epochs import Epoch, epochs, segments_of
+from flows.engines.held_limit import is_full
 from flows.engines.read_ahead import read_ahead
 from flows.engines.reading import Reader
 from flows.engines.segments import Segment
@@ -97,7 +98,7 @@ def computed(
             stepper.begin_epoch(params, epoch.begin)
         number = epoch.number
         reader = reader or Reader(log, kind, shard, epoch.begin)
-        with closing(read_ahead(segments_of(reader, epoch))) as segments:
+        with closing(read_ahead(segments_of(reader, epoch, is_full(stepper)))) as segments:
             for segment in segments:
                 outputs = stepper.take(segment)
                 yield Step(
@@ -111,5 +112,5 @@ def recompute_with(
     """What a shard would give with these parameters, from the log's start to its present end."""
     stepper = Stepper(kind, params)
     reader = Reader(log, kind, shard)
-    for segment in reader.read_to(reader.ends()):
+    for segment in reader.read_to(reader.ends(), is_full(stepper)):
         yield stepper, stepper.take(segment)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from connectors.control import progress_topic
 from connectors.log import Log
 from flows.engines.epochs import Epoch, Runs, epochs_up_to, segments_of
+from flows.engines.held_limit import is_full
 from flows.engines.kept import cut_away, is_of_this_log
 from flows.engines.progress import Positions, Progress
 from flows.engines.reading import Reader, follows_runs
@@ -89,7 +90,7 @@ class Recovery:
                 counts={},
                 recorded=runs,
             )
-            rows = _computed_again(stepper, segments_of(reader, rest))
+            rows = _computed_again(stepper, segments_of(reader, rest, is_full(stepper)))
             return Recovered(stepper=stepper, reader=reader, rows=rows)
         return self._from_epochs(last)
 
@@ -105,7 +106,8 @@ class Recovery:
         self._check_kept(current.begin)
         self._check_order_kept(current)
         begun.stepper.begin_epoch(self.params, current.begin)
-        rows = _computed_again(begun.stepper, segments_of(begun.reader, current))
+        stepper = begun.stepper
+        rows = _computed_again(stepper, segments_of(begun.reader, current, is_full(stepper)))
         return replace(begun, rows=rows)
 
     def _order_of(
@@ -121,7 +123,7 @@ class Recovery:
             reader, rest = self._order_begun(stepper, earlier, last)
             for epoch in rest:
                 stepper.read_inputs(epoch.begin)
-                _computed_again(stepper, segments_of(reader, epoch))
+                _computed_again(stepper, segments_of(reader, epoch, is_full(stepper)))
             stepper.skip_flow = False
         stepper.read_inputs([declared.name for declared in self.kind.inputs])
         stepper.counts |= {

@@ -109,7 +109,7 @@ def run_stages(
         log.ends.clear()
         if number == 1:
             _check_begin(log)
-        options = ShardOptions(new_epoch=0 < reached < number)
+        options = ShardOptions(new_epoch=0 < reached < number, hold_more=True)
         params = kind.params_type(**stage.params)
         rows += _Driver(log, Shard(log, kind, params, shard, options), stage, tell).run()
     return rows

@@ -162,7 +162,11 @@ class Shard:
                 self._runs.append((name, partition, reached))
         self._rows_uncommitted += read
         self._pauses.tell(self._stepper, self.waiting())
-        refuse_deadlock(self.name, self._stepper, self.waiting())
+        paused = self.waiting()
+        if self.options.hold_more and len(paused) == len(self.kind.inputs):
+            self.options = replace(self.options, held_rows=2 * max(paused.values()))
+        else:
+            refuse_deadlock(self.name, self._stepper, paused)
         self._sound = True
         if self._is_time(read):
             self.commit()

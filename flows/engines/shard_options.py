@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.log import NewRecord
+from flows.engines.held_limit import HELD_ROWS
 from flows.engines.lookups import LookUp
 from flows.engines.progress import Progress
 
@@ -28,6 +29,8 @@ class ShardOptions:
     held_rows : int
         With so many rows of an input held (EVENT order), it is not read until others have caught up.
         Where that holds for all of them, none ever will: an error ends the shard.
+    hold_more : bool
+        Whether twice as many are held then instead: for a replay, which must come as far as live came.
     new_epoch : bool
         Whether another version or other parameters may begin a new epoch.
     on_commit : callable or None
@@ -41,7 +44,8 @@ class ShardOptions:
     idle_commit_s: float = 0.1
     commit_rows: int = 250_000
     snapshot_rows: int = 1_000_000
-    held_rows: int = 1_000_000
+    held_rows: int = HELD_ROWS
+    hold_more: bool = False
     new_epoch: bool = False
     on_commit: Callable[[Progress, Sequence[NewRecord]], None] | None = None
     look_up: Mapping[str, LookUp] = field(default_factory=dict)

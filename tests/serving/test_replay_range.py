@@ -196,6 +196,10 @@ def test_rows_of_a_key_in_two_partitions_are_a_difference(sqlite_log: Log) -> No
     assert found[0].difference.in_log == found[0].difference.computed
 
 
+def test_a_flow_that_is_named_twice_is_compared_once(log: Log) -> None:
+    assert again(log, "bars", "bars") == again(log, "bars")
+
+
 def test_a_range_without_rows_says_so(log: Log) -> None:
     out = io.StringIO()
     request = Request(within=Range(begin="2031-01-01"))

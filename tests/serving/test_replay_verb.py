@@ -68,6 +68,11 @@ def test_a_replay_without_a_purpose_is_refused(typed: Typed) -> None:
     assert "--compare live, --compare RUN, --into RUN" in str(done.exception)
 
 
+def test_a_run_is_not_compared_with_itself(typed: Typed) -> None:
+    done = typed("replay", "bars", "--into", "trial", "--compare", "trial")
+    assert "run 'trial' is to be compared with itself" in str(done.exception)
+
+
 def test_a_run_is_made_listed_compared_read_and_dropped(
     typed: Typed, home: Path, tmp_path: Path
 ) -> None:

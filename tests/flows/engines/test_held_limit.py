@@ -1,5 +1,6 @@
 """Too many held rows: an input is paused, which is said and seen; where all are, the flow ends with advice."""
 
+from dataclasses import replace
 from threading import Event, Thread
 
 import numpy as np
@@ -9,7 +10,8 @@ import structlog
 from connectors.log import Log, NewRecord, TopicConfig
 from connectors.records import Partitioner, rows_record, watermarks_batch, watermarks_record
 from connectors.topics import create_topics
-from flows.engines import bytewax, stepper
+from flows.engines import bytewax, held_limit, stepper
+from flows.engines.reading import Reader
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import FlowError, Params
 from schemas.market import QUOTES, TRADES
@@ -137,3 +139,34 @@ def test_what_a_partitioner_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch
         part.of(f"K{at}") for at, part in enumerate(fresh)
     ]
     assert len(one._known) <= 3
+
+
+def test_a_replay_holds_more_where_every_input_is_paused(log: Log) -> None:
+    """Live came so far, with whatever bound its setting was: the replay must, too."""
+    log.append(rows(TRADES, "AIG") + rows(QUOTES, "BAC") + far())
+    prepare(log, QuotesBeforeTrades)
+    more = replace(FEW_HELD, hold_more=True)
+    shard = Shard(log, QuotesBeforeTrades, Params(), 0, more)
+    shard.open()
+    stepped(shard, 40)
+    assert shard.at_end({("trades", 0): 11, ("quotes", 0): 11})
+    assert logged(log, QUOTES_SEEN).num_rows == 1_000
+
+
+@pytest.mark.parametrize(("limit", "most"), [(1_000_000, 1_000), (250, 300)])
+def test_what_is_computed_again_reads_no_further_ahead_than_rows_may_be_held(
+    log: Log, monkeypatch: pytest.MonkeyPatch, limit: int, most: int
+) -> None:
+    monkeypatch.setattr(held_limit, "HELD_ROWS", limit)
+    passed = watermarks_batch(["BAC"], np.array([START_NS + 10**15]))
+    log.append([watermarks_record("trades", 0, passed), *rows(TRADES, "AIG")])
+    log.append([*rows(QUOTES, "BAC"), *rows(QUOTES, "BAC"), *far()])
+    again = stepper.Stepper(QuotesBeforeTrades, Params())
+    reader = Reader(log, QuotesBeforeTrades, 0, max_bytes=1)
+    held = []
+    for segment in reader.read_to(reader.ends(), held_limit.is_full(again)):
+        again.take(segment)
+        held.append(again.held(1))
+    assert max(held) == most
+    assert reader.positions == reader.ends()
+    assert again.counts["trades"].used == 1_000
