@@ -39,19 +39,17 @@ class Appender:
 
     def insert(self, connection: sqlite3.Connection, records: Sequence[NewRecord]) -> list[int]:
         """Insert records in a transaction for them; returns the offset of each."""
-        now = time.time_ns()
-        tails: dict[Place, tuple[int, int]] = {}
-        rows: dict[Place, list[Row]] = {}
+        places = [self._catalog.place(record.topic, record.partition) for record in records]
+        tails = {place: place.tail(connection) for place in dict.fromkeys(places)}
+        # The wall clock may step back; append times of a partition never do. And a commit has one time in all
+        # its partitions: a repair that cuts by time takes it whole or leaves it.
+        append_time_ns = max([time.time_ns(), *(newest for _, newest in tails.values())])
+        ends = {place: end for place, (end, _) in tails.items()}
+        rows: dict[Place, list[Row]] = {place: [] for place in tails}
         offsets = []
-        for record in records:
-            place = self._catalog.place(record.topic, record.partition)
-            if place not in tails:
-                tails[place] = place.tail(connection)
-                rows[place] = []
-            # The wall clock may step back; append times of a partition never do.
-            offset, newest = tails[place]
-            append_time_ns = max(now, newest)
-            tails[place] = (offset + 1, append_time_ns)
+        for place, record in zip(places, records, strict=True):
+            offset = ends[place]
+            ends[place] = offset + 1
             rows[place].append(to_row(place.id, offset, append_time_ns, record))
             offsets.append(offset)
         for place, of_place in rows.items():

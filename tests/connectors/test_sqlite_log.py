@@ -287,10 +287,25 @@ def test_the_clock_may_step_back_and_append_times_do_not(
     log.append([NewRecord("ticks", 0, b"0")])
     (first,) = read_all(log, "ticks")
     monkeypatch.setattr(time, "time_ns", lambda: first.append_time_ns - 10**12)
-    log.append([NewRecord("ticks", 0, b"1"), NewRecord("ticks", 1, b"2")])
+    log.append([NewRecord("ticks", 0, b"1")])
+    log.append([NewRecord("ticks", 1, b"2")])
     assert read_all(log, "ticks")[1].append_time_ns == first.append_time_ns
     assert read_all(log, "ticks", 1)[0].append_time_ns == first.append_time_ns - 10**12
     log.close()
+
+
+def test_a_commit_has_one_append_time_in_all_its_partitions_whatever_the_clock_does(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repair cuts by time: where the clock had stepped back, it could take a half of a commit."""
+    log.append([NewRecord("ticks", 0, b"0")])
+    (newest,) = read_all(log, "ticks")
+    monkeypatch.setattr(time, "time_ns", lambda: newest.append_time_ns - 5_000_000_000)
+    log.append(
+        [NewRecord("ticks", 1, b"1"), NewRecord("ticks", 0, b"1"), NewRecord("ticks", 1, b"2")]
+    )
+    times = [record.append_time_ns for p in (0, 1) for record in read_all(log, "ticks", p)]
+    assert times == [newest.append_time_ns] * 4
 
 
 def test_records_below_the_start_are_not_read_after_a_trim_that_was_killed(log: SqliteLog) -> None:
