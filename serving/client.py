@@ -20,7 +20,6 @@ from connectors.run_log import RunLog
 from connectors.scan import scan_records
 from flows.catalog import catalog
 from flows.engines.compared_rows import Found, within
-from flows.engines.progress import shard_count
 from flows.engines.recompute import recompute_with
 from flows.engines.stretches import Stretch
 from flows.flow import Emit, Flow, FlowError, Params
@@ -274,7 +273,7 @@ class Desk:
             if bounds.from_offsets or bounds.to_offsets:
                 raise FlowError(f"replay: begin={begin!r}, end={end!r}: times are needed here")
             batches: dict[str, list[pa.RecordBatch]] = {one.name: [] for one in kind.outputs}
-            for shard in range(shard_count(log, kind)):
+            for shard in range(_shards(log, kind)):
                 window = Stretch(flow=flow, shard=shard, from_ns=bounds.from_ns, to_ns=bounds.to_ns)
                 for _, outputs in recompute_with(log, kind, shard, chosen):
                     for one in outputs:
@@ -343,3 +342,12 @@ def _frame(table: pa.Table) -> pl.DataFrame:
     if not isinstance(found, pl.DataFrame):
         raise TypeError(f"a table was expected of Polars, {type(found).__name__} came")
     return found
+
+
+def _shards(log: Log, kind: type[Flow]) -> int:
+    """How many shards a flow has, whether it has ever run or not: its inputs' partitions."""
+    topics = log.topics()
+    missing = [one.name for one in kind.inputs if one.name not in topics]
+    if missing:
+        raise LogError(f"log {log.url}: it has no topic {', '.join(missing)} yet")
+    return next(topics[one.name].partitions for one in kind.inputs if not one.broadcast)

@@ -100,6 +100,8 @@ def test_a_run_is_made_listed_compared_read_and_dropped(
         assert desk.sql("SELECT count() AS n FROM run_trial.bars")["n"].item() == rows
         same = desk.replay("bars", intervals=["3s"])["bars"]
         assert same.height == rows
+        never_ran = desk.replay("event_bars")["event_bars"]
+        assert never_ran.height > 0
         middle = same["ts_event"].sort()[rows // 2]
         ranges = [{"end": middle.isoformat()}, {"begin": middle.isoformat()}]
         parts = [desk.replay("bars", intervals=["3s"], **one)["bars"] for one in ranges]
