@@ -115,6 +115,7 @@ def test_every_block_is_run_or_compared_by_a_test_here() -> None:
         (TOUR, "python"),
         (QUANTS, "sh"),
         (QUANTS, "python"),
+        (WRONG, "sh"),
         (LIVE, "sh"),
         (LIVE, "python"),
         (REAL, "sh"),
@@ -213,7 +214,7 @@ def test_the_settings_table_is_that_of_the_settings() -> None:
     lines = ["| setting | environment | default | what |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.default if name != "flows" else ""
-        shown = f"`{default}`" if str(default or "") else ""
+        shown = f"`{default}`" if default is not None and str(default) else ""
         lines.append(f"| `{name}` | `{PREFIX}{name.upper()}` | {shown} | {field.description} |")
     assert "\n".join(lines) in README, "the README's table of settings should be:\n" + "\n".join(
         lines

@@ -80,6 +80,10 @@ def replay(
     from serving.run_making import Places
     from serving.settings_sources import flow_params
 
+    if into is None and compare is None:
+        raise typer.BadParameter(
+            "what is to become of what is computed? Say --compare live, --compare RUN, --into RUN, or both"
+        )
     settings = load_settings()
     names = [*(flows or []), *(flow_list.split(",") if flow_list else [])]
     request = Request(

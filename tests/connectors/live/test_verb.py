@@ -73,7 +73,7 @@ def test_a_mapping_is_fed_and_recorded_and_its_recording_gives_the_same_rows(
         done = tapeflow(
             tmp_path / "live",
             *("feed", "--live", str(mapping), "--symbols", "ACME, OTHER", "--url", venue.url),
-            *("--capture", str(wire), "--seconds", "1.5", "--json"),
+            *("--capture", str(wire), "--seconds", "4", "--json"),
             *("--source", "market.first"),
             TAPEFLOW_CREDENTIALS=json.dumps({"market_key": SECRET}),
         )
