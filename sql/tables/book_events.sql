@@ -22,5 +22,6 @@ CREATE TABLE IF NOT EXISTS book_events
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts_event)
 ORDER BY (`symbol`, `ts_event`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16,
+    min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'book_events/1: An event of an order or a price level in a venue\'s book, or a change of trading state.';

@@ -61,5 +61,6 @@ CREATE TABLE IF NOT EXISTS book_top
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts_event)
 ORDER BY (`symbol`, `ts_event`, `venue`, `number`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16,
+    min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'book_top/1: The best levels of one venue\'s book after they changed, at the end of a venue\'s event.';

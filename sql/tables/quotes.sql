@@ -19,5 +19,6 @@ CREATE TABLE IF NOT EXISTS quotes
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts_event)
 ORDER BY (`symbol`, `ts_event`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16,
+    min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'quotes/1: A change of the best bid, the best ask or both at one venue.';

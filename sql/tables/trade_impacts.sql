@@ -23,5 +23,6 @@ CREATE TABLE IF NOT EXISTS trade_impacts
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts_event)
 ORDER BY (`symbol`, `ts_event`, `number`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16,
+    min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'trade_impacts/1: What became of the price after a trade, known a horizon later: realised spread and impact.';

@@ -27,5 +27,6 @@ CREATE TABLE IF NOT EXISTS trade_signs
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts_event)
 ORDER BY (`symbol`, `ts_event`, `number`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16,
+    min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'trade_signs/1: A trade with its initiator\'s side by Lee and Ready, and its spread against the best quotes.';
