@@ -125,7 +125,7 @@ def test_a_person_sees_the_first_differing_row(log: Log) -> None:
 def test_a_log_on_which_nothing_ran_is_not_called_identical(sqlite_log: Log) -> None:
     out = io.StringIO()
     assert run_replay(sqlite_log, [], as_json=False, out=out) == 2
-    assert "nothing to compare" in out.getvalue()
+    assert "Nothing to compare" in out.getvalue()
 
 
 def test_an_unknown_flow_is_named_with_the_known_ones(sqlite_log: Log) -> None:
