@@ -106,7 +106,7 @@ def _seconds(make: Callable[[], Flow], rows: list[Rows], rounds: int) -> tuple[f
 
 def _table(made: list[Emit], topic: object) -> pa.RecordBatch:
     parts = [one.batch for one in made if one.topic is topic]
-    (batch,) = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks().to_batches()
+    (batch,) = pa.Table.from_batches(parts).combine_chunks().to_batches()
     return batch
 
 

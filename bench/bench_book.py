@@ -124,9 +124,7 @@ def _simulated() -> Iterator[pa.RecordBatch]:
 
 
 def _one(batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch:
-    return (
-        pa.Table.from_batches(list(batches)).unify_dictionaries().combine_chunks().to_batches()[0]
-    )
+    return pa.Table.from_batches(list(batches)).combine_chunks().to_batches()[0]
 
 
 def _batches(events: pa.RecordBatch, size: int) -> Iterator[Rows]:

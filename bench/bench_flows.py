@@ -170,7 +170,7 @@ def _polars_bars(frame: pl.DataFrame) -> list[pl.DataFrame]:
 def market_trades(limit: int | None) -> tuple[pa.RecordBatch, str]:
     real = sorted(TICKS.glob("*/*_trade.zip"))
     parts = list(_real(real)) if real else list(_simulated(limit or SIMULATED_ROWS))
-    table = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()
+    table = pa.Table.from_batches(parts).combine_chunks()
     (batch,) = table.to_batches()
     order = np.argsort(batch.column("ts_event").to_numpy(), kind="stable")[:limit]
     return batch.take(pa.array(order)), "real" if real else "simulated"

@@ -96,7 +96,7 @@ def _composite(quotes: pa.RecordBatch, rounds: int, note: str) -> Result:
 
 def _signs(quotes: pa.RecordBatch, rounds: int, source: str) -> Result:
     rows = list(_given_by(Nbbo(NbboParams(), None), batches(QUOTES, quotes, 50_000)))
-    best = pa.Table.from_batches(rows).unify_dictionaries().combine_chunks().to_batches()[0]
+    best = pa.Table.from_batches(rows).combine_chunks().to_batches()[0]
     trades, _ = market_trades(None)
     span = best.column("ts_event").to_numpy()[[0, -1]]
     times = trades.column("ts_event").to_numpy()
@@ -191,7 +191,7 @@ def market_quotes(limit: int | None) -> tuple[pa.RecordBatch, str]:
     """Quotes of several symbols in order of time, and where they are from."""
     real = sorted(TICKS.glob("*/*_quote.zip"))
     parts = list(_real(real)) if real else [_named(made_quotes(limit or MADE_ROWS))]
-    table = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()
+    table = pa.Table.from_batches(parts).combine_chunks()
     (batch,) = table.to_batches()
     order = np.argsort(batch.column("ts_event").to_numpy(), kind="stable")[:limit]
     return batch.take(pa.array(order)), "real" if real else "made up"

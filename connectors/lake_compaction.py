@@ -97,7 +97,7 @@ class Compactor:
             spans = [span for _, span in group]
             name = FileRange(spans[0].partition, spans[0].first, spans[-1].last).name
             tables = [_table(path) for path, _ in group]
-            rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+            rows = pa.concat_tables(tables).combine_chunks()
             write_synced(fresh / name, order(rows))
         sync_folder(fresh)
         crash_point("compaction: before swap")

@@ -113,7 +113,7 @@ def rows_of(
     table = pa.concat_tables(parts)
     order = _order(where, table, offsets, counts)
     rows = table.select(topic.schema.names).cast(topic.schema)
-    rows = rows.unify_dictionaries().combine_chunks().take(pa.array(order))
+    rows = rows.combine_chunks().take(pa.array(order))
     (batch,) = rows.combine_chunks().to_batches()
     return batch
 

@@ -67,7 +67,7 @@ def merged(portions: Sequence[Portion]) -> Portion:
     if len(portions) == 1:
         return portions[0]
     tables = [one.rows for one in portions if one.rows is not None]
-    rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks() if tables else None
+    rows = pa.concat_tables(tables).combine_chunks() if tables else None
     return Portion(
         spans=_joined(span for one in portions for span in one.spans),
         rows=rows,

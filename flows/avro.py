@@ -119,7 +119,7 @@ def decode_avro(topic: Topic, columns: tuple[Column, ...], values: pa.Array) -> 
             records.append(rows)
     if not parts:
         return AvroRows(batch=topic.empty(), record=np.empty(0, np.int64), faults=faults)
-    table = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()
+    table = pa.Table.from_batches(parts).combine_chunks()
     return AvroRows(
         batch=topic.batch(dict(zip(table.column_names, table.columns, strict=True))),
         record=np.concatenate(records),

@@ -172,11 +172,11 @@ def _from_arrow(
 
 
 def _merged(topic: Topic, parts: Sequence[_Part], faults: list[Fault]) -> Decoded:
-    table = pa.Table.from_batches([batch for batch, _, _ in parts]).unify_dictionaries()
+    table = pa.Table.from_batches([batch for batch, _, _ in parts]).combine_chunks()
     record = np.concatenate([record for _, record, _ in parts])
     row = np.concatenate([row for _, _, row in parts])
     order = np.lexsort((row, record))
-    columns = table.combine_chunks().take(pa.array(order))
+    columns = table.take(pa.array(order))
     return Decoded(
         batch=topic.batch(dict(zip(columns.column_names, columns.columns, strict=True))),
         record=record[order],

@@ -77,7 +77,7 @@ def decode(value: bytes | None, schema: pa.Schema) -> pa.RecordBatch:
     if len(batches) == 1:
         batch = batches[0]
     else:
-        table = pa.Table.from_batches(batches, schema=reader.schema).unify_dictionaries()
+        table = pa.Table.from_batches(batches, schema=reader.schema)
         batch = pa.RecordBatch.from_arrays(
             [
                 column.combine_chunks() if column.num_chunks else pa.array([], column.type)

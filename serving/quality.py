@@ -105,7 +105,7 @@ def quality(settings: Settings, asked: QualityRequest) -> Found:
         empty += without
         for one, judged in zip(measured, judge(measured), strict=True):
             batches.append(results(one, judged, target))
-    table = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    table = pa.Table.from_batches(batches).combine_chunks()
     rows = table.to_batches()[0] if table.num_rows else QUALITY_RESULTS.empty()
     appended = changed = 0
     if asked.record and rows.num_rows:

@@ -137,7 +137,7 @@ def _combined(parts: list[Part]) -> tuple[Topic, pa.RecordBatch, Int64s]:
     topic = parts[0].rows.topic
     if len(parts) == 1:
         return topic, parts[0].rows.batch, parts[0].times
-    table = pa.Table.from_batches([part.rows.batch for part in parts]).unify_dictionaries()
+    table = pa.Table.from_batches([part.rows.batch for part in parts])
     batch = table.combine_chunks().to_batches()[0]
     times = np.concatenate([part.times for part in parts])
     if not (times[1:] >= times[:-1]).all():

@@ -177,7 +177,7 @@ def in_order(one: TopicRows, other: TopicRows) -> TopicRows:
     at = np.concatenate([one.at, other.at])
     order = np.argsort(at, kind="stable")
     batches = [one.rows.batch, other.rows.batch]
-    table = pa.Table.from_batches(batches).unify_dictionaries().take(pa.array(order))
+    table = pa.Table.from_batches(batches).combine_chunks().take(pa.array(order))
     batch = table.combine_chunks().to_batches()[0] if len(at) else one.topic.empty()
     none = [np.zeros(len(rows), np.bool_) for rows in (one.at, other.at)]
     whys = dict.fromkeys([*one.rows.refused, *other.rows.refused])

@@ -208,9 +208,7 @@ class _Parser:
         lines: list[Int64s],
         faults: list[Fault],
     ) -> tuple[pa.RecordBatch, Int64s, list[Fault]]:
-        table = (
-            pa.concat_tables(parts).unify_dictionaries() if parts else self._schema.empty_table()
-        )
+        table = pa.concat_tables(parts) if parts else self._schema.empty_table()
         at = np.concatenate(lines) if lines else np.empty(0, np.int64)
         batch = table.combine_chunks().to_batches()[0] if table.num_rows else _empty(self._schema)
         empty = [name for name in self._layout.required if batch.column(name).null_count]

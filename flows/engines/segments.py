@@ -111,10 +111,10 @@ def join_rows(parts: Sequence[InputRows], schema: pa.Schema) -> InputRows:
 
 
 def join_batches(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
-    """The rows of several batches as one batch; dictionaries are unified."""
+    """The rows of several batches as one batch, whose dictionaries become one."""
     if len(batches) == 1:
         return batches[0]
-    table = pa.Table.from_batches(batches, schema=schema).unify_dictionaries()
+    table = pa.Table.from_batches(batches, schema=schema)
     columns = [
         column.combine_chunks() if column.num_chunks else pa.array([], column.type)
         for column in table.columns

@@ -25,7 +25,7 @@ def by_topic(outputs: Iterable[Output]) -> dict[str, pa.Table]:
 
 def comparable(topic: Topic, batches: list[pa.RecordBatch]) -> pa.Table:
     """Rows with dictionaries decoded, stably sorted by key."""
-    table = pa.Table.from_batches(batches, schema=topic.schema).unify_dictionaries()
+    table = pa.Table.from_batches(batches, schema=topic.schema).combine_chunks()
     plain = pa.table(
         {
             name: column.cast(column.type.value_type)

@@ -99,7 +99,7 @@ def test_a_slow_topic_has_folders_by_month_or_year_that_readers_filter_by(
     starts = [MIDNIGHT_NS, MIDNIGHT_NS - 62 * day_ns, MIDNIGHT_NS - 32 * day_ns]
     starts += [MIDNIGHT_NS - 60 * day_ns - 1_000_000]
     tables = [rows_of(1, rows=10, start_ns=start_ns) for start_ns in starts]
-    rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+    rows = pa.concat_tables(tables).combine_chunks()
     paths = write_range(tmp_path, slow, FileRange(0, 1, 1), rows)
     assert [path.parent.name for path in paths] == folders
     assert topic_files(tmp_path, slow) == paths

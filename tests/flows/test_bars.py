@@ -343,7 +343,7 @@ def real_bars(flow: Bars, batches: Sequence[pa.RecordBatch]) -> pl.DataFrame:
         parts += [e.batch for e in flow.on_rows(rows_of(batch)) if isinstance(e, Emit)]
     end = watermarks(["AIG"], [int(session_starts("XNYS")[-1])])
     parts += [e.batch for e in flow.on_watermark(end) if isinstance(e, Emit)]
-    return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts).unify_dictionaries()))
+    return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts).combine_chunks()))
 
 
 @pytest.mark.shared

@@ -32,7 +32,7 @@ def book_events(format_: Format, path: Path) -> pa.RecordBatch:
         if source.topic is BOOK_EVENTS
         for block in source.blocks()
     ]
-    return pa.Table.from_batches(parts).unify_dictionaries().combine_chunks().to_batches()[0]
+    return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
 
 def books(events: pa.RecordBatch, params: BookParams | None = None) -> tuple[pl.DataFrame, int]:

@@ -322,7 +322,7 @@ def dealers(shared: Path, dates: Sequence[str]) -> pa.RecordBatch:
         )
         for block in source.blocks()
     ]
-    table = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()
+    table = pa.Table.from_batches(parts).combine_chunks()
     [batch] = table.to_batches()
     times = batch.column("ts_event").to_numpy()
     return batch.take(pa.array(np.argsort(times, kind="stable")))

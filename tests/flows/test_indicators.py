@@ -317,7 +317,7 @@ def mixed(n: int) -> pa.RecordBatch:
         for interval in ("1m", "5m"):
             given = ohlc(np.random.default_rng(ord(symbol)).uniform(1, 2, n), len(parts))
             parts.append(bars(given, symbol=symbol, interval=interval))
-    table = pa.Table.from_batches(parts).unify_dictionaries()
+    table = pa.Table.from_batches(parts).combine_chunks()
     turns = np.arange(6 * n).reshape(6, n).T.reshape(-1)
     (batch,) = table.take(turns).combine_chunks().to_batches()
     return batch

@@ -190,7 +190,7 @@ def test_a_symbol_can_have_a_benchmark_of_its_own() -> None:
     params = RelativeParams(benchmarks={"B": "QQQ"}, correlation_period=10)
     flow = Relative(params, None)
     both = pa.Table.from_batches([bars(spy, symbol="SPY"), bars(qqq, symbol="QQQ")])
-    (batch,) = both.unify_dictionaries().combine_chunks().to_batches()
+    (batch,) = both.combine_chunks().to_batches()
     wanted = Benchmarks(BenchmarksParams(benchmarks=("QQQ", "SPY")), None)
     (emitted,) = wanted.on_rows(rows_of(batch))
     assert emitted.topic is BENCHMARK_BARS

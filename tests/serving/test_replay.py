@@ -34,7 +34,7 @@ def rebuilt(log: Log, change: "int | None", value: float = 0.0) -> None:
     config = log.topics()["bars"]
     log.delete_topic("bars")
     log.create_topic(config)
-    whole = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()[0]
+    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     if change is None:
         whole = whole.slice(1)
     else:
@@ -82,7 +82,7 @@ def test_a_missing_row_is_a_difference(log: Log) -> None:
 
 def test_another_order_within_a_key_is_a_difference_though_the_sums_agree(log: Log) -> None:
     batches = [batch for record, batch in scan_rows(log, BARS, 0) if record.header(HEADER_FLOW)]
-    whole = pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()[0]
+    whole = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
     config = log.topics()["bars"]
     log.delete_topic("bars")
     log.create_topic(config)
@@ -97,10 +97,7 @@ def test_a_late_row_that_is_gone_is_named(log: Log) -> None:
     """Late rows have no order within a key: they are sorted before they are compared."""
     records = [record for record, _ in scan_rows(log, LATE, 0)]
     (whole,) = (
-        pa.Table.from_batches([b for _, b in scan_rows(log, LATE, 0)])
-        .unify_dictionaries()
-        .combine_chunks()
-        .to_batches()
+        pa.Table.from_batches([b for _, b in scan_rows(log, LATE, 0)]).combine_chunks().to_batches()
     )
     by_key = whole.take(pa.array(np.argsort(np.array(whole.column("key").to_pylist()))))
     config = log.topics()["late"]

@@ -137,7 +137,7 @@ def tops(batch: pa.RecordBatch, levels: int) -> tuple[list[list[float]], int]:
 
 def whole(found: list[FeedBatch]) -> pa.RecordBatch:
     table = pa.Table.from_batches([batch.batch for batch in found])
-    return table.unify_dictionaries().combine_chunks().to_batches()[0]
+    return table.combine_chunks().to_batches()[0]
 
 
 def changes(shown: list[list[float]]) -> list[list[float]]:

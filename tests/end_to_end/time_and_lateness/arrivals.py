@@ -92,7 +92,7 @@ class Arrivals:
             late = rng.integers(0, self.jitter_s + 1, size=ROWS) * (rng.random(ROWS) < 0.2)
             parts.append(batch)
             arrival.append(times_of(topic, batch) + (delay + late) * SECOND)
-        whole = pa.Table.from_batches(parts).unify_dictionaries().combine_chunks()
+        whole = pa.Table.from_batches(parts).combine_chunks()
         order = np.argsort(np.concatenate(arrival), kind="stable")
         [batch] = whole.take(pa.array(order)).combine_chunks().to_batches()
         batch = moved(topic, batch, 0)

@@ -1,6 +1,7 @@
 """Records become segments: tiny ones are joined, nulls and empty dictionaries among them."""
 
 import itertools
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -45,6 +46,32 @@ def test_joined_batches_hold_the_rows_of_each_in_order() -> None:
         joined = join_batches(list(some), TRADES.schema)
         joined.validate(full=True)
         assert joined.to_pylist() == [row for part in some for row in part.to_pylist()]
+
+
+def test_a_null_may_have_any_number_beneath_it() -> None:
+    """`unify_dictionaries` reads memory at it (apache/arrow#44827): a process was seen to die of that."""
+    parts = []
+    for seed, far in ((1, 0), (2, -2_000_000_000)):
+        batch = made(5, seed)
+        at = TRADES.schema.get_field_index("side")
+        numbers = pa.array(np.array([0, far, 0, far, 0], np.int32), mask=np.arange(5) % 2 == 1)
+        words = pa.array(["buy" if far else "sell"])
+        side = pa.DictionaryArray.from_arrays(numbers, words)
+        parts.append(batch.set_column(at, TRADES.schema.field(at), side))
+    joined = join_batches(parts, TRADES.schema)
+    assert joined.to_pylist() == [row for part in parts for row in part.to_pylist()]
+
+
+def test_no_code_unifies_dictionaries_by_arrow_alone() -> None:
+    root = Path(__file__).parents[3]
+    folders = ("bench", "connectors", "flows", "schemas", "serving", "tapeflow")
+    named = [
+        str(path)
+        for folder in folders
+        for path in (root / folder).rglob("*.py")
+        if "unify_dictionaries" in path.read_text()
+    ]
+    assert named == []
 
 
 def test_rows_keep_their_positions_when_records_are_joined() -> None:
