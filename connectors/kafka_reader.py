@@ -253,7 +253,8 @@ class Scout:
                     elif time.monotonic() > deadline:
                         raise LogError(
                             f"read of {topic}[{partition}] from {reached}: there are records up to "
-                            f"{end}, and the broker sent none in {RIDE_OUT_S:.0f} s"
+                            f"{end}, and the broker sent none in {RIDE_OUT_S:.0f} s; a transaction "
+                            "that never ends may hide them: see 'Which Kafka' in docs/kafka.md"
                         )
                     fetched = _records_only(messages, topic, partition)
                     yield records_of(topic, partition, fetched)
