@@ -1,10 +1,18 @@
 """The registry of topics: the only list of what the platform's records are."""
 
+from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS
+from schemas.audit_log import AUDIT_LOG
 from schemas.bars import BARS, BARS_REVISED, BARS_ROLLED
 from schemas.book import BOOK_FAULTS, BOOK_TOP
 from schemas.breadth import BREADTH, BREADTH_PARTS, INDEX_LEVELS
 from schemas.composite import COMPOSITE_QUOTES, SOURCE_LAGS
 from schemas.event_bars import EVENT_BARS
+from schemas.execution import (
+    ALGORITHM_REPORTS,
+    BROKER_ORDERS,
+    BROKER_REPORTS,
+    ROUTING_DECISIONS,
+)
 from schemas.faults import CORRECTIONS_UNAPPLIED, DEAD_LETTER, LATE
 from schemas.feed_events import FEED_EVENTS
 from schemas.field import DeclarationError
@@ -13,6 +21,8 @@ from schemas.indicators import INDICATORS
 from schemas.instruments import INSTRUMENTS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
+from schemas.orders import EXECUTIONS, INSTRUCTIONS, ORDER_EVENTS, ORDER_REPORTS, ORDERS
+from schemas.positions import BALANCES, LOT_CLOSINGS, MARKS, POSITIONS
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.quote_bars import QUOTE_BARS
 from schemas.relative import BENCHMARK_BARS, RELATIVE
@@ -62,6 +72,23 @@ TOPICS: dict[str, Topic] = _registry(
     INDEX_LEVELS,
     SCANS,
     QUALITY_RESULTS,
+    ACCOUNTS,
+    CASH_MOVEMENTS,
+    CORPORATE_ACTIONS,
+    ORDERS,
+    ORDER_EVENTS,
+    INSTRUCTIONS,
+    ORDER_REPORTS,
+    EXECUTIONS,
+    ROUTING_DECISIONS,
+    ALGORITHM_REPORTS,
+    BROKER_ORDERS,
+    BROKER_REPORTS,
+    MARKS,
+    POSITIONS,
+    LOT_CLOSINGS,
+    BALANCES,
+    AUDIT_LOG,
 )
 
 
