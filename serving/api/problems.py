@@ -1,0 +1,169 @@
+"""Errors as RFC 9457 problem documents: every error of the API is one, and none tells more than it should.
+
+One exception base with a status, one table from exception to response. No stack trace, no value that came with
+the request (it may be a secret), and the correlation id under which the logs have the rest.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Response, WebSocket
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+
+from connectors.log import LogError
+
+CONTENT_TYPE = "application/problem+json"
+CORRELATION_HEADER = "X-Correlation-ID"
+_CORRELATION = "tapeflow.correlation_id"
+# A body may be wrong in ten thousand places; the first ones tell what is wrong.
+_FAULTS_MAX = 50
+
+_logger = structlog.get_logger("api")
+
+
+class ApiError(Exception):
+    """What a request cannot have, and why.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    kind : str
+        Short name of what is wrong, for programs: the last part of the problem's ``type``.
+    detail : str
+        For people: what is wrong and what to do. Without secrets.
+    headers : mapping, optional
+        More headers of the answer.
+    **extra : JSON value
+        More members of the problem document.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+def correlation_of(connection: HTTPConnection) -> str:
+    """Correlation id of a request, as in its logs, its answer's header and ``orders.correlation_id``."""
+    return str(connection.scope.get(_CORRELATION, ""))
+
+
+def set_correlation(scope: Any, correlation: str) -> None:
+    """Say what the correlation id of a request is."""
+    scope[_CORRELATION] = correlation
+
+
+def problem(
+    status: int,
+    kind: str,
+    detail: str,
+    *,
+    correlation: str,
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Response:
+    """A problem document (RFC 9457)."""
+    body = {
+        "type": f"urn:tapeflow:problem:{kind}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "correlation_id": correlation,
+        **(extra or {}),
+    }
+    return Response(
+        orjson.dumps(body), status_code=status, headers=dict(headers or {}), media_type=CONTENT_TYPE
+    )
+
+
+def failure(correlation: str) -> Response:
+    """The answer to a request that failed by our own fault."""
+    return problem(
+        500,
+        "internal",
+        "This failed by a fault of the server; its log has the reason under the correlation id.",
+        correlation=correlation,
+    )
+
+
+def add_to(app: FastAPI) -> None:
+    """Turn every error of an application into a problem document."""
+    app.add_exception_handler(ApiError, _answer)
+    app.add_exception_handler(HTTPException, _answer)
+    app.add_exception_handler(RequestValidationError, _answer)
+    app.add_exception_handler(LogError, _answer)
+
+
+def answer(scope: Any, error: Exception) -> Response:
+    """The problem document of an error, for a request whose scope is given."""
+    return _response(error, str(scope.get(_CORRELATION, "")))
+
+
+async def _answer(connection: HTTPConnection, error: Exception) -> Response:
+    response = _response(error, correlation_of(connection))
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(response)
+    return response
+
+
+def _response(error: Exception, correlation: str) -> Response:
+    if isinstance(error, ApiError):
+        return problem(
+            error.status,
+            error.kind,
+            error.detail,
+            correlation=correlation,
+            headers=error.headers,
+            extra=error.extra,
+        )
+    if isinstance(error, RequestValidationError):
+        faults = [
+            {"at": "/".join(str(part) for part in one["loc"]), "fault": _said(one)}
+            for one in error.errors()[:_FAULTS_MAX]
+        ]
+        return problem(
+            422,
+            "invalid-request",
+            "The request is not what this route takes; `errors` says where.",
+            correlation=correlation,
+            extra={"errors": faults},
+        )
+    if isinstance(error, HTTPException):
+        kind = HTTPStatus(error.status_code).name.lower().replace("_", "-")
+        return problem(
+            error.status_code,
+            kind,
+            str(error.detail),
+            correlation=correlation,
+            headers=error.headers,
+        )
+    _logger.error("log unavailable", error=str(error))
+    return problem(
+        503,
+        "log-unavailable",
+        "The log does not answer; nothing was acknowledged. Try again.",
+        correlation=correlation,
+        headers={"Retry-After": "1"},
+    )
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    # A validator's own words are ours and name no value; pydantic's give the type and the bounds.
+    return str(fault["msg"]).removeprefix("Value error, ")
