@@ -3,6 +3,7 @@
 For tests only: hypothesis is no dependency of the platform.
 """
 
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,9 @@ _TIMES_NS = st.integers(631_152_000_000_000_000, 2_524_607_999_999_999_999)
 _WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8
 ) | st.sampled_from(["AIG", "BAC", "IBM", "SPY"])
+_SMALLEST = Decimal("1e-10")
+_LARGEST = Decimal("9999999999999999999999999999.9999999999")
+_USUAL = Decimal(10**9)
 _RANGES = {INT32: (-(2**31), 2**31 - 1), INT64: (-(2**63), 2**63 - 1), UINT64: (0, 2**64 - 1)}
 
 
@@ -95,6 +99,8 @@ def _valid(field: Field) -> st.SearchStrategy[Any]:
             allow_nan=False,
             allow_infinity=False,
         )
+    if field.type == DECIMAL:
+        return _decimals(field)
     if field.type in _RANGES:
         low, high = _RANGES[field.type]
         low = low if field.minimum is None else max(low, int(field.minimum))
@@ -106,9 +112,22 @@ def _valid(field: Field) -> st.SearchStrategy[Any]:
         TEXT: st.text(max_size=12),
         CATEGORY: _WORDS,
         BYTES: st.binary(max_size=20),
-        DECIMAL: st.decimals(min_value=0, max_value=10**9, places=10),
     }
     return plain[field.type]
+
+
+def _decimals(field: Field) -> st.SearchStrategy[Any]:
+    """Exact numbers as money and quantities are, and now and then the largest that the type holds."""
+    least = _LARGEST.copy_negate()
+    if field.above is not None:
+        least = Decimal(str(field.above)) + _SMALLEST
+    elif field.minimum is not None:
+        least = Decimal(str(field.minimum))
+    most = _LARGEST if field.maximum is None else Decimal(str(field.maximum))
+    usual = st.decimals(
+        min_value=max(least, -_USUAL), max_value=min(most, _USUAL), places=10, allow_nan=False
+    )
+    return usual | st.sampled_from((least, most))
 
 
 def _faulty(field: Field) -> st.SearchStrategy[Any] | None:
@@ -119,13 +138,25 @@ def _faulty(field: Field) -> st.SearchStrategy[Any] | None:
         faults.append(_WORDS.filter(lambda word: word not in field.allowed))
     if field.type == FLOAT:
         faults.append(st.sampled_from([float("nan"), float("inf"), float("-inf")]))
-    if field.above is not None:
+    if field.type == DECIMAL:
+        faults += _decimal_faults(field)
+    elif field.above is not None:
         faults.append(st.floats(max_value=field.above, allow_nan=False))
     if field.minimum is not None and field.type == FLOAT:
         faults.append(st.floats(max_value=field.minimum, exclude_max=True, allow_nan=False))
     if field.minimum is not None and field.type in (INT32, INT64):
         faults.append(st.integers(_RANGES[field.type][0], int(field.minimum) - 1))
     return st.one_of(faults) if faults else None
+
+
+def _decimal_faults(field: Field) -> list[st.SearchStrategy[Any]]:
+    below = []
+    if field.above is not None:
+        below.append(Decimal(str(field.above)))
+    if field.minimum is not None:
+        below.append(Decimal(str(field.minimum)) - _SMALLEST)
+    beyond = [] if field.maximum is None else [Decimal(str(field.maximum)) + _SMALLEST]
+    return [st.just(value) for value in (*below, *beyond)]
 
 
 def _ruled(topic: Topic, row: Row) -> Row:
@@ -136,6 +167,6 @@ def _ruled(topic: Topic, row: Row) -> Row:
         if row[rule.field] in rule.values and (len(missing) == len(rule.needs) or not rule.any_of):
             for name in missing:
                 field = topic.field(name)
-                numbers = {FLOAT: 1.0, TIMESTAMP: 0, TEXT: "1"}
+                numbers = {FLOAT: 1.0, TIMESTAMP: 0, TEXT: "1", CATEGORY: "1", DECIMAL: Decimal(1)}
                 fixed[name] = field.allowed[0] if field.allowed else numbers[field.type]
     return fixed

@@ -1,7 +1,8 @@
 """Seeded inputs for any flow, made from its topics' declarations: rows, watermarks, foreign bytes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import orjson
@@ -11,7 +12,18 @@ from connectors.log import NewRecord
 from connectors.records import Partitioner, rows_record, watermarks_batch, watermarks_record
 from flows.engines.segments import Segment
 from flows.flow import INBOX_SCHEMA, Flow, Input, InputRows
-from schemas.field import BOOL, CATEGORY, FLOAT, INT32, INT64, TEXT, TIMESTAMP, UINT64, Field
+from schemas.field import (
+    BOOL,
+    CATEGORY,
+    DECIMAL,
+    FLOAT,
+    INT32,
+    INT64,
+    TEXT,
+    TIMESTAMP,
+    UINT64,
+    Field,
+)
 from schemas.topic import Topic
 
 START_NS = 1_381_152_600_000_000_000  # 2013-10-07 13:30 UTC
@@ -21,6 +33,12 @@ KNOWN_VALUES = {
     "interval": ["1m", "5m", "1h"],
     "venue": ["N", "Q", "D"],
     "universe": ["ALL", "sector:Energy"],
+    "account": ["A1", "A2", "A3", "*"],
+    "currency": ["USD", "EUR", "JPY"],
+    **{
+        name: [f"{name[0]}{number}" for number in range(200)]
+        for name in ("order_id", "client_order_id", "execution_id", "movement_id", "action_id")
+    },
 }
 
 
@@ -83,7 +101,22 @@ def topic_rows(topic: Topic, rng: np.random.Generator, rows: int, jitter_ns: int
     columns[topic.event_time] = pa.array(times, pa.int64()).cast(TIMESTAMP)
     if topic.name == "trades":
         columns |= _corrections(columns, rng, rows)
+    elif topic.rules:
+        columns |= _ruled(topic, columns, rng, rows)
     return topic.batch(columns)
+
+
+def _ruled(
+    topic: Topic, columns: dict[str, pa.Array], rng: np.random.Generator, rows: int
+) -> dict[str, pa.Array]:
+    """The columns that the topic's rules speak of, with a value in every row."""
+    needed = {name for rule in topic.rules for name in rule.needs}
+    return {
+        name: columns[name].fill_null(
+            _column(replace(topic.field(name), nullable=False), rng, 1)[0]
+        )
+        for name in sorted(needed)
+    }
 
 
 def _corrections(
@@ -212,8 +245,13 @@ def _column(field: Field, rng: np.random.Generator, rows: int) -> pa.Array:
     if field.type == FLOAT:
         return pa.array(10.0 ** rng.uniform(-2, 4, size=rows), mask=missing)
     if field.type in (INT32, INT64, UINT64):
-        numbers = rng.integers(0, 1000, size=rows)
+        numbers = rng.integers(int(field.minimum or 0), 1000, size=rows)
         return pa.array(numbers, mask=missing).cast(field.type)
+    if field.type == DECIMAL:
+        cents = rng.integers(
+            100 * int(field.minimum or 0) + 1, 100 * int(field.maximum or 10_000), size=rows
+        )
+        return pa.array([Decimal(int(one)) / 100 for one in cents], DECIMAL, mask=missing)
     if field.type == TIMESTAMP:
         times = START_NS + rng.integers(0, 10**12, size=rows)
         return pa.array(times, mask=missing).cast(TIMESTAMP)

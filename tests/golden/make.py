@@ -5,6 +5,7 @@ ever. A new schema version or codec gives new files.
 """
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def golden_files(topic: Topic) -> dict[Path, bytes]:
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return value.hex() if isinstance(value, bytes) else value
 
 

@@ -1,10 +1,22 @@
 """Three telling rows of each topic: full, as many nulls as may be, and odd values. Never changed."""
 
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
-from schemas.field import BOOL, BYTES, CATEGORY, FLOAT, INT32, INT64, TEXT, TIMESTAMP, UINT64
+from schemas.field import (
+    BOOL,
+    BYTES,
+    CATEGORY,
+    DECIMAL,
+    FLOAT,
+    INT32,
+    INT64,
+    TEXT,
+    TIMESTAMP,
+    UINT64,
+)
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 
@@ -20,6 +32,7 @@ _FULL = {
     TEXT: "T-1",
     BYTES: b'{"price": -1}',
     CATEGORY: "AIG",
+    DECIMAL: Decimal("1234567.0000000089"),
 }
 _ODD = {
     TIMESTAMP: _START_NS + 1,
@@ -31,6 +44,7 @@ _ODD = {
     TEXT: "",
     BYTES: b"\x00\xff",
     CATEGORY: "Zürich ☃",
+    DECIMAL: Decimal("0.0000000001"),
 }
 
 
@@ -45,6 +59,9 @@ def golden_rows(topic: Topic) -> list[dict[str, Any]]:
     if topic.name == "trades":
         odd["size"] = -0.0
         sparse["action"] = "new"
+    if topic.name == "orders":
+        sparse["command"] = odd["command"]
+        odd |= {"order_class": "simple", "order_type": "market", "time_in_force": "day"}
     return [full, sparse, odd]
 
 
@@ -58,8 +75,15 @@ def _value(field: Any, values: dict[Any, Any], choice: int) -> Any:
     if field.allowed:
         return field.allowed[choice]
     value = values[field.type]
+    if field.type == DECIMAL:
+        return _within(field, value)
     low = field.minimum if field.type in (INT32, INT64, UINT64) else None
     return value if low is None else max(value, int(low))
+
+
+def _within(field: Any, value: Decimal) -> Decimal:
+    low = value if field.minimum is None else max(value, Decimal(str(field.minimum)))
+    return low if field.maximum is None else min(low, Decimal(str(field.maximum)))
 
 
 ALL = list(TOPICS.values())
