@@ -54,7 +54,9 @@ ACCOUNTS = Topic(
             "Largest sum of all positions' values, open orders counted",
         ),
         _limit(
-            "price_collar", "ratio", "How far from the best price of the other side a limit may be"
+            "price_collar",
+            "ratio",
+            "How far beyond the best price of the other side a limit may be, as a share of it",
         ),
         Field(
             name="max_orders_per_second",

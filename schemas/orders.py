@@ -16,11 +16,14 @@ ORDERS = Topic(
         of.RECEIVED,
         of.word(
             "command",
-            "What is asked; cancel_all cancels the account's open orders (of the symbol, if given).",
+            "What is asked; cancel_all cancels the account's open orders (of the symbol, if given). What a replacement leaves null stays as it is.",
             allowed=("new", "replace", "cancel", "cancel_all"),
         ),
-        of.ORDER_ID,
-        of.CLIENT_ORDER_ID,
+        replace(
+            of.ORDER_ID,
+            meaning="Which order; empty where the client's identifier says it. A new order's is what schemas.order_ids gives.",
+        ),
+        replace(of.CLIENT_ORDER_ID, meaning="Identifier of that order, given by its client."),
         replace(of.ORDER_SYMBOL, nullable=True, meaning="Instrument; of a new order."),
         replace(
             of.SIDE, nullable=True, meaning="Of a new order: buy, sell, or sell what is borrowed."
@@ -114,12 +117,13 @@ ORDERS = Topic(
     watermarked=False,
 )
 
+# Null where a command or a report names an order that there is not.
 _STANDING = (
-    of.ORDER_SYMBOL,
-    of.SIDE,
-    of.word("order_type", "As ordered.", allowed=of.ORDER_TYPES),
-    of.word("time_in_force", "As ordered.", allowed=of.TIMES_IN_FORCE),
-    of.quantity("quantity", "Total quantity now."),
+    replace(of.ORDER_SYMBOL, nullable=True),
+    replace(of.SIDE, nullable=True),
+    of.word("order_type", "As ordered.", allowed=of.ORDER_TYPES, nullable=True),
+    of.word("time_in_force", "As ordered.", allowed=of.TIMES_IN_FORCE, nullable=True),
+    of.quantity("quantity", "Total quantity now.", nullable=True),
     of.price("limit_price", "Worst price now.", nullable=True),
     of.price("stop_price", "Stop now.", nullable=True),
 )
@@ -134,11 +138,11 @@ ORDER_EVENTS = Topic(
         of.MARKET_TIME,
         of.number("sequence", "Of the account's events, from 1 on, without a gap."),
         of.ORDER_ID,
-        of.CLIENT_ORDER_ID,
+        replace(of.CLIENT_ORDER_ID, nullable=True),
         of.PARENT_ORDER_ID,
         of.word(
             "event",
-            "What happened.",
+            "What happened; report_rejected: the execution told what does not fit the order, such as more than was open.",
             allowed=(
                 "accepted",
                 "rejected",
@@ -151,11 +155,12 @@ ORDER_EVENTS = Topic(
                 "cancelled",
                 "cancel_rejected",
                 "expired",
+                "report_rejected",
             ),
         ),
         of.word(
             "status",
-            "How the order stands now.",
+            "How the order stands now; unknown where there is no such order.",
             allowed=(
                 "accepted",
                 "working",
@@ -164,6 +169,7 @@ ORDER_EVENTS = Topic(
                 "cancelled",
                 "expired",
                 "rejected",
+                "unknown",
             ),
         ),
         *_STANDING,
@@ -179,7 +185,7 @@ ORDER_EVENTS = Topic(
         of.word("check", "Pre-trade check that refused it.", nullable=True),
         of.text("check_limit", "That check's limit.", nullable=True),
         of.text("check_value", "The value that broke it.", nullable=True),
-        of.text("user", "Who ordered it."),
+        of.text("user", "Who ordered it.", nullable=True),
         of.CORRELATION_ID,
     ),
     key="account",
@@ -244,7 +250,11 @@ INSTRUCTIONS = Topic(
         of.MARKET_TIME,
         of.ACCOUNT,
         of.number("sequence", "Of the account's instructions, from 1 on, without a gap."),
-        of.word("action", "What to do.", allowed=("new", "replace", "cancel")),
+        of.word(
+            "action",
+            "What to do; a replacement has all terms as they are to be.",
+            allowed=("new", "replace", "cancel"),
+        ),
         of.ORDER_ID,
         of.CLIENT_ORDER_ID,
         of.PARENT_ORDER_ID,
@@ -310,6 +320,10 @@ ORDER_REPORTS = Topic(
             ),
         ),
         of.quantity("quantity", "Total quantity now."),
+        of.quantity(
+            "filled_quantity",
+            "Filled until then: an order ends when the order system has read so many fills.",
+        ),
         of.price("limit_price", "Worst price now.", nullable=True),
         of.price("stop_price", "Stop now.", nullable=True),
         of.word("venue", "Where it works.", nullable=True),

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS accounts
     `max_position_quantity` Nullable(Decimal(38, 10)) COMMENT '[shares, contracts or coins] Largest position in one symbol, open orders counted; null for no limit.',
     `max_position_notional` Nullable(Decimal(38, 10)) COMMENT '[the account\'s currency] The same, by value; null for no limit.',
     `max_gross_notional` Nullable(Decimal(38, 10)) COMMENT '[the account\'s currency] Largest sum of all positions\' values, open orders counted; null for no limit.',
-    `price_collar` Nullable(Decimal(38, 10)) COMMENT '[ratio] How far from the best price of the other side a limit may be; null for no limit.',
+    `price_collar` Nullable(Decimal(38, 10)) COMMENT '[ratio] How far beyond the best price of the other side a limit may be, as a share of it; null for no limit.',
     `max_orders_per_second` Nullable(Int64) COMMENT '[1/s] Commands within any second of entry time; null for no limit.',
     `duplicate_window_ms` Nullable(Int64) COMMENT '[ms] An order equal to one of so short before is refused; null for no such check.',
     `restricted` Nullable(String) COMMENT 'Symbols that may not be traded, with commas.',

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS instructions
     `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Market time: the newest market event that the flow had seen when it happened.',
     `account` LowCardinality(String) COMMENT 'Account that it belongs to.',
     `sequence` Int64 COMMENT 'Of the account\'s instructions, from 1 on, without a gap.',
-    `action` LowCardinality(String) COMMENT 'What to do.',
+    `action` LowCardinality(String) COMMENT 'What to do; a replacement has all terms as they are to be.',
     `order_id` String COMMENT 'Identifier of the order, given by Tapeflow.',
     `client_order_id` String COMMENT 'Identifier of the order, given by its client.',
     `parent_order_id` Nullable(String) COMMENT 'Order that this one works for: an algorithm\'s, a bracket\'s; null for none.',
