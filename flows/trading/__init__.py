@@ -1,0 +1,1 @@
+"""Trading: venues and their paper models, triggers, algorithms and routing; what the flow ``execution`` is made of."""
