@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from schemas import order_fields as of
 from schemas.field import DECIMAL, INT64, Field
-from schemas.topic import Kind, Landing, Partition, Topic
+from schemas.topic import Kind, Landing, Partition, Rule, Topic
 
 FIRM = "*"
 """Account of what holds for all accounts: the firm's own limits, its restricted list, its kill switch."""
@@ -154,7 +154,7 @@ CORPORATE_ACTIONS = Topic(
         of.quantity("numerator", "Split, spin-off: new shares …", nullable=True, above=True),
         of.quantity("denominator", "… for so many old ones.", nullable=True, above=True),
         of.money("amount", "Dividend: cash a share.", nullable=True),
-        of.word("currency", "Of the dividend.", nullable=True),
+        of.word("currency", "Of the dividend; null for that of the position.", nullable=True),
         replace(
             of.ORDER_SYMBOL,
             name="new_symbol",
@@ -176,6 +176,16 @@ CORPORATE_ACTIONS = Topic(
     identity=(),
     landing=Landing(order_by=("symbol", "ts_event"), partition_by=Partition.YEAR),
     synced=True,
+    rules=(
+        Rule(field="action", values=("split",), needs=("numerator", "denominator")),
+        Rule(field="action", values=("dividend",), needs=("amount",)),
+        Rule(field="action", values=("symbol_change",), needs=("new_symbol",)),
+        Rule(
+            field="action",
+            values=("spin_off",),
+            needs=("numerator", "denominator", "new_symbol", "cost_share"),
+        ),
+    ),
     inbox=True,
     watermarked=False,
     partitions=1,

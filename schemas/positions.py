@@ -1,5 +1,7 @@
 """Marks, positions, lots and cash: what accounts have, to the cent."""
 
+from dataclasses import replace
+
 from schemas import order_fields as of
 from schemas.field import FLOAT, Field
 from schemas.market import SYMBOL
@@ -25,7 +27,10 @@ MARKS = Topic(
         _market("bid", "Best bid; null where there is none."),
         _market("ask", "Best ask; null where there is none."),
         _market("last", "Price of the last trade; null before the first."),
-        _market("price", "What positions are valued at: mid of bid and ask, else last."),
+        _market(
+            "price",
+            "What positions are valued at: mid of bid and ask where these are not too far apart, else last.",
+        ),
     ),
     key="symbol",
     event_time="ts_event",
@@ -59,8 +64,14 @@ POSITIONS = Topic(
         ),
         of.money("unrealised", "Value less cost.", nullable=True),
         of.money("realised", "Profit of closed lots so far, fees not counted."),
+        of.money("dividends", "Dividends so far in this currency; negative where owed."),
         of.money("fees", "Fees so far."),
         of.CURRENCY,
+        of.price(
+            "fx_rate",
+            "What one unit of the currency is in the account's, by marks; null where none tells.",
+            nullable=True,
+        ),
         of.word("cause", "What changed it.", allowed=_CAUSES),
         of.text("cause_id", "Execution or action that did.", nullable=True),
     ),
@@ -82,7 +93,7 @@ LOT_CLOSINGS = Topic(
         of.STRATEGY,
         of.ORDER_SYMBOL,
         of.text("lot_id", "Execution that opened the lot."),
-        of.text("execution_id", "Execution that closed it."),
+        of.text("execution_id", "Execution, or corporate action, that closed it."),
         of.word("method", "How the lot was chosen.", allowed=of.LOT_METHODS),
         of.time("ts_opened", "When it was opened."),
         of.quantity("quantity", "How much was closed; negative of a short lot.", signed=True),
@@ -117,4 +128,39 @@ BALANCES = Topic(
     identity=("account", "sequence"),
     landing=Landing(order_by=("account", "ts_event", "sequence"), partition_by=Partition.MONTH),
     synced=True,
+)
+
+FAULT_KINDS = (
+    "too_large",
+    "unknown_lot",
+    "lots_joined",
+    "incomplete_action",
+    "nothing_left",
+    "late_action",
+)
+
+LEDGER_FAULTS = Topic(
+    name="ledger_faults",
+    version=1,
+    kind=Kind.DERIVED,
+    meaning="Something that the ledger could not book as it came, and what it did instead.",
+    fields=(
+        of.ACCOUNT,
+        of.MARKET_TIME,
+        of.number("sequence", "Of the account's rows here, from 1 on, without a gap."),
+        of.word(
+            "kind",
+            "What is wrong: too_large, incomplete_action and nothing_left changed nothing; in place of an "
+            "unknown_lot the oldest were closed; lots_joined made one of the two oldest lots; a late_action came "
+            "after its time and holds for what was held when it came.",
+            allowed=FAULT_KINDS,
+        ),
+        of.text("cause_id", "Execution, movement or action that it is about."),
+        replace(of.ORDER_SYMBOL, nullable=True),
+        of.text("reason", "In words, with what was needed and what came."),
+    ),
+    key="account",
+    event_time="ts_event",
+    identity=("account", "sequence"),
+    landing=Landing(order_by=("account", "ts_event", "sequence"), partition_by=Partition.MONTH),
 )

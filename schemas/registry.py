@@ -22,7 +22,7 @@ from schemas.instruments import INSTRUMENTS
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.nbbo import NBBO
 from schemas.orders import EXECUTIONS, INSTRUCTIONS, ORDER_EVENTS, ORDER_REPORTS, ORDERS
-from schemas.positions import BALANCES, LOT_CLOSINGS, MARKS, POSITIONS
+from schemas.positions import BALANCES, LEDGER_FAULTS, LOT_CLOSINGS, MARKS, POSITIONS
 from schemas.quality_results import QUALITY_RESULTS
 from schemas.quote_bars import QUOTE_BARS
 from schemas.relative import BENCHMARK_BARS, RELATIVE
@@ -88,6 +88,7 @@ TOPICS: dict[str, Topic] = _registry(
     POSITIONS,
     LOT_CLOSINGS,
     BALANCES,
+    LEDGER_FAULTS,
     AUDIT_LOG,
 )
 

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS corporate_actions
     `numerator` Nullable(Decimal(38, 10)) COMMENT '[shares, contracts or coins] Split, spin-off: new shares …',
     `denominator` Nullable(Decimal(38, 10)) COMMENT '[shares, contracts or coins] … for so many old ones.',
     `amount` Nullable(Decimal(38, 10)) COMMENT '[the row\'s currency] Dividend: cash a share.',
-    `currency` LowCardinality(Nullable(String)) COMMENT 'Of the dividend.',
+    `currency` LowCardinality(Nullable(String)) COMMENT 'Of the dividend; null for that of the position.',
     `new_symbol` LowCardinality(Nullable(String)) COMMENT 'Symbol change, spin-off: the other symbol.',
     `cost_share` Nullable(Decimal(38, 10)) COMMENT '[ratio] Spin-off: share of the cost that goes to the new symbol.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',

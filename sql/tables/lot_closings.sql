@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS lot_closings
     `strategy` LowCardinality(String) COMMENT 'Strategy that it is for; empty for none.',
     `symbol` LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
     `lot_id` String COMMENT 'Execution that opened the lot.',
-    `execution_id` String COMMENT 'Execution that closed it.',
+    `execution_id` String COMMENT 'Execution, or corporate action, that closed it.',
     `method` LowCardinality(String) COMMENT 'How the lot was chosen.',
     `ts_opened` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When it was opened.',
     `quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] How much was closed; negative of a short lot.',

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS marks
     `bid` Nullable(Float64) COMMENT '[quote currency] Best bid; null where there is none.',
     `ask` Nullable(Float64) COMMENT '[quote currency] Best ask; null where there is none.',
     `last` Nullable(Float64) COMMENT '[quote currency] Price of the last trade; null before the first.',
-    `price` Nullable(Float64) COMMENT '[quote currency] What positions are valued at: mid of bid and ask, else last.',
+    `price` Nullable(Float64) COMMENT '[quote currency] What positions are valued at: mid of bid and ask where these are not too far apart, else last.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
     `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
