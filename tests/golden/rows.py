@@ -62,6 +62,9 @@ def golden_rows(topic: Topic) -> list[dict[str, Any]]:
     if topic.name == "orders":
         sparse["command"] = odd["command"]
         odd |= {"order_class": "simple", "order_type": "market", "time_in_force": "day"}
+    if topic.name == "corporate_actions":
+        # A row without any of its terms would be refused.
+        sparse |= {"action": "dividend", "amount": full["amount"]}
     return [full, sparse, odd]
 
 
