@@ -26,6 +26,7 @@ from flows.bars import Bars
 from flows.engines import local
 from flows.engines.progress import last_progress
 from flows.engines.shard import Shard, ShardOptions, prepare
+from flows.engines.snapshots import manifests
 from flows.flow import Flow
 from flows.indicators import Indicators, IndicatorsParams
 from flows.kernels.indicators.registry import choose, chosen_names
@@ -109,13 +110,17 @@ def _pause(rounds: int) -> Result:
             pass
         shard.commit()
         times, busy = [], []
+        newest = manifests(log, Indicators.name, 0)[-1:]
         for _ in range(rounds):
             begun, begun_busy = perf_counter(), thread_time()
             shard.save_snapshot()
             times.append(perf_counter() - begun)
             busy.append(thread_time() - begun_busy)
-            shard._snapshots.finish()  # noqa: SLF001 - one after the other
-        size = len(shard._stepper.snapshot())  # noqa: SLF001 - for the note
+            # One after the other: the snapshot is appended behind the shard's back.
+            while manifests(log, Indicators.name, 0)[-1:] == newest:
+                sleep(0.01)
+            newest = manifests(log, Indicators.name, 0)[-1:]
+        size = newest[0].size
         shard.close()
     return Result(
         name=f"recovery: pause of a snapshot, {_SYMBOLS} symbols x {_OUTPUTS} indicators",

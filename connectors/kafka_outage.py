@@ -7,7 +7,7 @@ from typing import TypeVar
 import structlog
 from confluent_kafka import KafkaError, KafkaException
 
-from connectors.kafka_options import MOVING, RIDE_OUT_S, log_error
+from connectors.kafka_options import MOVING, RIDE_OUT_S, local_error, log_error
 from connectors.log import LogError
 from connectors.metrics import RETRIES
 from connectors.patience import GivenUpError, Patience
@@ -17,11 +17,11 @@ T = TypeVar("T")
 log_line = structlog.get_logger(__name__)
 
 _AWAY = MOVING | {
-    KafkaError._TIMED_OUT,  # noqa: SLF001 - Kafka's own names of local errors
-    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
-    KafkaError._WAIT_COORD,  # noqa: SLF001
-    KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
+    local_error("TIMED_OUT"),
+    local_error("ALL_BROKERS_DOWN"),
+    local_error("MSG_TIMED_OUT"),
+    local_error("WAIT_COORD"),
+    local_error("TIMED_OUT_QUEUE"),
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.BROKER_NOT_AVAILABLE,
     KafkaError.NETWORK_EXCEPTION,

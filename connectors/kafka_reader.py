@@ -15,19 +15,20 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from connectors.kafka_options import (
     MOVING,
     RIDE_OUT_S,
     TIMEOUT_S,
     consumer_options,
+    local_error,
     log_error,
 )
 from connectors.kafka_outage import answered, is_away
 from connectors.log import Chunk, LogError, Record
 
-_EOF = KafkaError._PARTITION_EOF  # noqa: SLF001 - Kafka's own name
+_EOF = local_error("PARTITION_EOF")
 # Read on while the broker has nothing: long, since the fetch returns at once when a record comes.
 _READER_FETCH_WAIT_MS = 500
 # A scout wants to hear soon that there is nothing more.
