@@ -68,12 +68,13 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
             state = ApiState(
                 settings=settings,
                 log=log,
-                audit=AuditTrail(),
+                audit=AuditTrail(log),
                 door=door or NoDoor(),
                 rates=RateLimits(_RATE),
             )
             app.state.api = state
             try:
+                await state.start(state.audit)
                 for make in makers:
                     await state.start(make(state))
                 state.started = True

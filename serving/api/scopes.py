@@ -78,7 +78,37 @@ ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
 SEES_ALL_ACCOUNTS = frozenset({Role.COMPLIANCE, Role.ADMIN})
 TRADES_ALL_ACCOUNTS = frozenset({Role.ADMIN})
 
-_BY_SCOPE: dict[Scope, tuple[str, ...]] = {
+_TOPICS: dict[Scope, tuple[str, ...]] = {
+    Scope.MARKET_READ: (
+        "quotes",
+        "trades",
+        "book_events",
+        "feed_events",
+        "vendor_bars",
+        "bars",
+        "bars_revised",
+        "bars_rolled",
+        "event_bars",
+        "quote_bars",
+        "indicators",
+        "benchmark_bars",
+        "relative",
+        "nbbo",
+        "trade_signs",
+        "trade_impacts",
+        "composite_quotes",
+        "source_lags",
+        "book_top",
+        "book_faults",
+        "corrections_unapplied",
+        "instruments",
+        "breadth_parts",
+        "breadth",
+        "index_levels",
+        "scans",
+        "marks",
+        "corporate_actions",
+    ),
     Scope.ORDERS_READ: (
         "orders",
         "order_events",
@@ -96,16 +126,23 @@ _BY_SCOPE: dict[Scope, tuple[str, ...]] = {
         "positions",
         "lot_closings",
         "balances",
+        "ledger_faults",
     ),
     Scope.OPERATIONS_READ: ("late", "dead_letter", "foreign_schemas", "quality_results"),
     Scope.AUDIT_READ: ("audit_log",),
 }
 
-TOPIC_SCOPES: dict[str, Scope] = {
-    **{name: Scope.MARKET_READ for name in TOPICS},
-    **{name: scope for scope, names in _BY_SCOPE.items() for name in names},
-}
-"""The scope that reading a topic's rows needs, by topic; rows with an ``account`` are also filtered by it."""
+TOPIC_SCOPES: dict[str, Scope] = {name: scope for scope, names in _TOPICS.items() for name in names}
+"""The scope that reading a topic's rows needs, by topic; a topic that is not here is read by nobody. Rows with an ``account`` are also
+filtered by it."""
+
+UNFILTERED_TOPICS = frozenset(
+    name
+    for scope in (Scope.ORDERS_READ, Scope.ACCOUNTS_READ)
+    for name in _TOPICS[scope]
+    if "account" not in TOPICS[name].schema.names
+)
+"""Topics of somebody's orders or accounts whose rows do not say whose."""
 
 
 def scopes_of(roles: frozenset[Role]) -> frozenset[Scope]:

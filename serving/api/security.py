@@ -10,9 +10,9 @@ from typing import Protocol
 from fastapi import Request, WebSocket
 from starlette.requests import HTTPConnection
 
-from serving.api.audit import Result, came_from
+from serving.api.audit import Result, came_from, entry_of
 from serving.api.problems import ApiError
-from serving.api.scopes import TOPIC_SCOPES, Role, Scope
+from serving.api.scopes import TOPIC_SCOPES, UNFILTERED_TOPICS, Role, Scope
 from serving.api.state import state_of
 
 SESSION_COOKIE = "tapeflow_session"
@@ -67,7 +67,7 @@ class Principal:
         return self.trades is None or account in self.trades
 
     def may_read(self, topic: str) -> bool:
-        """Whether rows of the topic may be read (those of other accounts than `sees` aside)."""
+        """Whether its scope is there; see `check_topic`."""
         return TOPIC_SCOPES.get(topic) in self.scopes
 
 
@@ -143,10 +143,16 @@ async def principal_of_websocket(websocket: WebSocket, scope: Scope) -> Principa
 
 
 def check_topic(principal: Principal, topic: str) -> None:
-    """Refuse a topic whose rows need a scope that is not there; `ApiError` 403."""
+    """Refuse a topic whose rows need a scope that is not there; `ApiError` 403.
+
+    A topic of orders or accounts without the account in its rows cannot be filtered by it: it is for those
+    who see all accounts.
+    """
     if not principal.may_read(topic):
         scope = TOPIC_SCOPES.get(topic, Scope.OPERATIONS_READ)
         raise ApiError(403, "scope", _UNSCOPED.format(scope=scope, user=principal.user))
+    if principal.sees is not None and topic in UNFILTERED_TOPICS:
+        raise ApiError(403, "account", f"rows of {topic} do not name their account")
 
 
 def check_trades(principal: Principal, account: str) -> None:
@@ -189,13 +195,17 @@ async def _entered(connection: HTTPConnection, scope: Scope) -> Principal:
     except ApiError as error:
         # Nobody fills the audit log by knocking: who knocks too often is not even asked.
         state.rates.take_knock(origin)
-        state.audit.note(connection, "", "enter", connection.url.path, Result.REFUSED, error.detail)
+        state.audit.note(
+            entry_of(connection, "", "enter", connection.url.path, Result.REFUSED, error.detail)
+        )
         raise
     state.rates.take(principal.via, principal.rate)
     if scope not in principal.scopes:
         detail = _UNSCOPED.format(scope=scope, user=principal.user)
         state.audit.note(
-            connection, principal.user, "enter", connection.url.path, Result.REFUSED, detail
+            entry_of(
+                connection, principal.user, "enter", connection.url.path, Result.REFUSED, detail
+            )
         )
         raise ApiError(403, "scope", detail)
     return principal
