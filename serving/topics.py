@@ -209,7 +209,7 @@ def _of_live_log(
 def _partition_state(log: Log, name: str, partition: int, *, count_rows: bool) -> PartitionState:
     start, end = log.start(name, partition), log.end(name, partition)
     newest = log.last(name, partition)
-    least, most = _watermarks(log, name, partition) if name in TOPICS else (None, None)
+    least, most = watermark_range(log, name, partition) if name in TOPICS else (None, None)
     if count_rows:
         records, rows, size = _counted(log, name, partition)
         exact = True
@@ -231,7 +231,7 @@ def _partition_state(log: Log, name: str, partition: int, *, count_rows: bool) -
     )
 
 
-def _watermarks(log: Log, name: str, partition: int) -> tuple[int | None, int | None]:
+def watermark_range(log: Log, name: str, partition: int) -> tuple[int | None, int | None]:
     """Least and greatest of the keys' newest watermarks among the newest records."""
     end = log.end(name, partition)
     at = max(log.start(name, partition), end - _TAIL_RECORDS)
