@@ -74,6 +74,9 @@ ALGORITHM_REPORTS = Topic(
             nullable=True,
             meaning="Filled over the market's volume meanwhile.",
         ),
+        of.text(
+            "note", "What was guessed because it was not known, and how it ended.", nullable=True
+        ),
     ),
     key="account",
     event_time="ts_event",

@@ -213,6 +213,10 @@ class AlgorithmReport:
     slippage_vwap: float | None = None
     slippage_twap: float | None = None
     participation: float | None = None
+    ts_begin: int | None = None
+    """When it began to work, market time: what it is measured from. None: with the order."""
+    note: str | None = None
+    """What should be known of the run in words, such as what was guessed because nothing was known."""
 
 
 class Curves(ABC):

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS algorithm_reports
     `slippage_vwap` Nullable(Float64) COMMENT '[basis points] Against that VWAP; positive is worse.',
     `slippage_twap` Nullable(Float64) COMMENT '[basis points] Against that TWAP; positive is worse.',
     `participation` Nullable(Float64) COMMENT '[ratio] Filled over the market\'s volume meanwhile.',
+    `note` Nullable(String) COMMENT 'What was guessed because it was not known, and how it ended.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
     `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
