@@ -75,6 +75,12 @@ FLOW_ROWS_OUT = Counter(
     ["flow", "shard", "topic"],
     registry=REGISTRY,
 )
+DOOR_COMMITS = Counter(
+    "tapeflow_door_commits", "Commits of orders by the API, each synced to disk", registry=REGISTRY
+)
+DOOR_ORDERS = Counter(
+    "tapeflow_door_orders", "Commands that the API has acknowledged", registry=REGISTRY
+)
 LANDER_ROWS = Counter(
     "tapeflow_lander_rows", "Rows landed, by sink and topic", ["sink", "topic"], registry=REGISTRY
 )
