@@ -16,7 +16,7 @@ from schemas.bars import VALUES
 from schemas.field import TIMESTAMP
 from schemas.market import TRADES
 from tests.flows.bars_reference import Mark, Reference, Trade
-from tests.flows.trades import plain, rows_of, watermarks
+from tests.flows.trades import parts_of, plain, rows_of, watermarks
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -86,18 +86,12 @@ class Run:
         self.bars: list[dict] = []
         self.revised: list[dict] = []
         self.unapplied: list[tuple[int, str]] = []
-        begin = 0
-        while begin < len(events):
-            end = begin + 1
-            same = type(events[begin])
-            while end < len(events) and end - begin < size and type(events[end]) is same:
-                end += 1
-            self._take(events[begin:end], begin)
+        for begin, part in parts_of(events, size):
+            self._take(part, begin)
             if restart:
                 state = self.flow.snapshot()
                 self.flow = LateBars(params, state)
                 assert self.flow.snapshot() == state
-            begin = end
 
     def _take(self, part: Sequence[Row | Mark], begin: int) -> None:
         if isinstance(part[0], Mark):

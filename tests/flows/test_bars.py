@@ -17,7 +17,16 @@ from flows.snapshot import SnapshotError, pack
 from schemas.market import TRADES
 from schemas.sessions import session_starts
 from tests.flows.bars_reference import Mark, Reference, Trade
-from tests.flows.trades import constant, cuts, late_rows, plain, rows_of, taq_trades, watermarks
+from tests.flows.trades import (
+    constant,
+    cuts,
+    late_rows,
+    parts_of,
+    plain,
+    rows_of,
+    taq_trades,
+    watermarks,
+)
 
 SECOND = 10**9
 NOON = 1_381_161_600 * SECOND  # Monday 2013-10-07 16:00 UTC, noon in New York
@@ -67,16 +76,10 @@ class Run:
         self.bars: list[tuple] = []
         self.late: list[tuple] = []
         self.corrections: list[int] = []
-        begin = 0
-        while begin < len(events):
-            end = begin + 1
-            same = type(events[begin])
-            while end < len(events) and end - begin < size and type(events[end]) is same:
-                end += 1
-            self.take(events[begin:end], begin)
+        for begin, part in parts_of(events, size):
+            self.take(part, begin)
             if restart:
                 self.flow = self.kind(params, self.flow.snapshot())
-            begin = end
 
     def take(self, part: Sequence[Trade | Mark], begin: int) -> None:
         if isinstance(part[0], Mark):

@@ -14,7 +14,7 @@ from flows.flow import FlowError, Late
 from schemas.book import FAULT_KINDS, RESOLUTIONS
 from schemas.market import BOOK_EVENTS
 from tests.flows.book_reference import Event, Mark, Reference
-from tests.flows.trades import late_rows, plain, rows_of, watermarks
+from tests.flows.trades import late_rows, parts_of, plain, rows_of, watermarks
 
 MS = 1_000_000
 START = 1_703_462_400_000 * MS
@@ -56,18 +56,12 @@ class Run:
         self.rows: list[tuple[Any, ...]] = []
         self.faults: list[tuple[Any, ...]] = []
         self.late: list[tuple[int, int, int]] = []
-        begin = 0
-        while begin < len(events):
-            end = begin + 1
-            same = type(events[begin])
-            while end < len(events) and end - begin < size and type(events[end]) is same:
-                end += 1
-            self._take(events[begin:end], begin)
+        for begin, part in parts_of(events, size):
+            self._take(part, begin)
             if restart:
                 state = self.flow.snapshot()
                 self.flow = Book(params, state)
                 assert self.flow.snapshot() == state
-            begin = end
 
     def _take(self, part: Sequence[Any], begin: int) -> None:
         if isinstance(part[0], Mark):

@@ -15,7 +15,7 @@ from connectors.feeds.fx import Fx
 from flows.composite import Composite, CompositeParams
 from flows.flow import Emit, Late
 from tests.flows.nbbo_reference import Mark, Quote, quotes_batch
-from tests.flows.trades import rows_of, watermarks
+from tests.flows.trades import parts_of, rows_of, watermarks
 
 SECOND = 10**9
 NOON = 1_381_161_600 * SECOND
@@ -39,16 +39,10 @@ class Run:
         self.quotes: list[tuple] = []
         self.lags: list[tuple] = []
         self.late = 0
-        begin = 0
-        while begin < len(events):
-            end = begin + 1
-            same = type(events[begin])
-            while end < len(events) and end - begin < size and type(events[end]) is same:
-                end += 1
-            self._take(events[begin:end])
+        for begin, part in parts_of(events, size):
+            self._take(part)
             if restart:
                 self.flow = Composite(params, self.flow.snapshot())
-            begin = end
 
     def _take(self, events: Sequence[Event]) -> None:
         if isinstance(events[0], Mark):

@@ -12,7 +12,7 @@ from flows.flow import FlowError, Late, Params
 from flows.nbbo import Nbbo, NbboParams
 from flows.trade_signs import TradeSignsParams
 from tests.flows.nbbo_reference import Mark, Quote, Reference, quotes_batch
-from tests.flows.trades import rows_of, watermarks
+from tests.flows.trades import parts_of, rows_of, watermarks
 
 SECOND = 10**9
 NOON = 1_381_161_600 * SECOND  # Monday 2013-10-07 16:00 UTC, noon in New York
@@ -45,16 +45,10 @@ class Run:
         self.flow = Nbbo(params, None)
         self.rows: dict[str, list[tuple]] = {}
         self.late: list[int] = []
-        begin = 0
-        while begin < len(events):
-            end = begin + 1
-            same = type(events[begin])
-            while end < len(events) and end - begin < size and type(events[end]) is same:
-                end += 1
-            self._take(events[begin:end], begin)
+        for begin, part in parts_of(events, size):
+            self._take(part, begin)
             if restart:
                 self.flow = Nbbo(params, self.flow.snapshot())
-            begin = end
 
     def _take(self, events: Sequence[Quote | Mark], begin: int) -> None:
         if isinstance(events[0], Mark):

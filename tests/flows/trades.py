@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,6 +14,18 @@ import pyarrow.csv as pc_csv
 
 from flows.flow import Emit, Flow, InputRows, Late, Rows, Watermarks
 from schemas.market import TRADES
+
+
+def parts_of(events: Sequence[Any], size: int) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Events in order, in parts of one kind and ``size`` at most, each with the place where it begins."""
+    begin = 0
+    for at in range(1, len(events) + 1):
+        whole = (
+            at == len(events) or at - begin == size or type(events[at]) is not type(events[begin])
+        )
+        if whole:
+            yield begin, events[begin:at]
+            begin = at
 
 
 def rows_of(batch: pa.RecordBatch, partition: int = 0, offset: int = 0) -> Rows:
