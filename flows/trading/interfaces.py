@@ -9,13 +9,15 @@ Where they are found, by name, when they are first needed:
 
 - ``flows.trading.algorithms``: ``ALGORITHMS``, a dict of name (`schemas.order_fields.ALGORITHMS`) to subclass of
   `Algorithm`; ``VolumeCurves``, a subclass of `Curves`.
-- ``flows.trading.routing``: ``Router``, a subclass of `RouterBase`; ``VENUES``, a dict of name to `VenueModel`.
+- ``flows.trading.routing``: ``Router``, a subclass of `RouterBase`; ``venue_model(name, instrument_type)``, the
+  `VenueModel` of any name that an order or market data gives a venue.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
@@ -307,38 +309,37 @@ class Algorithm(ABC):
 # Routing and venues
 
 
-@dataclass(frozen=True, kw_only=True)
-class VenueModel:
-    """How a paper venue is: what it charges, how far it is, what it shows.
+class VenueModel(Protocol):
+    """What is known of a venue: what it charges, how far it is, what it hides (`flows.trading.routing.venues`)."""
 
-    Parameters
-    ----------
-    name : str
-        As in ``executions.venue``.
-    codes : tuple of str
-        Its names in market data; none: it takes prices of the whole market.
-    latency_ns : int
-        From us to its book, market time.
-    fee_removed, fee_added, fee_auction : int
-        A share, contract or coin, in units of 10**-10 of the currency; a rebate is negative.
-    fee_ppm_removed, fee_ppm_added : int
-        The same as millionths of price times quantity, which come on top.
-    hidden_ppm : int
-        Size that it hides at the mid, in millionths of the best displayed size of the side that is met.
-    displays : bool
-        Whether it displays orders at all; a dark pool fills at the mid only.
-    """
+    @property
+    def venue(self) -> str:
+        """Its name in decisions and executions."""
 
-    name: str
-    codes: tuple[str, ...] = ()
-    latency_ns: int = 0
-    fee_removed: int = 0
-    fee_added: int = 0
-    fee_auction: int = 0
-    fee_ppm_removed: int = 0
-    fee_ppm_added: int = 0
-    hidden_ppm: int = 0
-    displays: bool = True
+    @property
+    def tape(self) -> tuple[str, ...]:
+        """Its names in market data; none where it takes the prices of the whole market."""
+
+    @property
+    def latency_ns(self) -> int:
+        """From us to its book, market time."""
+
+    @property
+    def hidden_share(self) -> float:
+        """Share of its volume that meets orders nobody was shown."""
+
+    @property
+    def volume_share(self) -> float:
+        """Its part of all venues' volume."""
+
+    def taking_fee(self, price: Decimal) -> Decimal:
+        """Fee a share for taking at a price, not rounded; negative is a rebate."""
+
+    def adding_fee(self, price: Decimal) -> Decimal:
+        """Fee a share for adding at a price, not rounded."""
+
+    def auction_fee(self, *, at_open: bool) -> Decimal:
+        """Fee a share in an auction, not rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,8 +361,8 @@ class RouterBase(ABC):
     """Chooses venues. Has no state of its own: what it knows is in the market."""
 
     @abstractmethod
-    def __init__(self, venues: Mapping[str, VenueModel]) -> None:
-        """The venues that there are to choose from."""
+    def __init__(self, instrument_type: str) -> None:
+        """For symbols of a type, as in ``instruments``."""
 
     @abstractmethod
     def route(self, order: Order, market: Market) -> list[Decision]:
@@ -380,8 +381,9 @@ class Filled:
     quantity: int
     price: int
     liquidity: str
-    fees: int | None = None
-    """As a broker told them; None: by the venue's model."""
+    """``added``, ``removed`` or ``auction``."""
+    fees: int
+    """In units of 10**-10 of the currency, not rounded yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,10 +425,6 @@ class Venue(ABC):
     @abstractmethod
     def on_event(self, event: MarketEvent, market: Market) -> list[Answer]:
         """A market event, which the market has in it already."""
-
-    @abstractmethod
-    def fee(self, filled: Filled) -> int:
-        """Fee of a fill in units of 10**-10, not rounded yet."""
 
     @abstractmethod
     def saved(self) -> Any:
