@@ -39,7 +39,7 @@ class Run:
         self.quotes: list[tuple] = []
         self.lags: list[tuple] = []
         self.late = 0
-        for begin, part in parts_of(events, size):
+        for _, part in parts_of(events, size):
             self._take(part)
             if restart:
                 self.flow = Composite(params, self.flow.snapshot())
