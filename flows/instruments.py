@@ -96,6 +96,11 @@ class InstrumentTable:
         found = None if newest is None else known[newest]
         return found if found is not None and found.is_active else None
 
+    def until(self, symbol: str, ts_ns: int) -> int | None:
+        """Until when what `at` says of a symbol holds; None where no later row is known."""
+        later = (time for time in self._versions.get(symbol, {}) if time > ts_ns)
+        return min(later, default=None)
+
     def history(self, symbol: str, ts_ns: int) -> list[Period]:
         """Under which symbols the instrument that has this symbol at a time traded until then.
 
