@@ -1,0 +1,146 @@
+// The orders: how each stands, by its newest event, and what can still be done with it.
+import { Problem, ask, get } from "./api.js";
+import { announce, atNextFrame, byId, cell, fill, make } from "./dom.js";
+import { decimal, moment, words } from "./format.js";
+
+const OPEN = new Set(["sending", "accepted", "working", "partially_filled"]);
+const ROWS_MAX = 300;
+
+/** The blotter. */
+export class Blotter {
+  constructor(mayTrade) {
+    this.mayTrade = mayTrade;
+    this.orders = new Map();
+    this.draw = atNextFrame(() => this.#draw());
+    byId("blotter-open").addEventListener("change", this.draw);
+    byId("replace-close").addEventListener("click", () => byId("replace-dialog").close());
+    byId("replace-form").addEventListener("submit", (event) => this.#replace(event));
+    this.draw();
+  }
+
+  /** Orders as the API lists them. */
+  async load() {
+    const listed = await get("v1/orders", { limit: 200 });
+    this.take(listed.orders);
+  }
+
+  /** Rows of `order_events`, or of the list: the one with the greatest number says how its order stands. */
+  take(rows) {
+    for (const row of rows) {
+      const held = this.orders.get(row.order_id);
+      if (held && held.sequence >= row.sequence) continue;
+      this.orders.set(row.order_id, { ...held, ...row });
+      if (held && held.status !== row.status) announce(`${words(row.side)} ${row.symbol}: ${words(row.status)}`);
+    }
+    this.#forget();
+    this.draw();
+  }
+
+  /** An order that the API has acknowledged, before the first event of it. */
+  sent(order, answer) {
+    if (this.orders.has(answer.order_id)) return;
+    const row = { ...order, order_id: answer.order_id, status: "sending", sequence: 0, filled_quantity: "0", ts_event: null };
+    this.orders.set(answer.order_id, row);
+    this.draw();
+  }
+
+  #forget() {
+    const ended = [...this.orders.values()].filter((order) => !OPEN.has(order.status));
+    for (const order of ended.slice(0, Math.max(0, this.orders.size - ROWS_MAX))) this.orders.delete(order.order_id);
+  }
+
+  #draw() {
+    const only = byId("blotter-open").checked;
+    const shown = [...this.orders.values()].filter((order) => !only || OPEN.has(order.status)).reverse();
+    byId("blotter-empty").hidden = shown.length > 0;
+    byId("blotter-empty").textContent = only ? "No open orders." : "No orders yet.";
+    fill(byId("blotter"), shown, (order) => order.order_id, (order) => this.#cells(order));
+  }
+
+  #cells(order) {
+    const status = make("span", { className: "status", data: { status: order.status } }, words(order.status));
+    const first = make("td", {}, status);
+    if (order.reason) first.append(make("span", { className: "reason" }, [order.check && words(order.check), order.reason].filter(Boolean).join(": ")));
+    return [
+      first,
+      cell(order.symbol),
+      cell(words(order.side), order.side === "buy" ? "up" : "down"),
+      cell(`${words(order.order_type)}, ${words(order.time_in_force)}`),
+      cell(`${decimal(order.filled_quantity)} / ${decimal(order.quantity)}`, "number"),
+      cell(decimal(order.limit_price, 2), "number"),
+      cell(decimal(order.average_price, 2), "number"),
+      cell(order.account),
+      cell(moment(order.ts_event)),
+      this.#actions(order),
+    ];
+  }
+
+  #actions(order) {
+    const actions = make("td", {});
+    if (!OPEN.has(order.status) || !this.mayTrade(order.account)) return actions;
+    const what = `${words(order.side)} ${decimal(order.quantity)} ${order.symbol}`;
+    const replace = make("button", { type: "button", name: "replace", "aria-label": `Replace ${what}` }, "Replace");
+    replace.addEventListener("click", () => this.#open(order.order_id));
+    const cancel = make("button", { type: "button", name: "cancel", "aria-label": `Cancel ${what}` }, "Cancel");
+    cancel.addEventListener("click", () => this.#cancel(order.order_id, cancel));
+    actions.append(replace, " ", cancel);
+    return actions;
+  }
+
+  async #cancel(orderId, button) {
+    button.disabled = true;
+    try {
+      await ask("DELETE", `v1/orders/${orderId}`);
+      announce("The cancellation was sent.");
+    } catch (error) {
+      this.#tell(orderId, error);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  #tell(orderId, error) {
+    if (!(error instanceof Problem) && !(error instanceof TypeError)) throw error;
+    const reason = error instanceof Problem ? error.message : "the server cannot be reached";
+    this.orders.set(orderId, { ...this.orders.get(orderId), reason, check: null });
+    this.draw();
+  }
+
+  #open(orderId) {
+    const order = this.orders.get(orderId);
+    const { elements } = byId("replace-form");
+    byId("replace-order").textContent = `${words(order.side)} ${order.symbol}, ${words(order.order_type)}, filled ${decimal(order.filled_quantity)}`;
+    byId("replace-form").dataset.order = orderId;
+    byId("replace-problem").textContent = "";
+    for (const name of ["quantity", "limit_price", "stop_price"]) {
+      const priced = name === "quantity" || (order[name] !== null && order[name] !== undefined);
+      elements[name].value = priced ? plain(order[name]) : "";
+      elements[name].closest("label").hidden = !priced;
+    }
+    byId("replace-dialog").showModal();
+  }
+
+  async #replace(event) {
+    event.preventDefault();
+    const form = byId("replace-form");
+    const order = this.orders.get(form.dataset.order);
+    const body = {};
+    for (const name of ["quantity", "limit_price", "stop_price"]) {
+      const value = form.elements[name].value.trim();
+      if (value && !form.elements[name].closest("label").hidden) body[name] = value;
+    }
+    try {
+      await ask("PUT", `v1/orders/${order.order_id}`, { body });
+      byId("replace-dialog").close();
+      announce("The replacement was sent.");
+    } catch (error) {
+      if (!(error instanceof Problem) && !(error instanceof TypeError)) throw error;
+      byId("replace-problem").textContent = error instanceof Problem ? error.message : "The server cannot be reached.";
+    }
+  }
+}
+
+/** An exact decimal as a person would type it. */
+function plain(text) {
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
