@@ -1,0 +1,136 @@
+"""Smart order routing: over which venues an order is spread, and the evidence why.
+
+An order that takes goes through what is displayed from the best price on, and never leaves a displayed quote behind to
+trade at a worse price (Rule 611 of Regulation NMS, 17 CFR 242.611: protected quotes are not traded through; the parts
+are sent at once, as intermarket sweep orders are). Where venues display the same price the expected cost decides,
+then the larger size, then the name. What is not displayed, and an order that does not cross, goes to rest where
+that is expected to cost least. Nothing depends on the order in which venues or quotes are given.
+"""
+
+from typing import Any
+
+from flows.trading.interfaces import CONSOLIDATED, Decision, Market, Order, RouterBase
+from flows.trading.routing.candidates import (
+    Candidates,
+    quoted_for,
+    resting_candidates,
+    taking_candidates,
+)
+from flows.trading.routing.costs import Conditions, Quoted
+from flows.trading.routing.venues import VenueModel, venue_model
+
+_TAKES = "displays the best price that is left, at the least expected cost"
+_RESTS = "rests where queue, volume and fee make it cheapest"
+_BEHIND = "all that is displayed within the limit is used up: the rest waits here"
+_UNKNOWN = "no venue quotes the symbol: the market as a whole stands for them"
+
+
+class Router(RouterBase):
+    """Chooses venues by expected cost.
+
+    Parameters
+    ----------
+    instrument_type : str
+        As in ``instruments``: what venues are taken for that are not in the table.
+    conditions : Conditions
+        What is assumed of the markets.
+    """
+
+    def __init__(self, instrument_type: str, conditions: Conditions | None = None) -> None:
+        self._type = instrument_type
+        self._conditions = conditions or Conditions()
+
+    def route(self, order: Order, market: Market) -> list[Decision]:
+        """Where the order goes; see `RouterBase.route`."""
+        quoted = quoted_for(order, market.bid, market.ask)
+        if order.order_type == "pegged":
+            price = _pegged_price(order, market)
+            return [self._rested(market, quoted, price, order.quantity)]
+        taking = taking_candidates(
+            market.levels(order.side), self._model_of, quoted, self._conditions
+        )
+        decisions, left = _taken(taking, order, has_mid=quoted.mid is not None)
+        if left and order.limit_price is None and decisions:
+            # A market order does not rest: what is not displayed waits where most was, for what comes next.
+            most = max(decisions, key=lambda one: (one.quantity, one.venue))
+            decisions.append(
+                Decision(
+                    venue=most.venue,
+                    quantity=left,
+                    immediate=False,
+                    reason=_BEHIND,
+                    candidates=taking.text,
+                    expected_cost=most.expected_cost,
+                )
+            )
+        elif left:
+            price = order.limit_price or _next_price(order, market)
+            decisions.append(self._rested(market, quoted, price, left))
+        return decisions
+
+    def _rested(self, market: Market, quoted: Quoted, price: int | None, quantity: int) -> Decision:
+        if price is None:
+            return Decision(venue=CONSOLIDATED, quantity=quantity, immediate=False, reason=_UNKNOWN)
+        resting = resting_candidates(
+            market.touches(), self._model_of, price, quoted, self._conditions
+        )
+        if not resting.ranked:
+            return Decision(venue=CONSOLIDATED, quantity=quantity, immediate=False, reason=_UNKNOWN)
+        best = resting.ranked[0]
+        return Decision(
+            venue=best.model.venue,
+            quantity=quantity,
+            immediate=False,
+            reason=_RESTS,
+            candidates=resting.text,
+            expected_cost=best.cost.total if quoted.mid is not None else None,
+        )
+
+    def _model_of(self, code: str) -> VenueModel:
+        return venue_model(code, self._type)
+
+
+def _taken(taking: Candidates, order: Order, *, has_mid: bool) -> tuple[list[Decision], int]:
+    """What is displayed within the limit, one part a venue in the order of its best price; and what is left."""
+    parts: dict[str, list[Any]] = {}
+    left = order.quantity
+    for one in taking.ranked:
+        if left <= 0 or _is_beyond(one.price, order):
+            break
+        size = min(left, one.displayed)
+        left -= size
+        part = parts.setdefault(one.model.venue, [0, 0.0])
+        part[0] += size
+        part[1] += size * one.cost.total
+    decisions = [
+        Decision(
+            venue=name,
+            quantity=quantity,
+            immediate=True,
+            reason=_TAKES,
+            candidates=taking.text,
+            expected_cost=cost / quantity if has_mid else None,
+        )
+        for name, (quantity, cost) in parts.items()
+    ]
+    return decisions, left
+
+
+def _is_beyond(price: int, order: Order) -> bool:
+    if order.limit_price is None:
+        return False
+    return price > order.limit_price if order.is_buy else price < order.limit_price
+
+
+def _next_price(order: Order, market: Market) -> int | None:
+    """Where a market order may trade next: the other side's best, else its own, else the last price."""
+    sides = (market.ask, market.bid) if order.is_buy else (market.bid, market.ask)
+    return next((price for price in (*sides, market.last) if price is not None), None)
+
+
+def _pegged_price(order: Order, market: Market) -> int | None:
+    """About where a pegged order rests: at its own side, or between."""
+    near, far = (market.bid, market.ask) if order.is_buy else (market.ask, market.bid)
+    if order.peg == "mid" and near is not None and far is not None:
+        return (near + far) // 2
+    return near if near is not None else order.limit_price
