@@ -53,14 +53,31 @@ class Market(ABC):
     """Smallest step of a price."""
     lot: int
     """Size of a round lot."""
-    bid: int | None
-    ask: int | None
-    """Best prices over all venues that are not stale; None where there is none."""
-    bid_size: int
-    ask_size: int
-    """Sum of what is left there."""
-    last: int | None
-    """Price of the last trade that sets a price."""
+
+    @property
+    @abstractmethod
+    def bid(self) -> int | None:
+        """Best bid over all venues that are not stale; None where there is none."""
+
+    @property
+    @abstractmethod
+    def ask(self) -> int | None:
+        """Best ask over all venues that are not stale; None where there is none."""
+
+    @property
+    @abstractmethod
+    def bid_size(self) -> int:
+        """Sum of what is left at the best bid."""
+
+    @property
+    @abstractmethod
+    def ask_size(self) -> int:
+        """Sum of what is left at the best ask."""
+
+    @property
+    @abstractmethod
+    def last(self) -> int | None:
+        """Price of the last trade that sets a price."""
 
     @property
     @abstractmethod
