@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -99,7 +100,9 @@ class TransactionSession:
     def close(self) -> None:
         """End it; what a failed transaction left is not sent any more."""
         self._producer.purge()
-        self._producer.flush(0)
+        # Of a producer that was fenced it says so once more; whoever closes it knows that already.
+        with suppress(KafkaException):
+            self._producer.flush(0)
 
     def _undo(self, error: LogError) -> None:
         cause = error.__cause__

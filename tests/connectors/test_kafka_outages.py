@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from connectors import kafka_options, kafka_outage, kafka_producer
+from connectors.kafka_transaction import InterruptedTransactionError, TransactionSession
 from connectors.log import (
     FencedError,
     Log,
@@ -199,14 +200,24 @@ def test_fencing_goes_on_behind_a_restart_of_the_broker(
     assert _values(log, topic, 0) == [b"old 1", b"new 2"]
 
 
+def test_a_copy_whose_newer_one_has_not_written_its_name_yet_goes_on(
+    broker: Broker, log: Log, topic: str
+) -> None:
+    """The newer one's session has fenced it already; the log knows the newest copy by what it wrote."""
+    with log.writer(f"w-{topic}") as old:
+        old.commit([NewRecord(topic, 0, b"1")], 1)
+        newer = TransactionSession(broker.address, f"tapeflow.w-{topic}", "a newer copy")
+        old.commit([NewRecord(topic, 0, b"2")], 2)
+        with pytest.raises(InterruptedTransactionError, match="newer"):
+            newer.run([NewRecord(topic, 0, b"other")])
+        newer.close()
+        old.commit([NewRecord(topic, 0, b"3")], 3)
+    assert _values(log, topic, 0) == [b"1", b"2", b"3"]
+
+
 def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     broker: Broker, log: Log, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from connectors.kafka_transaction import (  # noqa: PLC0415 - beside what it replaces
-        InterruptedTransactionError,
-        TransactionSession,
-    )
-
     whole = TransactionSession._end
 
     def lost(self: TransactionSession, offsets: list[int]) -> None:
