@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -143,6 +144,77 @@ class Settings(BaseModel):
         le=2_592_000,
         description="How often `up` seals a receipt, in seconds; never where it is 0 (a key is needed first)",
     )
+    api_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Where `tapeflow serve` listens; beyond loopback it needs TLS, or `api_plain`",
+    )
+    api_port: int = Field(
+        default=8000, ge=0, le=65_535, description="Port of `tapeflow serve`; 0 takes a free one"
+    )
+    api_tls_cert: str = Field(
+        default="", description="File of the API's TLS certificate (PEM, with its chain)"
+    )
+    api_tls_key: str = Field(default="", description="File of that certificate's private key (PEM)")
+    # Tokens and passwords in the clear are for a machine's own loopback only.
+    api_plain: bool = Field(
+        default=False,
+        description="Serve beyond loopback without TLS: right behind a proxy that ends TLS, and nowhere else",
+    )
+    api_hosts: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "More names by which the API may be asked for, with commas between them; `api_host`, "
+            "`localhost` and loopback addresses always are. Others are refused, so that no page of another "
+            "site gets at it by a name of its own"
+        ),
+    )
+    api_proxies: str = Field(
+        default="",
+        description=(
+            "Addresses of proxies, with commas, whose `X-Forwarded-For` and `-Proto` are believed"
+        ),
+    )
+    api_rate: float = Field(
+        default=1000.0,
+        gt=0,
+        le=1_000_000,
+        description="Requests a second of one session or API key; twice as many at once",
+    )
+    api_access_s: int = Field(
+        default=900,
+        ge=10,
+        le=86_400,
+        description="How long an access token is good for, in seconds",
+    )
+    api_refresh_s: int = Field(
+        default=604_800,
+        ge=60,
+        le=31_536_000,
+        description="How long a session lasts without a refresh, in seconds; a dashboard's from its sign-in",
+    )
+    users: SecretStr = Field(
+        default=SecretStr(""),
+        description=(
+            "Users, sessions and API keys: `sqlite:///PATH` or "
+            "`postgresql://USER:PASSWORD@HOST/DATABASE`; `users.db` in `home`"
+        ),
+    )
+    users_key: str = Field(
+        default="",
+        description=(
+            "File of the key that signs tokens and seals second factors; the same for all API processes on "
+            "one users database. `users.key` in `home`, made at the first start"
+        ),
+    )
+    otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^$|^https?://[^\s@]+$",
+        description=(
+            "Where traces of the API's requests go (OTLP over HTTP), such as "
+            "`http://127.0.0.1:4318/v1/traces`; needs `tapeflow[tracing]`. None where it is empty"
+        ),
+    )
     retention: dict[str, str] = Field(
         default={},
         description=(
@@ -161,11 +233,19 @@ class Settings(BaseModel):
         description="Parameters of flows, a table each: `[flows.bars]` (in the environment: JSON)",
     )
 
-    @field_validator("run_flows", mode="before")
+    @field_validator("run_flows", "api_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return [name for name in (part.strip() for part in value.split(",")) if name]
+        return value
+
+    @field_validator("users")
+    @classmethod
+    def _check_users(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url and not url.startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
         return value
 
     @field_validator("schema_registry")
@@ -223,6 +303,17 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} = {url!r} must begin with {' or '.join(starts)}")
         return self
 
+    @model_validator(mode="after")
+    def _check_door(self) -> Self:
+        if bool(self.api_tls_cert) != bool(self.api_tls_key):
+            raise ValueError("api_tls_cert and api_tls_key belong together: set both, or neither")
+        if not (self.api_tls_cert or self.api_plain or is_loopback(self.api_host)):
+            raise ValueError(
+                f"api_host = {self.api_host!r} is beyond loopback, where passwords and tokens would go in the "
+                "clear: set api_tls_cert and api_tls_key, or api_plain behind a proxy that ends TLS"
+            )
+        return self
+
     def moved(self, home: Path) -> "Settings":
         """These settings with another home; what lies in the old home lies in the new one."""
         values = self.model_dump()
@@ -243,6 +334,16 @@ class Settings(BaseModel):
         return Path(self.receipt_key or self.home / "receipt-key.pem").expanduser()
 
     @property
+    def users_url(self) -> str:
+        """Where users are; it may have a password."""
+        return self.users.get_secret_value() or f"sqlite:///{self.home / 'users.db'}"
+
+    @property
+    def users_key_path(self) -> Path:
+        """File of the key that signs tokens."""
+        return Path(self.users_key or self.home / "users.key").expanduser()
+
+    @property
     def receipt_heads_path(self) -> Path | None:
         """Folder where heads of receipts are written too; None for none."""
         return Path(self.receipt_heads).expanduser() if self.receipt_heads else None
@@ -251,6 +352,16 @@ class Settings(BaseModel):
     def logs_path(self) -> Path:
         """Folder of what the programs print when they are supervised."""
         return self.home / "logs"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

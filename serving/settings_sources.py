@@ -33,7 +33,7 @@ _JSON_EXAMPLES = {
     "kafka_options": '{"security.protocol": "SASL_SSL", "sasl.username": "…"}',
 }
 # What came may be a secret: no message repeats it.
-_SECRET = ("credentials", "kafka_options", "schema_registry")
+_SECRET = ("credentials", "kafka_options", "schema_registry", "users")
 
 
 def program_environment(settings: Settings) -> dict[str, str]:
@@ -43,11 +43,13 @@ def program_environment(settings: Settings) -> dict[str, str]:
     """
     values = settings.model_dump(mode="json")
     tables = {name: values.pop(name) for name in ("flows", "retention")}
-    values["run_flows"] = ",".join(settings.run_flows)
+    for name in ("run_flows", "api_hosts"):
+        values[name] = ",".join(getattr(settings, name))
     # A program that is started feeds from no live source: it needs none, so it gets none.
     values["credentials"] = "{}"
     values["kafka_options"] = orjson.dumps(_revealed(settings.kafka_options)).decode()
     values["schema_registry"] = settings.schema_registry.get_secret_value()
+    values["users"] = settings.users.get_secret_value()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     texts = {PREFIX + name.upper(): str(value) for name, value in values.items()}
     as_json = {PREFIX + name.upper(): orjson.dumps(one).decode() for name, one in tables.items()}

@@ -1,0 +1,79 @@
+"""Failed sign-ins under a name: after some, a name is locked for a while, each time for longer."""
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from serving.users.errors import UsersError
+from serving.users.models import NAME_MAX, Attempts
+
+FREE = 5
+_SECOND_NS = 10**9
+_FIRST_NS = 15 * _SECOND_NS
+_LONGEST_NS = 3_600 * _SECOND_NS
+_FORGET_NS = 86_400 * _SECOND_NS
+# Names that nobody has are counted too, so that a lock tells nothing; but not any number of them.
+_NAMES_MAX = 10_000
+
+
+def lock_ns(count: int) -> int:
+    """How long a name is locked after so many failures in a row, ns.
+
+    Examples
+    --------
+    >>> [lock_ns(count) // 10**9 for count in (4, 5, 6, 7, 20)]
+    [0, 15, 30, 60, 3600]
+    """
+    if count < FREE:
+        return 0
+    return min(_LONGEST_NS, _FIRST_NS << min(count - FREE, 32))
+
+
+def begin_attempt(session: Session, name: str, now: int) -> None:
+    """Count an attempt as failed before it is made, so that many at once gain nothing.
+
+    Raises
+    ------
+    UsersError
+        429 where the name is locked.
+    """
+    name = name[:NAME_MAX]
+    row = session.get(Attempts, name, with_for_update=True)
+    if row is None:
+        _make_room(session, now)
+        row = Attempts(name=name, count=0, last=now, locked_until=0)
+        session.add(row)
+    if row.locked_until > now:
+        wait_s = -((now - row.locked_until) // _SECOND_NS)
+        raise UsersError(
+            429,
+            "locked",
+            f"too many failed sign-ins; again in {wait_s} s",
+            retry_after_s=wait_s,
+        )
+    if now - row.last > _FORGET_NS:
+        row.count = 0
+    row.count += 1
+    row.last = now
+    row.locked_until = now + lock_ns(row.count)
+
+
+def uncount_attempt(session: Session, name: str) -> None:
+    """The last attempt was no failure, and no success either: what was before it stays."""
+    row = session.get(Attempts, name, with_for_update=True)
+    if row is not None:
+        row.count -= 1
+        row.locked_until = 0
+
+
+def forget_attempts(session: Session, name: str) -> None:
+    """The sign-in went well: all before is forgotten."""
+    session.execute(delete(Attempts).where(Attempts.name == name))
+
+
+def _make_room(session: Session, now: int) -> None:
+    session.execute(delete(Attempts).where(Attempts.last < now - _FORGET_NS))
+    count = session.execute(select(func.count()).select_from(Attempts)).scalar_one()
+    if count >= _NAMES_MAX:
+        oldest = select(Attempts.name).order_by(Attempts.last).limit(count - _NAMES_MAX + 1)
+        names = session.scalars(oldest).all()
+        session.execute(delete(Attempts).where(Attempts.name.in_(names)))
