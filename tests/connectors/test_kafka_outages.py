@@ -207,7 +207,8 @@ def test_a_copy_whose_newer_one_has_not_written_its_name_yet_goes_on(
     with log.writer(f"w-{topic}") as old:
         old.commit([NewRecord(topic, 0, b"1")], 1)
         newer = TransactionSession(broker.address, f"tapeflow.w-{topic}", "a newer copy")
-        old.commit([NewRecord(topic, 0, b"2")], 2)
+        many = [NewRecord(topic, 1 + at % 2, bytes(10_000)) for at in range(2_000)]
+        old.commit([NewRecord(topic, 0, b"2"), *many], 2)
         with pytest.raises(InterruptedTransactionError, match="newer"):
             newer.run([NewRecord(topic, 0, b"other")])
         newer.close()
