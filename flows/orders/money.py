@@ -14,10 +14,10 @@ import pyarrow as pa
 from schemas.field import DECIMAL
 
 DECIMALS = 10
-ONE = 10**DECIMALS
+ONE: int = 10**DECIMALS
 """The number 1."""
 
-LARGEST = 10**38 - 1
+LARGEST: int = 10**38 - 1
 """Largest that decimal(38, 10) holds, of either sign."""
 
 # ISO 4217:2015, list one, and funds codes, by decimals; what is not here is taken for a coin.

@@ -36,7 +36,7 @@ KNOWN_VALUES = {
     "account": ["A1", "A2", "A3", "*"],
     "currency": ["USD", "EUR", "JPY"],
     **{
-        name: [f"{name[0]}{number}" for number in range(200)]
+        name: [f"{name[0]}{number}" for number in range(100)]
         for name in ("order_id", "client_order_id", "execution_id", "movement_id", "action_id")
     },
 }
