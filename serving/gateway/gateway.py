@@ -1,0 +1,77 @@
+"""The part of the API that takes orders: the writer's thread, awaited from the event loop."""
+
+import asyncio
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.log import Log
+from serving.gateway.order_writer import OrderWriter, Submission
+
+
+class OrderGateway:
+    """Takes commands of requests and answers once they are on disk.
+
+    Parameters
+    ----------
+    log : Log
+        With the topic `orders`.
+    """
+
+    name = "orders"
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._writer: OrderWriter | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Learn the newest orders of the log, then take new ones."""
+        self._loop = asyncio.get_running_loop()
+        self._writer = await asyncio.to_thread(OrderWriter, self._log, self._deliver)
+        await asyncio.to_thread(self._writer.start)
+
+    async def stop(self) -> None:
+        """Write what was taken, then end."""
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.stop)
+            # What was delivered last is told by a callback that has not run yet.
+            await asyncio.sleep(0)
+
+    async def commands(self, commands: list[dict[str, Any]]) -> Submission:
+        """Write a few commands; see `submit`."""
+        return await self.submit(Submission(commands=commands))
+
+    async def orders(self, batch: pa.RecordBatch) -> Submission:
+        """Write new orders that were checked; see `submit`."""
+        return await self.submit(Submission(batch=batch))
+
+    async def submit(self, submission: Submission) -> Submission:
+        """Write what was submitted, and return it once it is on disk.
+
+        Raises
+        ------
+        BusyError
+            Where too much waits; nothing of it was taken.
+        LogError
+            Where the log cannot be written.
+        """
+        if self._writer is None or self._loop is None:
+            raise RuntimeError("the gateway was not started")
+        submission.waiter = self._loop.create_future()
+        self._writer.submit(submission)
+        # A client that goes away does not take its orders back: they are in the log, or will be.
+        await asyncio.shield(submission.waiter)
+        if submission.error is not None:
+            raise submission.error
+        return submission
+
+    def _deliver(self, group: list[Submission]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_tell, group)
+
+
+def _tell(group: list[Submission]) -> None:
+    for one in group:
+        if not one.waiter.done():
+            one.waiter.set_result(None)

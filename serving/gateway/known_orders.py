@@ -1,0 +1,76 @@
+"""Which orders the log has already, by identifier: so that a retry gets the first one's answer.
+
+Bounded: of what is older than the newest some hundred thousand orders, a repeated command is taken again, and the
+order system, for which the first one counts, does nothing with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+_OFFSET_SHIFT = 16
+_PARTITION_SHIFT = 64
+
+
+class Place(NamedTuple):
+    """Where a row is in the log."""
+
+    partition: int
+    offset: int
+    row: int
+
+
+class KnownOrders:
+    """Identifier of an order to the place of the command that made it.
+
+    Parameters
+    ----------
+    size_max : int
+        At least half as many, and at most so many, of the newest are known.
+    """
+
+    def __init__(self, size_max: int = 1_000_000) -> None:
+        self._half = max(1, size_max // 2)
+        # Two generations: forgetting the older one as a whole costs nothing an order.
+        self._newer: dict[str, int] = {}
+        self._older: dict[str, int] = {}
+
+    def add(
+        self, order_ids: Sequence[str], partition: int, offset: int, rows: Sequence[int]
+    ) -> None:
+        """Take orders in whose commands are rows of one record; the first of an identifier counts."""
+        base = packed(partition, offset, 0)
+        if len(self._newer) + len(order_ids) > self._half:
+            self._older, self._newer = self._newer, {}
+        if self.has_none(order_ids):
+            self._newer.update(zip(order_ids, [base + row for row in rows], strict=True))
+            return
+        for order_id, row in zip(order_ids, rows, strict=True):
+            if order_id not in self._older:
+                self._newer.setdefault(order_id, base + row)
+
+    def has_none(self, order_ids: Iterable[str]) -> bool:
+        """Whether none of the orders is known."""
+        order_ids = set(order_ids)
+        return self._newer.keys().isdisjoint(order_ids) and self._older.keys().isdisjoint(order_ids)
+
+    def find(self, order_id: str) -> int | None:
+        """Packed place (see `unpacked`) of an order's first command, or None."""
+        place = self._newer.get(order_id)
+        return self._older.get(order_id) if place is None else place
+
+    def __len__(self) -> int:
+        return len(self._newer) + len(self._older)
+
+
+def packed(partition: int, offset: int, row: int) -> int:
+    """A place as one integer; a record has at most 65,536 rows."""
+    return partition << _PARTITION_SHIFT | offset << _OFFSET_SHIFT | row
+
+
+def unpacked(place: int) -> Place:
+    """The place that an integer stands for."""
+    return Place(
+        place >> _PARTITION_SHIFT,
+        place >> _OFFSET_SHIFT & ((1 << (_PARTITION_SHIFT - _OFFSET_SHIFT)) - 1),
+        place & ((1 << _OFFSET_SHIFT) - 1),
+    )

@@ -1,0 +1,365 @@
+"""The one writer of orders: what comes while a commit runs shares the next one, and its sync of the disk.
+
+A plain object with a thread of its own; it knows the log, and neither HTTP nor asyncio.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.log import Log, LogError, TruncatedError
+from connectors.metrics import DOOR_COMMITS, DOOR_ORDERS
+from connectors.records import Partitioner, decode_rows, is_rows, rows_record
+from schemas.field import INT64
+from schemas.orders import ORDERS
+from serving.gateway.known_orders import KnownOrders, packed, unpacked
+from serving.gateway.order_rows import at_time, partitions_of, rows_of_commands, said
+
+# Rows of one commit: more would make those that wait behind it wait longer than they would gain.
+_COMMIT_ROWS = 20_000
+# Rows that wait; whoever comes then is told so at once.
+WAITING_MAX = 100_000
+# Records at the end of the log whose orders are known after a start.
+_REMEMBERED_RECORDS = 200_000
+
+CONFLICT = "conflict"
+INVALID = "invalid"
+
+
+class BusyError(RuntimeError):
+    """More orders wait for the disk than may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a row was not taken: ``kind`` is `CONFLICT` or `INVALID`."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(eq=False, slots=True)
+class Submission:
+    """Commands that came together, and what became of them.
+
+    Parameters
+    ----------
+    commands : list of dict or None
+        One or few, see `serving.gateway.order_rows.command_row`; checked when they are written.
+    batch : pyarrow.RecordBatch or None
+        Or many, checked already.
+    waiter : Any
+        Whoever is told.
+    order_ids : list of str
+        Once done: of each row.
+    places : list of int
+        Once done: of each row, packed (`serving.gateway.known_orders`); -1 where it was refused.
+    refused : dict of int to Refusal
+        Once done: rows that were not taken.
+    error : Exception or None
+        Once done: why nothing at all is known to be in the log.
+    """
+
+    commands: list[dict[str, Any]] | None = None
+    batch: pa.RecordBatch | None = None
+    waiter: Any = None
+    order_ids: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    error: BaseException | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many commands."""
+        if self.batch is not None:
+            return int(self.batch.num_rows)
+        return len(self.commands or ())
+
+
+@dataclass(eq=False, slots=True)
+class _Block:
+    """Rows that go into the log together: whose each is, and which of them make which order."""
+
+    batch: pa.RecordBatch
+    owners: list[tuple[Submission, int]]
+    order_ids: list[str]
+    makes: dict[str, int]
+
+
+class OrderWriter:
+    """Appends commands to `orders`.
+
+    Parameters
+    ----------
+    log : Log
+        With the topic made, and synced.
+    deliver : callable
+        Told of submissions that are done, from the writer's thread.
+    known : KnownOrders, optional
+        What is known of the log's orders.
+    clock : callable
+        Wall time, ns since 1970 UTC: when the door took a command.
+
+    Raises
+    ------
+    LogError
+        Where the topic does not promise that an append is on disk before it is acknowledged.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        deliver: Callable[[list[Submission]], None],
+        *,
+        known: KnownOrders | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        config = log.topics()[ORDERS.name]
+        if not config.synced:
+            raise LogError(
+                f"topic {ORDERS.name} in {log.url} was made without being synced to disk: an order could be "
+                "lost after it was acknowledged; make the topic anew"
+            )
+        self._log = log
+        self._deliver = deliver
+        self._known = known or KnownOrders()
+        self._clock = clock
+        self._partitioner = Partitioner(config.partitions)
+        self._next: dict[int, int] = {}
+        self._wake = threading.Condition()
+        self._waiting: list[Submission] = []
+        self._waiting_rows = 0
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="order-writer", daemon=True)
+
+    def start(self) -> None:
+        """Learn the newest orders of the log, then begin to write."""
+        for partition in range(self._partitioner.partitions):
+            start, end = (
+                self._log.start(ORDERS.name, partition),
+                self._log.end(ORDERS.name, partition),
+            )
+            self._next[partition] = max(start, end - _REMEMBERED_RECORDS)
+            while self._next[partition] < end:
+                self._catch_up(partition)
+        self._thread.start()
+
+    def submit(self, submission: Submission) -> None:
+        """Have commands written; `deliver` tells when they are.
+
+        Raises
+        ------
+        BusyError
+            Where too many wait, or the writer is ending.
+        """
+        with self._wake:
+            if self._ending:
+                raise BusyError("the door is closing; nothing of this was taken")
+            if self._waiting_rows + submission.rows > WAITING_MAX:
+                raise BusyError(f"{self._waiting_rows:,} orders wait for the disk; try again")
+            self._waiting.append(submission)
+            self._waiting_rows += submission.rows
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Write what waits, then end."""
+        with self._wake:
+            self._ending = True
+            self._wake.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._take():
+            try:
+                self._commit(group)
+            # Whatever it is, whoever waits is told: a thread that died would leave all waiting for ever.
+            except BaseException as error:  # noqa: BLE001 - handed over to every submission, which raises it
+                for one in group:
+                    one.error = error
+            self._deliver(group)
+
+    def _take(self) -> list[Submission]:
+        """All that wait, up to a commit's size; none once the end has come."""
+        with self._wake:
+            while not self._waiting and not self._ending:
+                self._wake.wait()
+            taken, rows = 0, 0
+            for one in self._waiting:
+                if taken and rows + one.rows > _COMMIT_ROWS:
+                    break
+                taken += 1
+                rows += one.rows
+            group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            self._waiting_rows -= rows
+            return group
+
+    def _catch_up(self, partition: int) -> None:
+        """Learn what others have appended: the inbox's orders, those of another door."""
+        while True:
+            chunk = self._log.read(ORDERS.name, partition, self._next[partition])
+            for record in chunk.records:
+                if is_rows(record):
+                    block = _block(decode_rows(ORDERS, record), [])
+                    self._know(block.makes, partition, record.offset)
+            moved = chunk.next_offset != self._next[partition]
+            self._next[partition] = chunk.next_offset
+            if not moved:
+                return
+
+    def _know(self, makes: dict[str, int], partition: int, offset: int) -> None:
+        self._known.add(list(makes), partition, offset, list(makes.values()))
+
+    def _commit(self, group: list[Submission]) -> None:
+        for partition in self._next:
+            self._catch_up(partition)
+        repeats: list[_Repeat] = []
+        blocks: list[_Block] = []
+        for block in _blocks(group):
+            blocks.append(self._without_repeats(block, blocks, repeats))
+        time_ns = self._clock()
+        parts = [part for block in blocks for part in self._parts(block, time_ns)]
+        if parts:
+            records = [rows_record(ORDERS, partition, part.batch) for partition, part in parts]
+            offsets = self._log.append(records)
+            DOOR_COMMITS.inc()
+            for (partition, part), offset in zip(parts, offsets, strict=True):
+                self._note(part, partition, offset)
+        for (one, row), (first, first_row) in repeats:
+            one.places[row] = first.places[first_row]
+
+    def _parts(self, block: _Block, time_ns: int) -> Iterator[tuple[int, _Block]]:
+        """A block by partition, at the time when the door took it."""
+        if not block.owners:
+            return
+        batch = at_time(block.batch, time_ns)
+        partitions = partitions_of(batch, self._partitioner.of, self._partitioner.partitions)
+        for partition in np.unique(partitions).tolist():
+            rows = np.flatnonzero(partitions == partition)
+            if len(rows) == batch.num_rows:
+                yield partition, _Block(batch, block.owners, block.order_ids, block.makes)
+            else:
+                owners = [block.owners[row] for row in rows.tolist()]
+                yield partition, _block(batch.take(pa.array(rows)), owners)
+
+    def _note(self, part: _Block, partition: int, offset: int) -> None:
+        """Say where the rows of a record are, and know its orders from now on."""
+        DOOR_ORDERS.inc(len(part.owners))
+        base = packed(partition, offset, 0)
+        for at, (one, row) in enumerate(part.owners):
+            one.places[row] = base + at
+        if self._next[partition] == offset:
+            self._next[partition] = offset + 1
+            self._know(part.makes, partition, offset)
+
+    def _without_repeats(
+        self, block: _Block, before: list[_Block], repeats: list["_Repeat"]
+    ) -> _Block:
+        """A block without new orders that are known already: these get the first one's answer."""
+        made = sum(map(bool, block.order_ids))
+        if (
+            made == len(block.makes)
+            and self._known.has_none(block.makes)
+            and all(one.makes.keys().isdisjoint(block.makes) for one in before)
+        ):
+            return block
+        kept = []
+        words = said(block.batch)
+        for row, (order_id, owner) in enumerate(zip(block.order_ids, block.owners, strict=True)):
+            earlier = [one for one in before if order_id in one.makes]
+            place = self._known.find(order_id) if order_id else None
+            if place is not None:
+                owner[0].places[owner[1]] = place
+                first = self._words_at(place)
+            elif earlier:
+                found = earlier[0].makes[order_id]
+                repeats.append((owner, earlier[0].owners[found]))
+                first = said(earlier[0].batch.slice(found, 1))[0]
+            elif order_id and block.makes[order_id] != row:
+                repeats.append((owner, block.owners[block.makes[order_id]]))
+                first = words[block.makes[order_id]]
+            else:
+                kept.append(row)
+                continue
+            if first != words[row]:
+                if place is None:
+                    repeats.pop()
+                owner[0].places[owner[1]] = -1
+                owner[0].refused[owner[1]] = Refusal(
+                    CONFLICT,
+                    "the client order id was used before, for another order: a retry must say the same, a new "
+                    "order needs a new id",
+                )
+        return _block(block.batch.take(pa.array(kept, INT64)), [block.owners[row] for row in kept])
+
+    def _words_at(self, packed_place: int) -> dict[str, Any] | None:
+        """What a client said in a row of the log; None where the row is not kept any more."""
+        place = unpacked(packed_place)
+        try:
+            chunk = self._log.read(ORDERS.name, place.partition, place.offset, max_bytes=1)
+        except TruncatedError:
+            return None
+        return said(decode_rows(ORDERS, chunk.records[0]).slice(place.row, 1))[0]
+
+
+# Whoever repeats an order of the same commit, and whoever was first.
+_Repeat = tuple[tuple[Submission, int], tuple[Submission, int]]
+
+
+def _blocks(group: list[Submission]) -> Iterator[_Block]:
+    """The good rows of submissions, in their order; what came singly is gathered into one block."""
+    singles: list[Submission] = []
+    for one in group:
+        if one.batch is None:
+            singles.append(one)
+            continue
+        if singles:
+            yield _gathered(singles)
+            singles = []
+        one.places = [-1] * one.rows
+        block = _block(one.batch, [(one, row) for row in range(one.rows)])
+        one.order_ids = one.batch.column("order_id").to_pylist()
+        yield block
+    if singles:
+        yield _gathered(singles)
+
+
+def _gathered(singles: list[Submission]) -> _Block:
+    owners, commands = [], []
+    for one in singles:
+        one.places = [-1] * one.rows
+        one.order_ids = [command["order_id"] for command in one.commands or ()]
+        for row, command in enumerate(one.commands or ()):
+            owners.append((one, row))
+            commands.append(command)
+    found = rows_of_commands(commands)
+    if len(found.rejected):
+        for at, reason in zip(found.rejected.tolist(), found.reasons, strict=True):
+            one, row = owners[at]
+            one.refused[row] = Refusal(INVALID, reason)
+        bad = set(found.rejected.tolist())
+        owners = [owner for at, owner in enumerate(owners) if at not in bad]
+    return _block(found.good, owners)
+
+
+def _block(batch: pa.RecordBatch, owners: list[tuple[Submission, int]]) -> _Block:
+    order_ids = batch.column("order_id").to_pylist()
+    commands = batch.column("command")
+    if commands.dictionary.to_pylist() != ["new"]:
+        order_ids = [
+            order_id if command == "new" else ""
+            for order_id, command in zip(order_ids, commands.to_pylist(), strict=True)
+        ]
+    makes = dict(zip(order_ids, range(len(order_ids)), strict=True))
+    if len(makes) < len(order_ids):
+        # Of an identifier that comes twice the first row counts.
+        makes = {}
+        for row, order_id in enumerate(order_ids):
+            if order_id:
+                makes.setdefault(order_id, row)
+    return _Block(batch, owners, order_ids, {name: row for name, row in makes.items() if name})

@@ -1,0 +1,1 @@
+"""One reader of the log for all who look: the newest rows for queries, and streams for subscribers."""

@@ -1,0 +1,173 @@
+"""The part of the API that follows the log: newest rows, orders as they stand, and streams."""
+
+import asyncio
+import threading
+
+from connectors.log import Log
+from schemas.registry import TOPICS
+from schemas.topic import Topic
+from serving.hub.feed import TopicFeed
+from serving.hub.position import PositionError
+from serving.hub.reader import Arrived, Lost, TopicReader
+from serving.hub.subscription import Subscription, Wanted
+from serving.latest.groups import LATEST
+from serving.latest.newest import LatestView
+from serving.latest.orders_view import FOLLOWED, ROWS_MAX, OrdersView
+
+# Reads that may be on their way to the event loop: the reader waits for it, and memory stays bounded.
+_ON_THE_WAY = 4
+# Records at the end of a topic that a start reads; what changed before is asked of ClickHouse.
+_RECORDS_BACK = 1_000
+# How long a start waits for the reader: a long tail is read on while requests come.
+_CATCH_UP_S = 30.0
+
+
+class Hub:
+    """Follows topics, from the newest records that there are when it starts.
+
+    Parameters
+    ----------
+    log : Log
+        With all topics made.
+    followed : tuple of str
+        Topics whose newest rows are kept from the start.
+    rows_max : int
+        Rows of each topic of orders that are kept.
+
+    Attributes
+    ----------
+    orders : OrdersView
+        How orders stand.
+    """
+
+    name = "hub"
+
+    def __init__(
+        self, log: Log, *, followed: tuple[str, ...] = LATEST, rows_max: int = ROWS_MAX
+    ) -> None:
+        self.orders = OrdersView(rows_max)
+        self._log = log
+        self._followed = followed
+        self._rows_max = rows_max
+        self._reader = TopicReader(log, self._deliver)
+        self._room = threading.BoundedSemaphore(_ON_THE_WAY)
+        self._feeds: dict[str, TopicFeed] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = False
+
+    async def start(self) -> None:
+        """Follow, and return once what was in the log is known."""
+        self._loop = asyncio.get_running_loop()
+        topics = [*FOLLOWED, *(TOPICS[name] for name in self._followed)]
+        ends = {}
+        for topic in topics:
+            records = self._rows_max if topic in FOLLOWED else _RECORDS_BACK
+            begins, ends[topic.name] = await asyncio.to_thread(self._bounds, topic, records)
+            self._follow(topic, begins, newest=topic not in FOLLOWED)
+        self._reader.start()
+        try:
+            async with asyncio.timeout(_CATCH_UP_S):
+                for topic in topics:
+                    await self._reached(self._feeds[topic.name], ends[topic.name])
+        except TimeoutError:
+            pass
+
+    async def stop(self) -> None:
+        """Tell subscribers that the server closes, and end."""
+        for one in list(self._subscriptions):
+            one.cut("closing", "the server shuts down; resume from the last position")
+        self._ended = True
+        await asyncio.to_thread(self._reader.stop)
+
+    def view(self, topic: str) -> LatestView:
+        """The newest rows of a topic that is followed from the start."""
+        return self._feeds[topic].view
+
+    async def subscribe(self, wanted: Wanted) -> Subscription:
+        """A stream; `close_subscription` gives it back.
+
+        Raises
+        ------
+        PositionError
+            Where the position lies beyond what was ever in the log.
+        UnknownTopicError
+            Where the log has no such topic.
+        """
+        feed = self._feeds.get(wanted.topic.name)
+        begins, ends = await asyncio.to_thread(self._bounds, wanted.topic, 0)
+        if wanted.position is not None:
+            for partition, (offset, _) in wanted.position.items():
+                if offset > ends[partition]:
+                    raise PositionError(
+                        f"partition {partition} ends at {ends[partition]}: {offset} has not been written"
+                    )
+        # Another may have begun to follow it meanwhile.
+        feed = self._feeds.get(wanted.topic.name)
+        if feed is None:
+            feed = self._follow(wanted.topic, begins, newest=wanted.interval_s > 0)
+        elif wanted.interval_s and not feed.keeps_newest:
+            feed.keeps_newest = True
+        feed.subscribers += 1
+        subscription = Subscription(self._log, feed, wanted)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def close_subscription(self, subscription: Subscription) -> None:
+        """Give a stream back; a topic that nobody needs any more is not read on."""
+        subscription.close()
+        if subscription not in self._subscriptions:
+            return
+        self._subscriptions.discard(subscription)
+        topic = subscription.wanted.topic
+        feed = self._feeds[topic.name]
+        feed.subscribers -= 1
+        if feed.subscribers == 0 and not self._is_kept(topic):
+            self._reader.unfollow(topic)
+            del self._feeds[topic.name]
+
+    def _follow(self, topic: Topic, begins: dict[int, int], *, newest: bool) -> TopicFeed:
+        feed = self._feeds[topic.name] = TopicFeed(topic, dict(begins))
+        feed.keeps_newest = newest
+        self._reader.follow(topic, begins, newest=newest)
+        return feed
+
+    def _is_kept(self, topic: Topic) -> bool:
+        return topic in FOLLOWED or topic.name in self._followed
+
+    def _bounds(self, topic: Topic, records: int) -> tuple[dict[int, int], dict[int, int]]:
+        """Where to begin to read the newest records of each partition, and the ends."""
+        partitions = range(self._log.topics()[topic.name].partitions)
+        ends = {one: self._log.end(topic.name, one) for one in partitions}
+        begins = {
+            one: max(self._log.start(topic.name, one), end - records) for one, end in ends.items()
+        }
+        return begins, ends
+
+    async def _reached(self, feed: TopicFeed, ends: dict[int, int]) -> None:
+        while any(feed.positions[partition] < end for partition, end in ends.items()):
+            await feed.moved()
+
+    def _deliver(self, came: list[Arrived | Lost]) -> None:
+        """From the reader's thread to the event loop."""
+        for one in came:
+            if isinstance(one, Arrived) and one.topic in FOLLOWED and one.batch.num_rows:
+                self.orders.append(one.topic, one.partition, one.offset, one.batch)
+        while not self._room.acquire(timeout=0.1):
+            if self._ended:
+                return
+        loop = self._loop
+        if self._ended or loop is None or loop.is_closed():
+            return
+        loop.call_soon_threadsafe(self._take, came)
+
+    def _take(self, came: list[Arrived | Lost]) -> None:
+        self._room.release()
+        for one in came:
+            feed = self._feeds.get(one.topic.name)
+            if feed is None:
+                continue
+            if isinstance(one, Lost):
+                feed.lose(one)
+            else:
+                feed.take(one)

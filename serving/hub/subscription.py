@@ -1,0 +1,229 @@
+"""A client's stream: what it missed, from the log, then what comes; every row once, or the newest at intervals."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from connectors.log import Log, Record, TruncatedError
+from connectors.records import decode_rows, is_rows
+from schemas.topic import Topic
+from serving.hub.feed import ConflatedGroup, Rows, TopicFeed, frames_of
+from serving.hub.frames import Frame, Shape, pieces, rows_frame, selected
+from serving.hub.position import Next, position_text
+from serving.latest.newest import LatestView, newest_rows
+
+# What may wait for a client that takes every row: some seconds of a busy topic.
+QUEUE_BYTES = 8 << 20
+QUEUE_FRAMES = 2_000
+_READ_BYTES = 1 << 20
+
+
+class StreamEndError(Exception):
+    """A stream that the server ends.
+
+    Parameters
+    ----------
+    kind : str
+        ``slow``, ``trimmed``, ``lost`` or ``closing``.
+    detail : str
+        In words.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a client subscribes to.
+
+    Parameters
+    ----------
+    topic : Topic
+        Which.
+    shape : Shape
+        Which rows, and how.
+    interval_s : float
+        0 for every row; else the newest row of each group, so often at most.
+    position : dict of int to (int, int) or None
+        Where to begin: next row of each partition; None for now.
+    snapshot : bool
+        Whether the newest rows that there are come first.
+    """
+
+    topic: Topic
+    shape: Shape
+    interval_s: float
+    position: dict[int, Next] | None = None
+    snapshot: bool = False
+
+
+class Subscription:
+    """A client's stream.
+
+    Parameters
+    ----------
+    log : Log
+        Where what it missed is read.
+    feed : TopicFeed
+        What comes.
+    wanted : Wanted
+        What it wants.
+    """
+
+    def __init__(self, log: Log, feed: TopicFeed, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self._log = log
+        self._feed = feed
+        self._queue: deque[Frame] = deque()
+        self._queued_bytes = 0
+        self._wake = asyncio.Event()
+        self._end: StreamEndError | None = None
+        self._group: ConflatedGroup | None = None
+        self._attached = False
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        """What the client gets, for as long as it takes it.
+
+        Raises
+        ------
+        StreamEndError
+            Where the server ends it; after what was queued before.
+        """
+        shape, topic = self.wanted.shape, self.wanted.topic
+        if self.wanted.position is not None:
+            async for frame in self._missed(dict(self.wanted.position)):
+                yield frame
+        since = self._attach()
+        if self.wanted.snapshot:
+            newest = self._feed.view.batch(self._feed.view.entries(shape.keys))
+            text = self._feed.position_text
+            for rows in pieces(selected(topic, newest, shape)):
+                yield rows_frame(topic, rows, text, arrow=shape.arrow)
+        while True:
+            if self._group is not None and self._end is None:
+                self._wake.clear()
+                pulled, since = self._group.pull(since)
+                if pulled is not None:
+                    yield pulled
+            elif self._queue:
+                frame = self._queue.popleft()
+                self._queued_bytes -= len(frame.body)
+                yield frame
+                continue
+            elif self._end is not None:
+                raise self._end
+            else:
+                self._wake.clear()
+            await self._wake.wait()
+
+    def close(self) -> None:
+        """Be told of nothing more."""
+        if not self._attached:
+            return
+        self._attached = False
+        if self._group is None:
+            self._feed.detach(self.wanted.shape, self)
+        else:
+            self._feed.detach_conflated(self.wanted.shape, self.wanted.interval_s, self)
+
+    def offer(self, frames: list[Frame]) -> None:
+        """Take frames, in order; a client that is too far behind is cut off."""
+        if self._end is not None or not frames:
+            return
+        self._queue.extend(frames)
+        self._queued_bytes += sum(len(frame.body) for frame in frames)
+        if self._queued_bytes > QUEUE_BYTES or len(self._queue) > QUEUE_FRAMES:
+            self.cut(
+                "slow", "frames were not taken as fast as they came; resume from the last position"
+            )
+        self._wake.set()
+
+    def tick(self) -> None:
+        """An interval is over."""
+        self._wake.set()
+
+    def cut(self, kind: str, detail: str) -> None:
+        """End the stream behind what is queued."""
+        self._end = self._end or StreamEndError(kind, detail)
+        self.close()
+        self._wake.set()
+
+    def _attach(self) -> int:
+        """Be told of what comes from now on; returns the newest change until now."""
+        self._attached = True
+        wanted = self.wanted
+        if wanted.interval_s:
+            self._group = self._feed.attach_conflated(wanted.shape, wanted.interval_s, self)
+        else:
+            self._feed.attach(wanted.shape, self)
+        return self._feed.view.change
+
+    async def _missed(self, position: dict[int, Next]) -> AsyncIterator[Frame]:
+        """What lies between a position and what comes next, from the log.
+
+        It ends, with the feed at exactly the position reached, without waiting in between: whoever attaches then
+        misses nothing and gets nothing twice.
+        """
+        newest = LatestView(self.wanted.topic)
+        sent, sent_s = 0, 0.0
+        loop = asyncio.get_running_loop()
+        while self._differs(position) or newest.change > sent:
+            for partition in self._behind(position):
+                async for frame in self._read(partition, position, newest):
+                    yield frame
+            due = not self._behind(position) or loop.time() - sent_s >= self.wanted.interval_s
+            if newest.change > sent and due:
+                rows = newest.batch(newest.changes(None, sent))
+                sent, sent_s = newest.change, loop.time()
+                text = position_text(position)
+                yield rows_frame(self.wanted.topic, rows, text, arrow=self.wanted.shape.arrow)
+            if self._differs(position) and not self._behind(position):
+                # The log has what the feed has not brought yet.
+                await self._feed.moved()
+
+    def _behind(self, position: dict[int, Next]) -> list[int]:
+        at = self._feed.positions
+        return [partition for partition in at if position[partition] < (at[partition], 0)]
+
+    def _differs(self, position: dict[int, Next]) -> bool:
+        return any(position[partition] != (at, 0) for partition, at in self._feed.positions.items())
+
+    async def _read(
+        self, partition: int, position: dict[int, Next], newest: LatestView
+    ) -> AsyncIterator[Frame]:
+        """One read of a partition: frames, or newest rows where it is conflated."""
+        topic, shape = self.wanted.topic, self.wanted.shape
+        offset, row = position[partition]
+        try:
+            chunk = await asyncio.to_thread(
+                self._log.read, topic.name, partition, offset, max_bytes=_READ_BYTES
+            )
+        except TruncatedError as error:
+            raise StreamEndError(
+                "trimmed",
+                f"partition {partition} has no offset {offset} any more; begin anew, older rows are in ClickHouse",
+            ) from error
+        for record in chunk.records:
+            first = row if record.offset == offset else 0
+            batch = await asyncio.to_thread(_batch, topic, record, first)
+            position[partition] = (record.offset + 1, 0)
+            if self.wanted.interval_s:
+                rows = selected(topic, batch, shape)
+                if rows.num_rows:
+                    newest.apply(newest_rows(topic, rows))
+                continue
+            found = Rows(partition, record.offset, record.offset + 1, first, batch)
+            for frame in await asyncio.to_thread(frames_of, topic, found, dict(position), shape):
+                yield frame
+        position[partition] = (chunk.next_offset, 0)
+
+
+def _batch(topic: Topic, record: Record, first: int) -> pa.RecordBatch:
+    """A record's rows from one on; none of a record of something else, such as watermark rows."""
+    return decode_rows(topic, record).slice(first) if is_rows(record) else topic.empty()

@@ -1,0 +1,242 @@
+"""How orders stand: commands, events and executions of the newest orders, found by order and by account.
+
+Written by the thread that reads the log, read by any. What it does not hold any more is in ClickHouse. A row costs
+one look-up and one entry of a dictionary here; it becomes an object only when somebody asks for it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from schemas.json_codec import encode_lines
+from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
+from schemas.topic import Topic
+from serving.latest.row_store import RowStore
+
+ROWS_MAX = 200_000
+"""Rows of each of the three topics that are kept, so about as many orders."""
+
+FOLLOWED = (ORDERS, ORDER_EVENTS, EXECUTIONS)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the rows of an order are: its command, or -1, and its newest event, or -1."""
+
+    order_id: str
+    command: int
+    event: int
+
+
+class _Chains:
+    """Rows of a topic by order: the newest, and from each row the one before it of the same order."""
+
+    def __init__(self, topic: Topic, rows_max: int) -> None:
+        self.store = RowStore(topic, rows_max)
+        self.newest: dict[str, int] = {}
+        self._before: dict[int, int] = {}
+        self._rows_max = rows_max
+
+    def append(self, partition: int, offset: int, batch: pa.RecordBatch) -> list[str]:
+        """Take the rows of a record in; returns their orders."""
+        order_ids: list[str] = batch.column("order_id").to_pylist()
+        number = self.store.append(partition, offset, batch)
+        for order_id in order_ids:
+            before = self.newest.get(order_id)
+            if before is not None:
+                self._before[number] = before
+            self.newest[order_id] = number
+            number += 1
+        if len(self.newest) + len(self._before) > 4 * self._rows_max:
+            self._purge()
+        return order_ids
+
+    def numbers(self, order_id: str) -> list[int]:
+        """Rows of an order that are kept, oldest first."""
+        found = []
+        number = self.newest.get(order_id)
+        while number is not None and number >= self.store.first:
+            found.append(number)
+            number = self._before.get(number)
+        return found[::-1]
+
+    def _purge(self) -> None:
+        first = self.store.first
+        self.newest = {name: row for name, row in self.newest.items() if row >= first}
+        self._before = {row: before for row, before in self._before.items() if before >= first}
+
+
+class OrdersView:
+    """Orders by identifier and account.
+
+    Parameters
+    ----------
+    rows_max : int
+        Rows of each topic that are kept.
+    """
+
+    def __init__(self, rows_max: int = ROWS_MAX) -> None:
+        self._rows_max = rows_max
+        self._commands: dict[str, int] = {}
+        self._command_rows = RowStore(ORDERS, rows_max)
+        self._events = _Chains(ORDER_EVENTS, rows_max)
+        self._executions = _Chains(EXECUTIONS, rows_max)
+        # Orders of an account as they first came; a dict, for its keys keep their order and say what is there.
+        self._of_account: dict[str, dict[str, None]] = {}
+        self._count = 0
+
+    def append(self, topic: Topic, partition: int, offset: int, batch: pa.RecordBatch) -> None:
+        """Take in the rows of a record of one of `FOLLOWED`."""
+        if topic is EXECUTIONS:
+            self._executions.append(partition, offset, batch)
+            return
+        accounts = batch.column("account").to_pylist()
+        if topic is ORDER_EVENTS:
+            self._note(accounts, self._events.append(partition, offset, batch))
+            return
+        order_ids = batch.column("order_id").to_pylist()
+        commands = batch.column("command").to_pylist()
+        number = self._command_rows.append(partition, offset, batch)
+        new = [command == "new" for command in commands]
+        for row, order_id in enumerate(order_ids):
+            if new[row]:
+                self._commands.setdefault(order_id, number + row)
+        self._note(
+            [account for account, is_new in zip(accounts, new, strict=True) if is_new],
+            [order_id for order_id, is_new in zip(order_ids, new, strict=True) if is_new],
+        )
+
+    def order(self, order_id: str) -> Json | None:
+        """How an order stands, with its events and executions, oldest first; None where it is not known."""
+        found = self._one(order_id)
+        if found is not None:
+            for name, chains in (("events", self._events), ("executions", self._executions)):
+                numbers = chains.numbers(order_id)
+                found[name] = list(_objects(chains.store, numbers).values())
+        return found
+
+    def account_of(self, order_id: str) -> tuple[str, str, str] | None:
+        """Account, client order id and symbol of an order, or None."""
+        found = self._one(order_id)
+        return (
+            None if found is None else (found["account"], found["client_order_id"], found["symbol"])
+        )
+
+    def executions(self) -> RowStore:
+        """The newest executions."""
+        return self._executions.store
+
+    def offsets(self) -> dict[int, int]:
+        """Of each partition of `orders` the offset from which on its rows are kept."""
+        return self._command_rows.offsets()
+
+    def _one(self, order_id: str) -> Json | None:
+        standing = self._standing(order_id)
+        shaped = [] if standing is None else self._shaped([standing])
+        return shaped[0] if shaped else None
+
+    def accounts(self) -> list[str]:
+        """Accounts that have orders here."""
+        return list(self._of_account)
+
+    def newest_first(self, account: str, behind: str | None, block: int) -> Iterator[list[Json]]:
+        """Orders of an account as they stand, newest first, in blocks.
+
+        Parameters
+        ----------
+        account : str
+            Whose.
+        behind : str or None
+            Begin behind this order; where it is not known, nothing is found.
+        block : int
+            Orders of a block.
+        """
+        order_ids = list(self._of_account.get(account, ()))
+        end = len(order_ids)
+        if behind is not None:
+            end = order_ids.index(behind) if behind in self._of_account.get(account, {}) else 0
+        for stop in range(end, 0, -block):
+            names = order_ids[max(0, stop - block) : stop]
+            found = [self._standing(name) for name in reversed(names)]
+            yield self._shaped([one for one in found if one is not None])
+
+    def _note(self, accounts: list[str], order_ids: list[str]) -> None:
+        for account, order_id in zip(accounts, order_ids, strict=True):
+            orders = self._of_account.get(account)
+            if orders is None:
+                orders = self._of_account[account] = {}
+            if order_id not in orders:
+                orders[order_id] = None
+                self._count += 1
+        if self._count > 2 * self._rows_max:
+            self._purge()
+
+    def _purge(self) -> None:
+        """Forget orders of which no row is kept."""
+        first = self._command_rows.first
+        self._commands = {name: row for name, row in self._commands.items() if row >= first}
+        kept = {
+            account: {name: None for name in orders if self._standing(name) is not None}
+            for account, orders in self._of_account.items()
+        }
+        self._of_account = {account: orders for account, orders in kept.items() if orders}
+        self._count = sum(map(len, self._of_account.values()))
+
+    def _standing(self, order_id: str) -> Standing | None:
+        command = self._commands.get(order_id, -1)
+        event = self._events.newest.get(order_id, -1)
+        command = command if command >= self._command_rows.first else -1
+        event = event if event >= self._events.store.first else -1
+        return None if command < 0 and event < 0 else Standing(order_id, command, event)
+
+    def _shaped(self, standings: list[Standing]) -> list[Json]:
+        asked = [one.command for one in standings if one.command >= 0]
+        said = [one.event for one in standings if one.event >= 0]
+        commands = _objects(self._command_rows, asked)
+        events = _objects(self._events.store, said)
+        pairs = [(commands.get(one.command), events.get(one.event)) for one in standings]
+        # Rows that were dropped meanwhile are in neither.
+        return [order_json(*pair) for pair in pairs if pair != (None, None)]
+
+
+def order_json(command: Json | None, event: Json | None) -> Json:
+    """An order as the API gives it: what was asked, and how it stands by its newest event.
+
+    Parameters
+    ----------
+    command, event : dict or None
+        Rows of `orders` and `order_events`, of which one is there at least.
+    """
+    found: Json = {}
+    if command is not None:
+        found = {name: value for name, value in command.items() if name not in _NOT_SHOWN}
+        found |= {
+            "ts_received": command["ts_event"],
+            "parent_order_id": None,
+            "status": "received",
+            "filled_quantity": "0.0000000000",
+            "remaining_quantity": command["quantity"],
+            "average_price": None,
+        }
+    if event is not None:
+        found |= {name: value for name, value in event.items() if name not in _NOT_STANDING}
+    return found
+
+
+_NOT_SHOWN = ("ts_event", "ts_recv", "command")
+# Of the event itself; the list of events has it.
+_NOT_STANDING = ("sequence", "event", "execution_id", "correlation_id")
+
+
+def _objects(store: RowStore, numbers: list[int]) -> dict[int, Json]:
+    """Rows as JSON objects, by number."""
+    if not numbers:
+        return {}
+    found, batch = store.rows(numbers)
+    lines = encode_lines(store.topic, batch).splitlines()
+    return {number: orjson.loads(line) for number, line in zip(found, lines, strict=True)}

@@ -1,0 +1,116 @@
+"""The newest rows of a topic in memory, numbered as they came: appended by one thread, read by any.
+
+Small batches are joined as they pile up, for a batch of one row costs as much memory as hundreds of rows.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.field import CATEGORY, TEXT
+from schemas.topic import Topic
+
+_JOIN_BATCHES = 256
+_JOIN_ROWS = 16_384
+
+
+class RowStore:
+    """Rows of one topic, from `first` on.
+
+    Parameters
+    ----------
+    topic : Topic
+        Which.
+    rows_max : int
+        About so many of the newest are kept.
+
+    Attributes
+    ----------
+    first, end : int
+        Number of the first row kept, and of the row that will come next.
+    """
+
+    def __init__(self, topic: Topic, rows_max: int) -> None:
+        self.topic = topic
+        self.first = 0
+        self.end = 0
+        self._rows_max = rows_max
+        # Replaced as a whole when batches are joined or dropped, so that a reader sees one state.
+        self._kept: tuple[list[int], list[pa.RecordBatch]] = ([], [])
+        self._small = 0
+        self._small_rows = 0
+        # Number of the first row, partition and offset of each record.
+        self._records: deque[tuple[int, int, int]] = deque()
+
+    def append(self, partition: int, offset: int, batch: pa.RecordBatch) -> int:
+        """Keep the rows of a record; returns the number of the first of them."""
+        begin = self.end
+        self._records.append((begin, partition, offset))
+        columns = [
+            column.cast(TEXT) if column.type == CATEGORY else column for column in batch.columns
+        ]
+        plain = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+        starts, batches = self._kept
+        batches.append(plain)
+        starts.append(begin)
+        self.end = begin + batch.num_rows
+        self._small += 1
+        self._small_rows += batch.num_rows
+        if self._small >= _JOIN_BATCHES or self._small_rows >= _JOIN_ROWS:
+            self._join()
+        return begin
+
+    def rows(self, numbers: Iterable[int]) -> tuple[list[int], pa.RecordBatch]:
+        """Rows by their numbers, in the order given; those that are not kept any more are left out.
+
+        Returns
+        -------
+        tuple of list of int and pyarrow.RecordBatch
+            The numbers found, and their rows.
+        """
+        found: list[int] = []
+        starts, batches = self._kept
+        by_batch: dict[int, tuple[list[int], list[int]]] = {}
+        for number in numbers:
+            place = bisect_right(starts, number) - 1
+            if place >= 0:
+                rows, places = by_batch.setdefault(place, ([], []))
+                rows.append(number - starts[place])
+                places.append(len(found))
+                found.append(number)
+        if not found:
+            return [], self.topic.empty()
+        pieces = [batches[place].take(pa.array(rows)) for place, (rows, _) in by_batch.items()]
+        order = np.argsort(np.concatenate([places for _, places in by_batch.values()]))
+        table = pa.Table.from_batches(pieces).take(pa.array(order)).combine_chunks()
+        return found, self.topic.batch({name: table.column(name) for name in table.column_names})
+
+    def newest_first(self) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """What is kept, batch by batch, the newest first; each with the number of its first row."""
+        starts, batches = self._kept
+        for at in range(len(batches) - 1, -1, -1):
+            yield starts[at], batches[at]
+
+    def offsets(self) -> dict[int, int]:
+        """Of each partition the offset from which on its rows are kept."""
+        found: dict[int, int] = {}
+        for _, partition, offset in list(self._records):
+            found.setdefault(partition, offset)
+        return found
+
+    def _join(self) -> None:
+        starts, batches = self._kept
+        at = len(batches) - self._small
+        joined = pa.Table.from_batches(batches[at:]).combine_chunks().to_batches()
+        starts, batches = [*starts[:at], starts[at]], [*batches[:at], *joined]
+        while len(batches) > 1 and self.end - starts[1] >= self._rows_max:
+            starts, batches = starts[1:], batches[1:]
+        self._kept = (starts, batches)
+        self.first = starts[0]
+        # A record that was cut in two by what was dropped is not kept as a whole: it does not count.
+        while self._records and self._records[0][0] < self.first:
+            self._records.popleft()
+        self._small = self._small_rows = 0
