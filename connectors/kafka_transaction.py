@@ -7,7 +7,7 @@ from contextlib import suppress
 from confluent_kafka import KafkaError, KafkaException
 
 from connectors.crash_points import crash_point
-from connectors.kafka_options import TIMEOUT_S, log_error, transaction_options
+from connectors.kafka_options import TIMEOUT_S, local_error, log_error, transaction_options
 from connectors.kafka_outage import UnansweredError, is_away
 from connectors.kafka_producer import connected_producer, send
 from connectors.log import FencedError, LogError, NewRecord
@@ -15,6 +15,7 @@ from connectors.log import FencedError, LogError, NewRecord
 # The coordinator may be loading, or ending the transaction of a copy that was killed.
 _OPEN_TIMEOUT_S = 60.0
 _ABORT_TIMEOUT_S = 5.0
+_FATAL = local_error("FATAL")
 
 
 class InterruptedTransactionError(LogError):
@@ -107,7 +108,9 @@ class TransactionSession:
     def _undo(self, error: LogError) -> None:
         cause = error.__cause__
         kafka = cause.args[0] if isinstance(cause, KafkaException) else None
-        if isinstance(error, (FencedError, UnansweredError)) or (kafka and is_away(kafka)):
+        # A producer whose error is fatal takes nothing any more; the log knows whether it was fenced.
+        over = kafka and (kafka.fatal() or kafka.code() == _FATAL or is_away(kafka))
+        if isinstance(error, (FencedError, UnansweredError)) or over:
             raise InterruptedTransactionError(error) from error
         try:
             self._aborted()
