@@ -61,11 +61,9 @@ def _list(column: pa.Array) -> list[Any]:
 
 
 def _words(column: pa.DictionaryArray) -> list[Any]:
-    words = column.dictionary.to_pylist()
+    words: list[Any] = column.dictionary.to_pylist()
     indices = column.indices
     if column.null_count:
         words.append(None)
         indices = indices.fill_null(len(words) - 1)
-    if len(words) == 1:
-        return words * len(column)
     return [words[code] for code in indices.to_numpy().tolist()]

@@ -1,0 +1,205 @@
+"""The order system: what clients ask for passes the pre-trade checks, and what becomes of it is told.
+
+A command that passes (`flows.orders.checks`) becomes an instruction to the execution of its symbol, whose reports
+and fills lead the order through its states (`flows.orders.states`). Accounts, instruments and marks are known
+to every shard; an account's cash, positions and open orders to the shard of its key, which keeps a conservative
+book of its own: it waits for no other flow.
+
+A client order id is accepted once: a retry in the same words changes nothing and is answered by the events that
+there are. `OmsParams.max_orders` bounds what is remembered, and which orders are forgotten (see
+`flows.orders.order.KnownOrders`). Market time is the running maximum of the times of marks, reports and fills.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from flows.flow import Emit, Emitted, Flow, FlowError, Input, Order, Params, Rows, Watermarks
+from flows.orders import desk, life
+from flows.orders.account import Account
+from flows.orders.blotter import Blotter, Outbox
+from flows.orders.commands import commands
+from flows.orders.life import Execution, Report
+from flows.orders.limits import limits_of, restored, saved
+from flows.orders.market import Market
+from flows.orders.order import KnownOrders
+from flows.orders.rows import batch_of, lists
+from flows.snapshot import pack, unpack
+from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, FIRM
+from schemas.instruments import INSTRUMENTS
+from schemas.orders import EXECUTIONS, INSTRUCTIONS, ORDER_EVENTS, ORDER_REPORTS, ORDERS
+from schemas.positions import MARKS
+
+_MOVEMENT = ("account", "movement_id", "amount", "currency")
+
+
+class OmsParams(Params):
+    """Parameters of `Oms`.
+
+    Parameters
+    ----------
+    max_orders : int
+        Orders of an account that are remembered. At so many, ended ones of earlier market days (UTC) are
+        forgotten, the oldest day first; where there are none, new orders are rejected.
+    max_ended_whole : int
+        Ended orders of an account that are kept with all their terms, so that late answers can be told with them.
+    max_movements : int
+        Cash movements of an account whose identifiers are remembered; the oldest are forgotten first.
+    max_recent : int
+        Orders of an account that the rate limit counts, and that duplicates are looked for among; a limit
+        beyond it is none, and the oldest are forgotten first.
+    max_accounts, max_symbols : int
+        Bounds of the state; one more is an error.
+    """
+
+    max_orders: int = Field(default=1_000_000, ge=1)
+    max_ended_whole: int = Field(default=1_000, ge=1)
+    max_movements: int = Field(default=10_000, ge=1)
+    max_recent: int = Field(default=100_000, ge=1)
+    max_accounts: int = Field(default=100_000, ge=1)
+    max_symbols: int = Field(default=100_000, ge=1)
+
+
+class Oms(Flow):
+    """Order management.
+
+    Parameters
+    ----------
+    params : OmsParams
+        See there.
+    snapshot : bytes or None
+        What `snapshot` gave, or None to begin.
+    """
+
+    name = "oms"
+    version = 1
+    inputs = (
+        Input(topic=ACCOUNTS, broadcast=True),
+        Input(topic=INSTRUMENTS, broadcast=True),
+        Input(topic=MARKS, broadcast=True),
+        Input(topic=CASH_MOVEMENTS),
+        Input(topic=ORDERS),
+        # Before fills, so that most orders are told as routed before they are filled.
+        Input(topic=ORDER_REPORTS),
+        Input(topic=EXECUTIONS),
+    )
+    outputs = (ORDER_EVENTS, INSTRUCTIONS)
+    order = Order.ARRIVAL
+    params_type = OmsParams
+
+    def __init__(self, params: OmsParams, snapshot: bytes | None) -> None:
+        self._params = params
+        state: dict[str, Any] = {"market": None, "limits": [], "blotters": []}
+        if snapshot:
+            packed = unpack(snapshot, self.name, self.version)[1]["state"]
+            state = json.loads(packed.tobytes())
+        self._out = Outbox()
+        self._market = Market(params.max_symbols, state["market"])
+        self._limits = {name: restored(values) for name, values in state["limits"]}
+        self._blotters: dict[str, Blotter] = {}
+        self._movements: dict[str, dict[str, None]] = {}
+        for name, values, movements in state["blotters"]:
+            self._blotter(name).restore(values)
+            self._movements[name] = dict.fromkeys(movements)
+        self._take = {
+            ACCOUNTS: self._take_accounts,
+            INSTRUMENTS: self._market.take_instruments,
+            MARKS: self._market.take_marks,
+            CASH_MOVEMENTS: self._take_movements,
+            ORDERS: self._take_orders,
+            ORDER_REPORTS: self._take_reports,
+            EXECUTIONS: self._take_executions,
+        }
+
+    def on_rows(self, rows: Rows) -> list[Emitted]:
+        """Take rows of one input in; give the events and instructions that they cause."""
+        at, given = rows.only
+        if not given.batch.num_rows:
+            return []
+        self._take[self.inputs[at].topic](given.batch)
+        emitted: list[Emitted] = []
+        out = self._out
+        if out.events:
+            emitted.append(Emit(topic=ORDER_EVENTS, batch=batch_of(ORDER_EVENTS, out.events)))
+            out.events.clear()
+        if out.instructions:
+            batch = batch_of(INSTRUCTIONS, out.instructions)
+            emitted.append(Emit(topic=INSTRUCTIONS, batch=batch))
+            out.instructions.clear()
+        return emitted
+
+    def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
+        """Order flows go by rows alone: the execution says when orders expire."""
+        return []
+
+    def snapshot(self) -> bytes:
+        """Market, limits, and each account's book and orders, as JSON: its integers have no end."""
+        state = {
+            "market": self._market.saved(),
+            "limits": [[name, saved(limits)] for name, limits in self._limits.items()],
+            "blotters": [
+                [name, blotter.saved(), list(self._movements[name])]
+                for name, blotter in self._blotters.items()
+            ],
+        }
+        text = json.dumps(state, separators=(",", ":")).encode()
+        return pack(self.name, self.version, {}, {"state": np.frombuffer(text, np.uint8)})
+
+    def _take_accounts(self, batch: pa.RecordBatch) -> None:
+        new = limits_of(batch)
+        self._limits |= new
+        if len(self._limits) > self._params.max_accounts:
+            raise self._too_many(next(reversed(self._limits)))
+        told = self._blotters if FIRM in new else [name for name in new if name in self._blotters]
+        for name in told:
+            self._blotters[name].account.allow(self._limits.get(name), self._limits.get(FIRM))
+
+    def _take_movements(self, batch: pa.RecordBatch) -> None:
+        for name, movement, amount, currency in zip(*lists(batch, _MOVEMENT), strict=True):
+            blotter = self._blotters.get(name) or self._blotter(name)
+            seen = self._movements[name]
+            if movement in seen:
+                continue
+            if len(seen) >= self._params.max_movements:
+                del seen[next(iter(seen))]
+            seen[movement] = None
+            blotter.account.purse(currency).cash += amount
+
+    def _take_orders(self, batch: pa.RecordBatch) -> None:
+        blotters = self._blotters
+        for command in commands(batch):
+            name = command.account
+            desk.take(blotters.get(name) or self._blotter(name), command)
+
+    def _take_reports(self, batch: pa.RecordBatch) -> None:
+        for row in zip(*lists(batch, Report._fields), strict=True):
+            report = Report._make(row)
+            self._market.pass_time(report.ts_event)
+            name = report.account
+            life.take_report(self._blotters.get(name) or self._blotter(name), report)
+
+    def _take_executions(self, batch: pa.RecordBatch) -> None:
+        for row in zip(*lists(batch, Execution._fields), strict=True):
+            fill = Execution._make(row)
+            self._market.pass_time(fill.ts_event)
+            name = fill.account
+            life.take_execution(self._blotters.get(name) or self._blotter(name), fill)
+
+    def _blotter(self, name: str) -> Blotter:
+        """The account's orders, which begin with the first that is heard of the account."""
+        if len(self._blotters) >= self._params.max_accounts:
+            raise self._too_many(name)
+        account = Account(name, self._market, self._params.max_recent)
+        account.allow(self._limits.get(name), self._limits.get(FIRM))
+        known = KnownOrders(self._params.max_orders, self._params.max_ended_whole)
+        found = self._blotters[name] = Blotter(account, self._market, known, self._out)
+        self._movements[name] = {}
+        return found
+
+    def _too_many(self, name: str) -> FlowError:
+        return FlowError(
+            f"account {name!r} is one more than max_accounts = {self._params.max_accounts}; raise it"
+        )

@@ -1,0 +1,303 @@
+"""An account's orders: what is told of them, what the execution is told to do, and what they tie up."""
+
+from typing import Any
+
+from flows.orders.account import Account
+from flows.orders.checks import Rejection, reference_price
+from flows.orders.commands import Command
+from flows.orders.market import Market
+from flows.orders.money import divided
+from flows.orders.order import KnownOrders, Order, restored_order
+from flows.orders.states import ENDED, REJECTED
+from schemas.sessions import DAY_NS
+
+Row = tuple[Any, ...]
+
+ACTIVE = ("market", "limit", "pegged")
+"""Order types that trade at once; the others wait until they are triggered."""
+
+
+class Outbox:
+    """Rows that have been caused and not been given away yet."""
+
+    __slots__ = ("events", "instructions")
+
+    def __init__(self) -> None:
+        self.events: list[Row] = []
+        self.instructions: list[Row] = []
+
+
+class Blotter:
+    """One account's orders.
+
+    Parameters
+    ----------
+    account : Account
+        Its book.
+    market : Market
+        Prices, instruments and market time.
+    known : KnownOrders
+        Its orders.
+    out : Outbox
+        Takes the rows of all accounts.
+    """
+
+    __slots__ = ("account", "events", "instructions", "known", "market", "numbers", "out")
+
+    def __init__(self, account: Account, market: Market, known: KnownOrders, out: Outbox) -> None:
+        self.account = account
+        self.market = market
+        self.known = known
+        self.out = out
+        # Counts of rows given and of orders accepted.
+        self.events = 0
+        self.instructions = 0
+        self.numbers = 0
+
+    @property
+    def day(self) -> int:
+        """Market day: days since 1970 in UTC."""
+        return self.market.now // DAY_NS
+
+    def tell(
+        self,
+        order: Order,
+        event: str,
+        execution_id: str | None = None,
+        reason: str | None = None,
+        refused: Rejection | None = None,
+    ) -> None:
+        """Tell what happened to an order, and how it stands after it."""
+        self.events += 1
+        terms, filled = order.terms, order.filled
+        self.out.events.append(
+            (
+                terms.account,
+                self.market.now,
+                self.events,
+                order.order_id,
+                terms.client_order_id,
+                order.parent_order_id,
+                event,
+                order.status,
+                terms.symbol,
+                terms.side,
+                terms.order_type,
+                terms.time_in_force,
+                terms.quantity,
+                terms.limit_price,
+                terms.stop_price,
+                filled,
+                0 if order.status in ENDED else order.quantity - filled,
+                divided(order.cost, filled) if filled else None,
+                execution_id,
+                terms.strategy,
+                order.venue,
+                reason if refused is None else refused.reason,
+                *(_NOTHING if refused is None else refused[:3]),
+                terms.user,
+                terms.correlation_id,
+            )
+        )
+
+    def tell_of_command(
+        self, command: Command, event: str, status: str, refused: Rejection
+    ) -> None:
+        """Tell of a command that came to nothing: it made no order, or names one that is not known whole."""
+        self.events += 1
+        is_new = event == REJECTED
+        self.out.events.append(
+            (
+                command.account,
+                self.market.now,
+                self.events,
+                command.order_id,
+                command.client_order_id,
+                None,
+                event,
+                status,
+                command.symbol,
+                command.side if is_new else None,
+                command.order_type if is_new else None,
+                command.time_in_force if is_new else None,
+                command.quantity if is_new else None,
+                command.limit_price if is_new else None,
+                command.stop_price if is_new else None,
+                0,
+                0,
+                None,
+                None,
+                command.strategy,
+                None,
+                refused.reason,
+                *refused[:3],
+                command.user,
+                command.correlation_id,
+            )
+        )
+
+    def tell_of_report(
+        self, known: dict[str, Any], event: str, status: str, reason: str | None
+    ) -> None:
+        """Tell of a report or fill whose order is not known whole, with what the report says itself."""
+        self.events += 1
+        self.out.events.append(
+            (
+                self.account.name,
+                self.market.now,
+                self.events,
+                known["order_id"],
+                known.get("client_order_id"),
+                known.get("parent_order_id"),
+                event,
+                status,
+                known["symbol"],
+                known.get("side"),
+                *(None,) * 5,
+                0,
+                0,
+                None,
+                known.get("execution_id"),
+                known.get("strategy", ""),
+                known["venue"],
+                reason,
+                *_NOTHING,
+                None,
+                known.get("correlation_id"),
+            )
+        )
+
+    def instruct(self, order: Order, action: str, terms: Command) -> None:
+        """Tell the execution what to do with an order."""
+        self.instructions += 1
+        self.out.instructions.append(
+            (
+                terms.symbol,
+                self.market.now,
+                terms.account,
+                self.instructions,
+                action,
+                order.order_id,
+                terms.client_order_id,
+                order.parent_order_id,
+                terms.side,
+                terms.quantity,
+                terms.limit_price,
+                terms.stop_price,
+                terms.trail_amount,
+                terms.trail_percent,
+                terms.peg,
+                terms.peg_offset,
+                terms.display_quantity,
+                terms.ts_expire,
+                terms.algorithm,
+                terms.algorithm_params,
+                terms.venue,
+                terms.lot_method,
+                terms.lots,
+                terms.order_type,
+                terms.time_in_force,
+                order.currency,
+                terms.strategy,
+                terms.ts_event,
+                terms.correlation_id,
+            )
+        )
+
+    def accept(self, terms: Command, parent_order_id: str | None = None) -> Order:
+        """Remember an order and tell of it; it ties up nothing yet."""
+        name = terms.symbol or ""
+        symbol = self.market.symbol(name)
+        holding = self.account.holdings.get(name)
+        currency = symbol.currency
+        if holding is None or (currency is not None and holding.purse.currency != currency):
+            holding = self.account.holding(symbol, currency or "")
+        self.numbers += 1
+        order = Order(terms, self.numbers, holding, parent_order_id)
+        self.known.orders[order.order_id] = order
+        self.tell(order, order.status)
+        return order
+
+    def send(self, order: Order) -> None:
+        """Have an accepted order executed."""
+        self.value(order)
+        self.recount(order)
+        if order.terms.order_type in ACTIVE:
+            self.stand(order)
+        self.instruct(order, "new", order.terms)
+
+    def ask(self, order: Order, terms: Command) -> None:
+        """Ask the execution for other terms."""
+        order.pending = (*order.pending, terms)
+        symbol = self.market.symbol(order.holding.symbol)
+        order.reference = max(order.reference, reference_price(terms, symbol) or 0)
+        self.recount(order)
+        self.instruct(order, "replace", terms)
+
+    def cancel(self, order: Order) -> None:
+        """Ask the execution to cancel an order."""
+        order.cancelling = True
+        self.instruct(order, "cancel", order.terms)
+
+    def value(self, order: Order) -> None:
+        """Take the price at which an order counts, and where its symbol has no mark its position too."""
+        symbol = self.market.symbol(order.holding.symbol)
+        order.reference = reference_price(order.terms, symbol) or 0
+        if symbol.price is None:
+            order.holding.revalue(order.reference)
+
+    def stand(self, order: Order) -> None:
+        """An order can meet others of its account, at its limit or any price."""
+        order.stands = True
+        order.holding.stand(
+            order.order_id, order.number, is_buy=order.is_buy, limit=order.terms.limit_price
+        )
+
+    def recount(self, order: Order) -> None:
+        """Bring what an order ties up in line with what is open of it."""
+        counts = order.counts and order.status not in ENDED
+        quantity = order.most - order.filled if counts else 0
+        is_buy = order.is_buy
+        if quantity != order.counted:
+            order.holding.open(is_buy=is_buy, quantity=quantity - order.counted)
+            order.counted = quantity
+        if is_buy:
+            reserved = quantity * order.reference
+            self.account.purse(order.currency).reserved += reserved - order.reserved
+            order.reserved = reserved
+
+    def end(
+        self, order: Order, event: str, execution_id: str | None = None, reason: str | None = None
+    ) -> None:
+        """An order has ended."""
+        order.step(event)
+        order.pending, order.cancelling, order.ending = (), False, None
+        self.recount(order)
+        if order.stands:
+            order.stands = False
+            order.holding.withdraw(order.order_id, is_buy=order.is_buy)
+        self.tell(order, event, execution_id, reason)
+        self.known.end(order, self.day)
+
+    def saved(self) -> list[Any]:
+        """The state as JSON values."""
+        counts = [self.events, self.instructions, self.numbers]
+        return [counts, self.account.saved(), self.known.saved()]
+
+    def restore(self, values: list[Any]) -> None:
+        """Take over what `saved` gave."""
+        self.events, self.instructions, self.numbers = values[0]
+        self.account.restore(values[1])
+        self.known.restore([self._restored(one) for one in values[2][0]], values[2])
+
+    def _restored(self, values: list[Any]) -> Order:
+        symbol, *rest = values
+        order = restored_order(rest, self.account.holdings[symbol])
+        order.holding.open(is_buy=order.is_buy, quantity=order.counted)
+        self.account.purse(order.currency).reserved += order.reserved
+        if order.stands:
+            self.stand(order)
+        return order
+
+
+_NOTHING = (None, None, None)

@@ -1,0 +1,372 @@
+"""Pre-trade checks: whether an account may give an order now. Pure: they read the account's book and change nothing.
+
+The order system asks them of each command, and its answer counts; the API asks them of a trial order. All
+numbers are exact. The first check that fails refuses the order, and says by which limit and which value.
+
+Exposures are conservative: an open buy order is taken to be filled whole or not at all, and a sell order
+likewise, whichever makes the position larger.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from flows.orders.account import Account, alike
+from flows.orders.commands import Command
+from flows.orders.exposure import Holding
+from flows.orders.limits import Limits
+from flows.orders.market import Market, Quoted
+from flows.orders.money import LARGEST, ONE, divided, text
+from schemas.accounts import FIRM
+
+_HUNDRED = 100 * ONE
+_LARGEST_NOTIONAL = LARGEST * ONE
+
+
+class Rejection(NamedTuple):
+    """Why an order is refused: which check, its limit, the value that broke it, and the same in words."""
+
+    check: str
+    limit: str
+    value: str
+    reason: str
+
+
+def check(account: Account, market: Market, order: Command) -> Rejection | None:
+    """The first check that refuses a new order; None where it passes.
+
+    Parameters
+    ----------
+    account : Account
+        The book of its account.
+    market : Market
+        Prices, instruments and market time.
+    order : Command
+        A valid row of ``orders`` whose command is ``new``.
+    """
+    limits = account.limits
+    if limits is None or account.name == FIRM:
+        return _unknown_account(account)
+    return (
+        _too_fast(account, limits, order)
+        or check_terms(account, market, order, limits)
+        or _duplicate(account, limits, order)
+    )
+
+
+def check_replacement(account: Account, market: Market, terms: Command) -> Rejection | None:
+    """The first check that refuses the terms that an order is to have; None where they pass.
+
+    The caller has taken the order's present terms out of the account's open orders.
+    """
+    limits = account.limits
+    if limits is None:
+        return _unknown_account(account)
+    return _too_fast(account, limits, terms) or check_terms(account, market, terms, limits)
+
+
+def check_terms(
+    account: Account, market: Market, order: Command, limits: Limits
+) -> Rejection | None:
+    """All checks but those of how fast orders come."""
+    name, quantity = order.symbol or "", order.quantity or 0
+    symbol = market.listed(name)
+    if limits.halted or symbol is None or name in limits.restricted:
+        return _not_now(name, limits, is_listed=symbol is not None)
+    refused = _ill_formed(order, quantity, market.now) or _off_grid(order, symbol, quantity)
+    if refused is not None:
+        return refused
+    price = reference_price(order, symbol)
+    if price is None:
+        why = f"{name} has no price yet, so that the order has no value"
+        return Rejection("market_price", "", name, why)
+    if quantity > limits.max_order_quantity:
+        return _over("order_quantity", limits.max_order_quantity, quantity, "the quantity", 1)
+    if quantity * price > _LARGEST_NOTIONAL:
+        return _over("decimal_range", LARGEST, quantity * price, "the order's value")
+    return _beyond_collar(order, symbol, limits) or _exposure(account, order, symbol, limits, price)
+
+
+def reference_price(order: Command, symbol: Quoted) -> int | None:
+    """What one share is taken to cost at most, or for a sale to be worth; None where nobody knows."""
+    is_buy = order.side == "buy"
+    best = symbol.ask if is_buy else symbol.bid
+    if best is None:
+        best = symbol.price
+    limit = order.limit_price
+    if limit is not None and is_buy:
+        return limit
+    named = limit if limit is not None else order.stop_price
+    if named is not None or best is None:
+        return named if best is None else max(named or best, best)
+    return best + _away(order, best) if is_buy else best
+
+
+def _away(order: Command, best: int) -> int:
+    """How far above the best price an order without a price of its own may buy."""
+    if order.order_type == "trailing_stop":
+        if order.trail_amount is not None:
+            return order.trail_amount
+        return best * (order.trail_percent or 0) // _HUNDRED
+    return max(order.peg_offset or 0, 0) if order.order_type == "pegged" else 0
+
+
+def _not_now(name: str, limits: Limits, *, is_listed: bool) -> Rejection:
+    if limits.halted:
+        who = "the firm" if limits.halted_by == FIRM else f"account {limits.halted_by}"
+        why = f"the kill switch of {who} is on: no new orders"
+        return Rejection("kill_switch", "", limits.halted_by, why)
+    if not is_listed:
+        why = f"no instrument {name} is listed at market time; feed it"
+        return Rejection("instrument", "", name, why)
+    return Rejection("restricted", "", name, f"{name} is on the restricted list")
+
+
+def _unknown_account(account: Account) -> Rejection:
+    if account.name == FIRM:
+        return Rejection("account", "", FIRM, f"account {FIRM} stands for all, and trades nothing")
+    return Rejection(
+        "account", "", account.name, f"account {account.name} is unknown: accounts has no row of it"
+    )
+
+
+def _too_fast(account: Account, limits: Limits, order: Command) -> Rejection | None:
+    most = limits.max_orders_per_second
+    if most is None:
+        return None
+    count = account.recent.count(order.ts_event)
+    if count < most:
+        return None
+    return Rejection(
+        "rate_limit",
+        str(most),
+        str(count + 1),
+        f"{count} orders were accepted within the last second; {most} may be",
+    )
+
+
+def _duplicate(account: Account, limits: Limits, order: Command) -> Rejection | None:
+    window = limits.duplicate_window_ns
+    if not window:
+        return None
+    last = account.recent.last(alike(order))
+    if last is None or order.ts_event - last >= window:
+        return None
+    age = max(order.ts_event - last, 0)
+    return Rejection(
+        "duplicate_order",
+        f"{window / 1e6:g} ms",
+        f"{age / 1e6:g} ms",
+        f"an equal order was accepted {age / 1e6:g} ms before",
+    )
+
+
+def _ill_formed(order: Command, quantity: int, now: int) -> Rejection | None:
+    if order.ts_expire is not None and order.time_in_force == "gtd" and order.ts_expire <= now:
+        return Rejection(
+            "ts_expire", str(now), str(order.ts_expire), "it expires at a market time that is over"
+        )
+    shown = order.display_quantity
+    if shown is not None and shown > quantity:
+        return _over("display_quantity", quantity, shown, "what is shown of the order", 1)
+    if order.order_class != "simple":
+        return _wrong_exits(order)
+    return None
+
+
+def _wrong_exits(order: Command) -> Rejection | None:
+    """A profit lies above a loss for who is long, and below it for who is short."""
+    profit, loss = order.take_profit_price or 0, order.stop_loss_price or 0
+    # An OCO's own side is that of its exits, a bracket's that of its entry.
+    is_long = (order.side == "buy") == (order.order_class == "bracket")
+    between = order.limit_price if order.order_class == "bracket" else None
+    prices = [loss, profit] if between is None else [loss, between, profit]
+    if not is_long:
+        prices.reverse()
+    if all(low < high for low, high in pairwise(prices)):
+        return None
+    return Rejection(
+        "exits",
+        text(loss),
+        text(profit),
+        "the profit's price must be on the other side of the order's price than the loss's",
+    )
+
+
+def _off_grid(order: Command, symbol: Quoted, quantity: int) -> Rejection | None:
+    step = symbol.step
+    if step is not None and quantity % step:
+        return Rejection(
+            "lot_size",
+            text(step),
+            text(quantity),
+            f"the quantity must be a multiple of {text(step)} for {symbol.name}",
+        )
+    tick = symbol.tick
+    if tick is None:
+        return None
+    prices = [order.limit_price, order.stop_price]
+    if order.order_class != "simple":
+        prices += [order.take_profit_price, order.stop_loss_price, order.stop_loss_limit_price]
+    for price in prices:
+        if price is not None and price % tick:
+            return Rejection(
+                "tick_size",
+                text(tick),
+                text(price),
+                f"prices must be multiples of {text(tick)} for {symbol.name}",
+            )
+    return None
+
+
+def _beyond_collar(order: Command, symbol: Quoted, limits: Limits) -> Rejection | None:
+    collar, limit = limits.price_collar, order.limit_price
+    if collar is None or limit is None:
+        return None
+    is_buy = order.side == "buy"
+    best = symbol.ask if is_buy else symbol.bid
+    if best is None:
+        best = symbol.price
+    if best is None:
+        return Rejection(
+            "price_collar",
+            "",
+            text(limit),
+            f"{symbol.name} has no price yet that the limit could be compared with",
+        )
+    most = best * (ONE + collar) if is_buy else best * (ONE - collar)
+    if limit * ONE <= most if is_buy else limit * ONE >= most:
+        return None
+    edge = text(divided(most, ONE))
+    side = "above" if is_buy else "below"
+    return Rejection(
+        "price_collar",
+        edge,
+        text(limit),
+        f"the limit is {side} {edge}, which is {text(collar)} of the best price {side} it",
+    )
+
+
+def _exposure(
+    account: Account, order: Command, symbol: Quoted, limits: Limits, price: int
+) -> Rejection | None:
+    """The order's value, what the position may become, what that costs, and the account's own other side."""
+    quantity, is_buy = order.quantity or 0, order.side == "buy"
+    currency = symbol.currency or ""
+    holding = account.holdings.get(symbol.name)
+    if holding is None:
+        before, after, held = 0, quantity, 0
+        short = not is_buy
+    else:
+        before, held = holding.worst, holding.quantity
+        if is_buy:
+            short, after = False, max(before, abs(held + holding.open_buy + quantity))
+        else:
+            left = held - holding.open_sell - quantity
+            short, after = left < 0, max(before, abs(left))
+    if short:
+        refused = _short(order, symbol, limits, holding)
+        if refused is not None:
+            return refused
+    if after > before and after > limits.max_position_quantity:
+        limit = limits.max_position_quantity
+        return _over("position_quantity", limit, after, "the position with open orders", 1)
+    refused = _value(account, order, limits, (price, before, after), currency)
+    if refused is not None or limits.self_trade_allowed or holding is None:
+        return refused
+    return _self_trade(order, holding)
+
+
+def _short(
+    order: Command, symbol: Quoted, limits: Limits, holding: Holding | None
+) -> Rejection | None:
+    held = 0 if holding is None else holding.quantity - holding.open_sell
+    if not limits.is_margin:
+        why = "a cash account sells what it has"
+    elif symbol.sold_freely:
+        return None
+    elif order.side != "sell_short":
+        why = "to sell more than is held, open sell orders counted, say sell_short"
+    elif order.locate_id or symbol.name in limits.easy_to_borrow:
+        return None
+    else:
+        why = f"{symbol.name} is not easy to borrow: a short sale needs a locate"
+    quantity = order.quantity or 0
+    return Rejection("short_sale", text(max(held, 0)), text(quantity), why)
+
+
+def _value(
+    account: Account,
+    order: Command,
+    limits: Limits,
+    exposure: tuple[int, int, int],
+    currency: str,
+) -> Rejection | None:
+    price, before, after = exposure
+    notional = (order.quantity or 0) * price
+    more = (after - before) * price
+    position = after * price
+    if currency != limits.currency:
+        into = [
+            account.market.converted(amount, currency, limits.currency)
+            for amount in (notional, more, position)
+        ]
+        if None in into:
+            return _no_rate(currency, limits)
+        notional, more, position = (amount or 0 for amount in into)
+    if notional > limits.max_order_notional * ONE:
+        return _over("order_notional", limits.max_order_notional, notional, "the order's value")
+    if more and position > limits.max_position_notional * ONE:
+        limit = limits.max_position_notional
+        return _over("position_notional", limit, position, "the position's value with open orders")
+    is_spending = order.side == "buy" and not limits.is_margin
+    if not more and not is_spending:
+        return None
+    return _means(account, limits, notional, more)
+
+
+def _means(account: Account, limits: Limits, notional: int, more: int) -> Rejection | None:
+    """Whether the account can pay what an order needs, and may come to hold so much in all."""
+    worth = account.worth()
+    if worth is None:
+        return _no_rate("one of its currencies", limits)
+    gross = worth.gross + more
+    if more and gross > limits.max_gross_notional * ONE:
+        limit = limits.max_gross_notional
+        return _over("gross_notional", limit, gross, "the value of all positions with open orders")
+    if limits.is_margin:
+        power = max(worth.equity * limits.leverage // ONE - worth.gross, 0)
+        needed = more
+    else:
+        power, needed = max(worth.cash, 0), notional
+    if needed <= power:
+        return None
+    return _over("buying_power", divided(power, ONE), needed, "what the order needs")
+
+
+def _self_trade(order: Command, holding: Holding) -> Rejection | None:
+    if order.order_type not in ("market", "limit", "pegged") or order.order_class == "oco":
+        return None
+    is_buy = order.side == "buy"
+    met = holding.crossed(is_buy=is_buy, limit=order.limit_price)
+    if met is None:
+        return None
+    limit = "market" if order.limit_price is None else text(order.limit_price)
+    return Rejection(
+        "self_trade", met, limit, f"it could trade with the account's own standing order {met}"
+    )
+
+
+def _no_rate(currency: str, limits: Limits) -> Rejection:
+    return Rejection(
+        "currency",
+        limits.currency,
+        currency,
+        f"no rate of {currency} in {limits.currency} is known: marks has neither pair of the two",
+    )
+
+
+def _over(name: str, limit: int, value: int, what: str, scale: int = ONE) -> Rejection:
+    """A value (``scale`` times as fine as the limit, which is scaled) is more than a limit allows."""
+    shown = text(divided(value, scale))
+    allowed = text(limit)
+    return Rejection(name, allowed, shown, f"{what} is {shown}, more than {allowed}")

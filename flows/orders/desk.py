@@ -1,0 +1,200 @@
+"""Commands: what the order system does with a new order, a replacement and a cancellation."""
+
+from flows.orders import exits
+from flows.orders.account import Alike, alike
+from flows.orders.blotter import Blotter
+from flows.orders.checks import Rejection, check, check_replacement
+from flows.orders.commands import Command, replaced
+from flows.orders.money import text
+from flows.orders.order import Order
+from flows.orders.states import CANCEL_REJECTED, REJECTED, REPLACE_REJECTED, UNKNOWN
+from schemas.order_ids import order_id_of
+
+MAX_PENDING = 16
+"""Replacements of one order that wait for an answer: bounds the state of an order that no venue answers for."""
+
+_CLIENT_ORDER_ID = "client_order_id"
+
+
+def take(blotter: Blotter, command: Command) -> None:
+    """Carry a command out, or say why not."""
+    kind = command.command
+    if kind == "new":
+        _new(blotter, command)
+    elif kind == "cancel":
+        _cancel(blotter, command)
+    elif kind == "replace":
+        _replace(blotter, command)
+    else:
+        _cancel_all(blotter, command)
+
+
+def _new(blotter: Blotter, command: Command) -> None:
+    order_id = order_id_of(command.account, command.client_order_id)
+    if command.order_id != order_id:
+        if command.order_id:
+            why = f"the order's identifier must be {order_id}, as its client's gives, or empty"
+            refused = Rejection("order_id", order_id, command.order_id, why)
+            blotter.tell_of_command(command, REJECTED, REJECTED, refused)
+            return
+        command = command._replace(order_id=order_id)
+    known = blotter.known
+    if order_id in known:
+        _again(blotter, command, alike(command))
+        return
+    refused_ = _no_place(blotter, command)
+    if refused_ is not None:
+        blotter.tell_of_command(command, REJECTED, REJECTED, refused_)
+        return
+    refused_ = check(blotter.account, blotter.market, command)
+    if refused_ is not None:
+        known.refuse(order_id, REJECTED, alike(command), blotter.day)
+        blotter.tell_of_command(command, REJECTED, REJECTED, refused_)
+        return
+    order = blotter.accept(command)
+    limits = blotter.account.limits
+    if limits is not None:
+        blotter.account.recent.add(command.ts_event, limits, order.asked)
+    if command.order_class == "oco":
+        order.counts = False
+        exits.make(blotter, order, order.quantity)
+    else:
+        blotter.send(order)
+
+
+def _again(blotter: Blotter, command: Command, asked: Alike) -> None:
+    """A client order id comes a second time: a retry changes nothing and says nothing; another order is refused."""
+    if blotter.known.is_same(command.order_id, asked):
+        return
+    client = command.client_order_id
+    why = f"client order id {client} was given to another order; that one stays as it is"
+    refused = Rejection(_CLIENT_ORDER_ID, "", client, why)
+    order = blotter.known.orders.get(command.order_id)
+    if order is not None:
+        blotter.tell(order, REJECTED, refused=refused)
+    else:
+        status = blotter.known.status(command.order_id)
+        blotter.tell_of_command(command, REJECTED, status, refused)
+
+
+def _no_place(blotter: Blotter, command: Command) -> Rejection | None:
+    if not blotter.known.has_room(blotter.day):
+        most = str(blotter.known.maximum)
+        why = (
+            f"the account has {most} orders that are open or ended on this market day (max_orders)"
+        )
+        return Rejection("max_orders", most, most, why)
+    client = exits.taken(blotter, command)
+    if client is None:
+        return None
+    why = f"client order id {client} is that of an exit"
+    return Rejection(_CLIENT_ORDER_ID, "", client, why)
+
+
+def _replace(blotter: Blotter, command: Command) -> None:
+    order = _open_order(blotter, command, REPLACE_REJECTED)
+    if order is None:
+        return
+    refused = _not_replaceable(order, command)
+    if refused is None:
+        terms = replaced(order.pending[-1] if order.pending else order.terms, command)
+        refused = _checked(blotter, order, terms)
+        if refused is None:
+            limits = blotter.account.limits
+            if limits is not None:
+                blotter.account.recent.add(command.ts_event, limits, None)
+            blotter.ask(order, terms)
+            return
+    order.step(REPLACE_REJECTED)
+    blotter.tell(order, REPLACE_REJECTED, refused=refused)
+
+
+def _not_replaceable(order: Order, command: Command) -> Rejection | None:
+    quantity = command.quantity
+    if order.terms.order_class == "oco":
+        why = "an OCO is its two exits: replace these, by their own identifiers"
+    elif order.cancelling or order.ending is not None:
+        why = "a cancellation is under way"
+    elif quantity is not None and order.is_exit:
+        why = "the quantity of an exit is that of what it closes"
+    elif quantity is not None and quantity <= order.filled:
+        why = f"{text(order.filled)} of it are filled already; cancel it to have no more"
+        return Rejection("quantity", text(order.filled), text(quantity), why)
+    elif len(order.pending) >= MAX_PENDING:
+        most, count = str(MAX_PENDING), str(len(order.pending) + 1)
+        why = f"{len(order.pending)} replacements are not answered yet"
+        return Rejection("max_pending", most, count, why)
+    else:
+        return None
+    return Rejection("replace", "", order.order_id, why)
+
+
+def _checked(blotter: Blotter, order: Order, terms: Command) -> Rejection | None:
+    """Check what an order is to be, as if it were not there yet, but for what of it is filled."""
+    partner = blotter.known.orders.get(order.partner_id or "")
+    left_out = [(one, one.counts) for one in (order, partner) if one is not None]
+    for one, _ in left_out:
+        one.counts = False
+        blotter.recount(one)
+    open_terms = terms._replace(quantity=(terms.quantity or 0) - order.filled)
+    refused = check_replacement(blotter.account, blotter.market, open_terms)
+    for one, counts in left_out:
+        one.counts = counts
+        blotter.recount(one)
+    return refused
+
+
+def _cancel(blotter: Blotter, command: Command) -> None:
+    order = _open_order(blotter, command, CANCEL_REJECTED)
+    if order is None:
+        return
+    if order.cancelling:
+        why = "a cancellation is under way already"
+        order.step(CANCEL_REJECTED)
+        refused = Rejection("cancel", "", order.order_id, why)
+        blotter.tell(order, CANCEL_REJECTED, refused=refused)
+    elif order.terms.order_class == "oco":
+        order.cancelling = True
+        for suffix in (exits.PROFIT, exits.LOSS):
+            exit_ = blotter.known.orders.get(order.order_id + suffix)
+            if exit_ is not None and exit_.is_open and not exit_.cancelling:
+                blotter.cancel(exit_)
+    else:
+        blotter.cancel(order)
+
+
+def _cancel_all(blotter: Blotter, command: Command) -> None:
+    meant = [
+        order
+        for order in blotter.known.orders.values()
+        if order.is_open
+        and not order.cancelling
+        and order.terms.order_class != "oco"
+        and command.symbol in (None, order.terms.symbol)
+    ]
+    for order in meant:
+        blotter.cancel(order)
+    if not meant:
+        why = "no order is open that is not being cancelled"
+        refused = Rejection("cancel", "", command.symbol or "", why)
+        blotter.tell_of_command(command, CANCEL_REJECTED, UNKNOWN, refused)
+
+
+def _open_order(blotter: Blotter, command: Command, event: str) -> Order | None:
+    """The open order that a command means; None, and that is told, where there is none."""
+    order_id = command.order_id or order_id_of(command.account, command.client_order_id)
+    order = blotter.known.orders.get(order_id)
+    if order is not None and order.is_open:
+        return order
+    status = blotter.known.status(order_id)
+    if status == UNKNOWN:
+        why = f"account {command.account} has no order {order_id}, or it ended long ago"
+    else:
+        why = f"the order has ended: it is {status}"
+    refused = Rejection("order", "", order_id, why)
+    if order is not None:
+        order.step(event)
+        blotter.tell(order, event, refused=refused)
+    else:
+        blotter.tell_of_command(command._replace(order_id=order_id), event, status, refused)
+    return None

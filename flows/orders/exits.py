@@ -1,0 +1,141 @@
+"""Exits: the two orders that a bracket makes of its fills, and an OCO of itself; of the two one is filled.
+
+A bracket's exits are made when its entry has ended with anything filled; an OCO is its two exits from the start, and
+its own fills are theirs. Identifiers are the order's with ``-tp`` (take profit, a limit) and ``-sl`` (stop
+loss, a stop or stop-limit), for clients too. The two share one quantity: a fill of one takes as much off the
+other, and when one ends the other is cancelled. They pass no checks but those that the order passed with them:
+they close what it opened, so that the kill switch does not keep a position from being closed.
+"""
+
+from flows.orders.blotter import Blotter
+from flows.orders.commands import Command
+from flows.orders.order import Order
+from flows.orders.states import (
+    CANCELLED,
+    FILLED,
+    PARTIALLY_FILLED,
+    REJECTED,
+    REPORT_REJECTED,
+)
+from schemas.order_ids import order_id_of
+
+PROFIT, LOSS = "-tp", "-sl"
+
+# Others would end before the exits can have been of use.
+_LASTING = ("day", "gtc", "gtd")
+
+
+def taken(blotter: Blotter, command: Command) -> str | None:
+    """A client order id that the command would use a second time by its exits, or is of another's exits."""
+    account, client = command.account, command.client_order_id
+    if command.order_class != "simple":
+        for suffix in (PROFIT, LOSS):
+            if order_id_of(account, client + suffix) in blotter.known:
+                return client + suffix
+    if client.endswith((PROFIT, LOSS)):
+        order_id = order_id_of(account, client[: -len(PROFIT)])
+        entry = blotter.known.orders.get(order_id)
+        has_exits = entry is not None and entry.terms.order_class != "simple"
+        if has_exits or order_id + client[-len(PROFIT) :] in blotter.known:
+            return client
+    return None
+
+
+def make(blotter: Blotter, entry: Order, quantity: int) -> None:
+    """Make both exits of an order and have them executed."""
+    ordered = entry.terms
+    is_bracket = ordered.order_class == "bracket"
+    other = "sell" if entry.is_buy else "buy"
+    plain = ordered._replace(
+        side=other if is_bracket else ordered.side,
+        quantity=quantity,
+        order_class="simple",
+        limit_price=None,
+        stop_price=None,
+        trail_amount=None,
+        trail_percent=None,
+        peg=None,
+        peg_offset=None,
+        display_quantity=None,
+        time_in_force=ordered.time_in_force if ordered.time_in_force in _LASTING else "gtc",
+        take_profit_price=None,
+        stop_loss_price=None,
+        stop_loss_limit_price=None,
+        algorithm=None,
+        algorithm_params=None,
+    )
+    profit = plain._replace(order_type="limit", limit_price=ordered.take_profit_price)
+    limit = ordered.stop_loss_limit_price
+    loss = plain._replace(
+        order_type="stop" if limit is None else "stop_limit",
+        stop_price=ordered.stop_loss_price,
+        limit_price=limit,
+    )
+    both = [_named(blotter, entry, *one) for one in ((profit, PROFIT), (loss, LOSS))]
+    for exit_, partner in zip(both, reversed(both), strict=True):
+        exit_.partner_id, exit_.shared = partner.order_id, quantity
+    # Only one of them can be filled; the limit, which stands at once, is the one that counts.
+    both[1].counts = False
+    for exit_ in both:
+        blotter.send(exit_)
+
+
+def _named(blotter: Blotter, entry: Order, terms: Command, suffix: str) -> Order:
+    named = terms._replace(
+        order_id=entry.order_id + suffix, client_order_id=entry.terms.client_order_id + suffix
+    )
+    return blotter.accept(named, entry.order_id)
+
+
+def after_fill(blotter: Blotter, exit_: Order, fill: tuple[int, int, str]) -> None:
+    """An exit has been filled: less of the other is wanted, and an OCO has been filled as much."""
+    _mirror(blotter, exit_, fill)
+    partner = blotter.known.orders.get(exit_.partner_id or "")
+    if partner is None or not partner.is_open or not exit_.is_open:
+        return
+    left = exit_.shared - exit_.filled
+    if left > partner.filled:
+        last = partner.pending[-1] if partner.pending else partner.terms
+        blotter.ask(partner, last._replace(quantity=left))
+    elif not partner.cancelling:
+        blotter.cancel(partner)
+
+
+def after_end(blotter: Blotter, exit_: Order, event: str, reason: str | None) -> None:
+    """An exit has ended: the other is cancelled, and once it has ended too, so has an OCO."""
+    partner = blotter.known.orders.get(exit_.partner_id or "")
+    if partner is not None and partner.is_open:
+        if not partner.counts:
+            partner.counts = True
+            blotter.recount(partner)
+        if not partner.cancelling:
+            blotter.cancel(partner)
+        return
+    parent = _oco(blotter, exit_)
+    if parent is not None and parent.is_open:
+        if event == FILLED or (event == REJECTED and parent.filled):
+            event = CANCELLED
+        blotter.end(parent, event, reason=reason)
+
+
+def _mirror(blotter: Blotter, exit_: Order, fill: tuple[int, int, str]) -> None:
+    parent = _oco(blotter, exit_)
+    if parent is None:
+        return
+    quantity, price, execution_id = fill
+    excess = parent.fill(quantity, price) if parent.is_open else quantity
+    if excess < quantity:
+        if parent.is_filled:
+            blotter.end(parent, FILLED, execution_id)
+        else:
+            parent.step(PARTIALLY_FILLED)
+            blotter.tell(parent, PARTIALLY_FILLED, execution_id)
+    if excess:
+        why = "its exits were filled together with more than it had"
+        parent.step(REPORT_REJECTED)
+        blotter.tell(parent, REPORT_REJECTED, execution_id, why)
+
+
+def _oco(blotter: Blotter, exit_: Order) -> Order | None:
+    parent = blotter.known.orders.get(exit_.parent_order_id or "")
+    return parent if parent is not None and parent.terms.order_class == "oco" else None

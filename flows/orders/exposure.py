@@ -1,0 +1,151 @@
+"""What an account holds and has asked for: exact sums that each change keeps, so that a check adds up nothing.
+
+Integers are exact in any order of summation; a sum that is kept by differences is the sum itself.
+"""
+
+from heapq import heapify, heappop, heappush
+
+from flows.orders.money import ONE
+
+NO_PRICE = 10**40
+"""Stands for the price of a buyer who pays any."""
+
+
+class Purse:
+    """An account's money and exposure in one currency.
+
+    Parameters
+    ----------
+    currency : str
+        Of the amounts: ``cash`` is a scaled integer, the others are ``ONE`` times as fine (quantity times price).
+    """
+
+    __slots__ = ("cash", "currency", "gross", "reserved", "value")
+
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
+        self.cash = 0
+        # What open buy orders may cost.
+        self.reserved = 0
+        # What positions are worth, and the most that they can be worth once open orders are filled.
+        self.value = 0
+        self.gross = 0
+
+
+class Standing:
+    """Prices of an account's standing orders on one side of a symbol, the best first to hand."""
+
+    __slots__ = ("_heap", "_known")
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int]] = {}
+        self._heap: list[tuple[int, int, str]] = []
+
+    def add(self, order_id: str, rank: int, number: int) -> None:
+        """An order stands; the smallest rank is the best, and of equals the smallest number."""
+        self._known[order_id] = (rank, number)
+        if len(self._heap) > 2 * len(self._known) + 16:
+            self._heap = [(*found, name) for name, found in self._known.items()]
+            heapify(self._heap)
+        else:
+            heappush(self._heap, (rank, number, order_id))
+
+    def remove(self, order_id: str) -> None:
+        """An order stands no more, if it ever did."""
+        self._known.pop(order_id, None)
+
+    def best(self) -> tuple[int, str] | None:
+        """Rank and identifier of the best order; None where none stands."""
+        heap, known = self._heap, self._known
+        while heap:
+            rank, number, order_id = heap[0]
+            if known.get(order_id) == (rank, number):
+                return rank, order_id
+            heappop(heap)
+        return None
+
+
+class Holding:
+    """An account's position in a symbol, and what its open orders may make of it.
+
+    Parameters
+    ----------
+    symbol : str
+        What is held.
+    purse : Purse
+        That of the instrument's currency; it keeps the sums.
+    """
+
+    __slots__ = ("buys", "open_buy", "open_sell", "price", "purse", "quantity", "sells", "symbol")
+
+    def __init__(self, symbol: str, purse: Purse) -> None:
+        self.symbol = symbol
+        self.purse = purse
+        self.quantity = 0
+        self.open_buy = 0
+        self.open_sell = 0
+        # What it is valued at: the mark; before there is one the newest order's or fill's price.
+        self.price = 0
+        self.buys = Standing()
+        self.sells = Standing()
+
+    @property
+    def worst(self) -> int:
+        """The largest that the position can become, long or short, as open orders are filled."""
+        return max(abs(self.quantity + self.open_buy), abs(self.quantity - self.open_sell))
+
+    def revalue(self, price: int) -> None:
+        """The position has another price."""
+        change = price - self.price
+        self.purse.value += self.quantity * change
+        self.purse.gross += self.worst * change
+        self.price = price
+
+    def open(self, *, is_buy: bool, quantity: int) -> None:
+        """So much more is open on a side; less where negative."""
+        before = self.worst
+        if is_buy:
+            self.open_buy += quantity
+        else:
+            self.open_sell += quantity
+        self.purse.gross += (self.worst - before) * self.price
+
+    def trade(self, quantity: int) -> None:
+        """The position changes by so much."""
+        before = self.worst
+        self.quantity += quantity
+        self.purse.value += quantity * self.price
+        self.purse.gross += (self.worst - before) * self.price
+
+    def move(self, purse: Purse) -> None:
+        """The instrument's currency has become another."""
+        value, gross = self.quantity * self.price, self.worst * self.price
+        self.purse.value -= value
+        self.purse.gross -= gross
+        purse.value += value
+        purse.gross += gross
+        self.purse = purse
+
+    def crossed(self, *, is_buy: bool, limit: int | None) -> str | None:
+        """The account's own standing order that an order on this side would meet; None for none."""
+        if is_buy:
+            best = self.sells.best()
+            return best[1] if best is not None and best[0] <= (limit or NO_PRICE) else None
+        best = self.buys.best()
+        return best[1] if best is not None and -best[0] >= (limit or 0) else None
+
+    def stand(self, order_id: str, number: int, *, is_buy: bool, limit: int | None) -> None:
+        """An order stands at its limit, or at any price."""
+        if is_buy:
+            self.buys.add(order_id, -(limit or NO_PRICE), number)
+        else:
+            self.sells.add(order_id, limit or 0, number)
+
+    def withdraw(self, order_id: str, *, is_buy: bool) -> None:
+        """An order stands no more."""
+        (self.buys if is_buy else self.sells).remove(order_id)
+
+
+def fine(amount: int) -> int:
+    """An amount of cash as fine as the other sums of a purse."""
+    return amount * ONE

@@ -1,0 +1,181 @@
+"""What checks know of the market: each symbol's prices, what it stands for, and rates of exchange; market time."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flows.columns import dictionary_codes, times_ns
+from flows.flow import FlowError
+from flows.instruments import Instrument, InstrumentTable
+from flows.orders.exposure import Holding
+from flows.orders.money import ONE, of_float, rounded
+
+_FOREVER = 1 << 63
+# Nobody borrows these to sell them: a sale opens a contract, or is one leg of an exchange.
+_SOLD_FREELY = frozenset({"future", "option", "currency"})
+_SHARES = frozenset({"stock", "fund"})
+
+
+class Quoted:
+    """A symbol: its newest prices, on its tick, and the terms of trading it, as of market time.
+
+    ``tick`` and ``step`` (of quantities) are None where the instrument has none. ``currency`` is None while no
+    instrument of the symbol is listed.
+    """
+
+    __slots__ = (
+        "ask",
+        "bid",
+        "changes",
+        "currency",
+        "holdings",
+        "name",
+        "price",
+        "sold_freely",
+        "step",
+        "tick",
+        "until",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bid: int | None = None
+        self.ask: int | None = None
+        self.price: int | None = None
+        self.currency: str | None = None
+        self.tick: int | None = None
+        self.step: int | None = None
+        self.sold_freely = False
+        self.holdings: list[Holding] = []
+        # Of what version of the table, and until when, the terms hold.
+        self.changes = -1
+        self.until = 0
+
+    def list(self, instrument: Instrument | None) -> None:
+        """Take the instrument's terms over; None ends them."""
+        if instrument is None:
+            self.currency = self.tick = self.step = None
+            return
+        self.currency = instrument.currency
+        self.tick = _positive(instrument.tick_size)
+        self.step = _positive(instrument.lot_size)
+        if self.step is not None and instrument.type in _SHARES:
+            # A round lot of shares is what exchanges quote; odd lots trade too, but whole shares.
+            self.step = min(self.step, ONE)
+        self.sold_freely = instrument.type in _SOLD_FREELY
+
+
+class Market:
+    """Instruments, prices and market time of one shard.
+
+    Parameters
+    ----------
+    max_symbols : int
+        Bound of the state; one symbol more is an error.
+    saved : dict or None
+        What `saved` of an earlier market gave.
+    """
+
+    def __init__(self, max_symbols: int, saved: dict[str, Any] | None = None) -> None:
+        self._max_symbols = max_symbols
+        known = saved or {"now": 0, "instruments": [], "prices": []}
+        self.now: int = known["now"]
+        self._table = InstrumentTable(known["instruments"], max_keys=max_symbols)
+        self._symbols: dict[str, Quoted] = {}
+        for name, bid, ask, price in known["prices"]:
+            one = self.symbol(name)
+            one.bid, one.ask, one.price = bid, ask, price
+
+    def take_instruments(self, batch: pa.RecordBatch) -> None:
+        """Take rows of ``instruments`` in."""
+        self._table.take(batch)
+
+    def take_marks(self, batch: pa.RecordBatch) -> None:
+        """Take rows of ``marks`` in; only each symbol's last of them says anything."""
+        times = np.maximum.accumulate(times_ns(batch.column("ts_event")))
+        codes = dictionary_codes(batch.column("symbol"))
+        _, last = np.unique(codes[::-1], return_index=True)
+        rows = np.sort(len(codes) - 1 - last)
+        newest = batch.take(pa.array(rows))
+        columns = [newest.column(name).to_pylist() for name in ("symbol", "bid", "ask", "price")]
+        for now, name, bid, ask, price in zip(times[rows].tolist(), *columns, strict=True):
+            self.pass_time(now)
+            one = self._listed(self.symbol(name))
+            one.bid, one.ask = _on_tick(bid, one.tick), _on_tick(ask, one.tick)
+            if price is not None:
+                one.price = value = rounded(of_float(price), one.tick or 1)
+                for holding in one.holdings:
+                    holding.revalue(value)
+        self.pass_time(int(times[-1]))
+
+    def pass_time(self, ts_ns: int) -> None:
+        """Market time is at least this."""
+        self.now = max(self.now, ts_ns)
+
+    def listed(self, name: str) -> Quoted | None:
+        """The symbol as of market time; None where no instrument of it is listed."""
+        one = self._symbols.get(name)
+        if one is None:
+            if self._table.at(name, self.now) is None:
+                return None
+            one = self.symbol(name)
+        if one.changes != self._table.changes or one.until <= self.now:
+            self._listed(one)
+        return None if one.currency is None else one
+
+    def symbol(self, name: str) -> Quoted:
+        """The symbol, whether it is listed or not.
+
+        Raises
+        ------
+        FlowError
+            For more symbols than ``max_symbols``.
+        """
+        found = self._symbols.get(name)
+        if found is None:
+            if len(self._symbols) >= self._max_symbols:
+                raise FlowError(
+                    f"symbol {name!r} is one more than max_symbols = {self._max_symbols}; raise it"
+                )
+            found = self._symbols[name] = Quoted(name)
+        return found
+
+    def converted(self, amount: int, currency: str, into: str) -> int | None:
+        """An amount in another currency by the newest mark of the pair, such as EURUSD; rounded down.
+
+        None where neither the pair nor its inverse has a price above zero.
+        """
+        if currency == into or not amount:
+            return amount
+        pair = self._symbols.get(currency + into)
+        if pair is not None and pair.price is not None and pair.price > 0:
+            return amount * pair.price // ONE
+        pair = self._symbols.get(into + currency)
+        if pair is not None and pair.price is not None and pair.price > 0:
+            return amount * ONE // pair.price
+        return None
+
+    def saved(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {
+            "now": self.now,
+            "instruments": self._table.saved(),
+            "prices": [[one.name, one.bid, one.ask, one.price] for one in self._symbols.values()],
+        }
+
+    def _listed(self, one: Quoted) -> Quoted:
+        if one.changes != self._table.changes or one.until <= self.now:
+            one.list(self._table.at(one.name, self.now))
+            one.until = self._table.until(one.name, self.now) or _FOREVER
+            one.changes = self._table.changes
+        return one
+
+
+def _positive(size: float | None) -> int | None:
+    """A step, scaled; one below the tenth decimal is that of the numbers themselves."""
+    return None if size is None else max(of_float(size), 1)
+
+
+def _on_tick(price: float | None, tick: int | None) -> int | None:
+    return None if price is None else rounded(of_float(price), tick or 1)

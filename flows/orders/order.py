@@ -1,0 +1,262 @@
+"""An order as the order system keeps it, and all that an account's client ids have been used for."""
+
+from collections import deque
+from typing import Any
+from zlib import crc32
+
+from flows.orders.account import Alike, alike
+from flows.orders.commands import Command
+from flows.orders.exposure import Holding
+from flows.orders.states import ACCEPTED, ENDED, STATUSES, UNKNOWN, after
+
+# Of numbers in a JSON file of any reader only so many bits are safe; a check sum and a status have 35.
+_STATUS_BITS = 3
+
+
+class Order:
+    """An order that is open, or ended a short while ago.
+
+    Parameters
+    ----------
+    terms : Command
+        What was ordered, as the last replacement left it.
+    number : int
+        Of the account's orders, in order of acceptance.
+    holding : Holding
+        What it changes.
+    parent_order_id : str or None
+        The order whose exit it is.
+    """
+
+    __slots__ = (
+        "asked",
+        "cancelling",
+        "cost",
+        "counted",
+        "counts",
+        "currency",
+        "ending",
+        "filled",
+        "holding",
+        "number",
+        "order_id",
+        "parent_order_id",
+        "partner_id",
+        "pending",
+        "reference",
+        "reserved",
+        "shared",
+        "stands",
+        "status",
+        "terms",
+        "venue",
+    )
+
+    def __init__(
+        self, terms: Command, number: int, holding: Holding, parent_order_id: str | None = None
+    ) -> None:
+        self.terms = terms
+        self.order_id = terms.order_id
+        self.number = number
+        self.holding = holding
+        self.currency = holding.purse.currency
+        self.parent_order_id = parent_order_id
+        self.asked = alike(terms)
+        self.status = ACCEPTED
+        self.filled = 0
+        # Sum of quantity times price of its fills.
+        self.cost = 0
+        self.venue: str | None = None
+        # Terms that the execution has been asked for and has not answered yet, oldest first.
+        self.pending: tuple[Command, ...] = ()
+        self.cancelling = False
+        # How it ends once so much is filled: event, filled quantity, reason. The end was read before the fills.
+        self.ending: tuple[str, int, str | None] | None = None
+        # Whether it adds to what the account may come to hold; of two exits only one can be filled.
+        self.counts = True
+        self.counted = 0
+        # Whether it is at the market, where the account's other orders could meet it.
+        self.stands = False
+        # Price at which it is counted, and what is set aside for it.
+        self.reference = 0
+        self.reserved = 0
+        # Of an exit: the other one, and the quantity that they have in common.
+        self.partner_id: str | None = None
+        self.shared = 0
+
+    @property
+    def quantity(self) -> int:
+        """Total now."""
+        return self.terms.quantity or 0
+
+    @property
+    def most(self) -> int:
+        """The largest total that it can turn out to have."""
+        most = self.quantity
+        for terms in self.pending:
+            most = max(most, terms.quantity or 0)
+        return most
+
+    @property
+    def remaining(self) -> int:
+        """What is open still."""
+        return 0 if self.status in ENDED else max(self.quantity - self.filled, 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be filled."""
+        return self.status not in ENDED
+
+    @property
+    def is_buy(self) -> bool:
+        """Whether it buys."""
+        return self.terms.side == "buy"
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it is an exit of a bracket, or one of an OCO's two."""
+        return self.partner_id is not None
+
+    def step(self, event: str) -> None:
+        """An event has happened.
+
+        Raises
+        ------
+        IllegalEventError
+            Where the state machine does not know it.
+        """
+        self.status = after(self.status, event)
+
+    def fill(self, quantity: int, price: int) -> int:
+        """Add a fill; what did not fit is given back."""
+        fits = min(quantity, max(self.most - self.filled, 0))
+        self.filled += fits
+        self.cost += fits * price
+        if self.filled > self.quantity:
+            # More than its terms allow: a replacement has happened whose answer has not been read yet.
+            enough = next(one for one in self.pending if (one.quantity or 0) >= self.filled)
+            self.terms = self.terms._replace(quantity=enough.quantity)
+        return quantity - fits
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether all is filled, and no replacement under way makes it more."""
+        return self.filled >= self.most
+
+    def saved(self) -> list[Any]:
+        """The state as JSON values."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "holding"}
+        values["terms"] = list(self.terms)
+        values["pending"] = [list(one) for one in self.pending]
+        return [self.holding.symbol, *(values[name] for name in _SAVED)]
+
+
+_SAVED = tuple(name for name in Order.__slots__ if name != "holding")
+
+
+def restored_order(values: list[Any], holding: Holding) -> Order:
+    """An order from what `Order.saved` gave, without the symbol in front, and its holding."""
+    named = dict(zip(_SAVED, values, strict=True))
+    named["terms"] = Command._make(named["terms"])
+    named["pending"] = tuple(Command._make(one) for one in named["pending"])
+    named["asked"] = tuple(named["asked"])
+    named["ending"] = None if named["ending"] is None else tuple(named["ending"])
+    order = Order(named["terms"], named["number"], holding)
+    for name, value in named.items():
+        setattr(order, name, value)
+    return order
+
+
+class KnownOrders:
+    """All orders of an account that are remembered, so that each client order id is accepted once.
+
+    Open orders are kept whole, and so are the last to have ended; of those that ended earlier only identifier,
+    status and a check sum of what was asked. At ``maximum`` orders, those that had ended on earlier market
+    days are forgotten, whole days at a time; where there are none, no further order is accepted.
+
+    Parameters
+    ----------
+    maximum : int
+        Most orders that are remembered.
+    whole : int
+        Most ended orders that are kept whole.
+    """
+
+    __slots__ = ("_days", "_ended", "_recent", "_whole", "maximum", "orders")
+
+    def __init__(self, maximum: int, whole: int) -> None:
+        self.maximum = maximum
+        self._whole = whole
+        self.orders: dict[str, Order] = {}
+        self._recent: deque[str] = deque()
+        self._ended: dict[str, int] = {}
+        # Market day, and how many of the ended orders, in order, were laid aside on it.
+        self._days: deque[list[int]] = deque()
+
+    def __contains__(self, order_id: object) -> bool:
+        return order_id in self.orders or order_id in self._ended
+
+    def status(self, order_id: str) -> str:
+        """Status of an order; unknown where it is none."""
+        found = self.orders.get(order_id)
+        if found is not None:
+            return found.status
+        code = self._ended.get(order_id)
+        return UNKNOWN if code is None else STATUSES[code & (1 << _STATUS_BITS) - 1]
+
+    def is_same(self, order_id: str, asked: Alike) -> bool:
+        """Whether a known order was asked for in these words."""
+        found = self.orders.get(order_id)
+        if found is not None:
+            return found.asked == asked
+        return self._ended[order_id] >> _STATUS_BITS == _sum(asked)
+
+    def has_room(self, day: int) -> bool:
+        """Whether one more can be remembered, once ended orders of days before this one are forgotten."""
+        while len(self.orders) + len(self._ended) >= self.maximum:
+            if not self._days or self._days[0][0] >= day:
+                return False
+            _, count = self._days.popleft()
+            for order_id in list(self._ended)[:count]:
+                del self._ended[order_id]
+        return True
+
+    def add(self, order: Order) -> None:
+        """Remember an accepted order."""
+        self.orders[order.order_id] = order
+
+    def refuse(self, order_id: str, status: str, asked: Alike, day: int) -> None:
+        """Remember an order that was not accepted, or that needs not be known whole any more."""
+        self._ended[order_id] = _sum(asked) << _STATUS_BITS | STATUSES.index(status)
+        if self._days and self._days[-1][0] == day:
+            self._days[-1][1] += 1
+        else:
+            self._days.append([day, 1])
+
+    def end(self, order: Order, day: int) -> None:
+        """An order has ended."""
+        self._recent.append(order.order_id)
+        if len(self._recent) > self._whole:
+            oldest = self.orders.pop(self._recent.popleft())
+            self.refuse(oldest.order_id, oldest.status, oldest.asked, day)
+
+    def saved(self) -> list[Any]:
+        """The state as JSON values."""
+        return [
+            [one.saved() for one in self.orders.values()],
+            list(self._recent),
+            list(self._ended),
+            list(self._ended.values()),
+            [list(one) for one in self._days],
+        ]
+
+    def restore(self, orders: list[Order], values: list[Any]) -> None:
+        """Take over what `saved` gave, with its orders made anew."""
+        self.orders = {one.order_id: one for one in orders}
+        self._recent.extend(values[1])
+        self._ended = dict(zip(values[2], values[3], strict=True))
+        self._days.extend(values[4])
+
+
+def _sum(asked: Alike) -> int:
+    return crc32(repr(asked).encode())
