@@ -25,7 +25,7 @@ PlatformCollector(registry=REGISTRY)
 # Each program has a port of its own, counted from the setting's: one that a person starts beside those of
 # `tapeflow up` with the same settings takes its own place too. Multi-process mode would need a folder of
 # files that outlive their processes.
-PROGRAMS = ("up", "store", "flows", "lander", "clock", "feed")
+PROGRAMS = ("up", "store", "flows", "lander", "clock", "feed", "api")
 
 RETRIES = Counter(
     "tapeflow_retries",
@@ -111,6 +111,19 @@ FEED_REJECTED = Counter(
 FEED_COMMITS = Counter("tapeflow_feed_commits", "Commits of a feed", registry=REGISTRY)
 CLOCK_ROWS = Counter(
     "tapeflow_clock_watermark_rows", "Watermark rows appended by the clock", registry=REGISTRY
+)
+API_REQUESTS = Counter(
+    "tapeflow_api_requests",
+    "Requests answered, by method (WS for WebSockets), route and status",
+    ["method", "route", "status"],
+    registry=REGISTRY,
+)
+API_SECONDS = Histogram(
+    "tapeflow_api_seconds",
+    "From a request's head to its answer's end, in seconds; of streams, as long as they lasted",
+    ["method", "route"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+    registry=REGISTRY,
 )
 
 

@@ -31,3 +31,21 @@ def configure_logs() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _StandardError())),
     )
+
+
+def configure_server_logs() -> None:
+    """What uvicorn says of itself, in the same form: warnings and errors, a line each."""
+    server = logging.getLogger("uvicorn.error")
+    server.handlers[:] = [_ToStructlog()]
+    server.setLevel(logging.WARNING)
+    server.propagate = False
+
+
+class _ToStructlog(logging.Handler):
+    """Passes records of the standard library's logging on."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass one on; of a traceback, only what it ends with: our own layers log and tell the rest."""
+        lines = record.getMessage().strip().splitlines()
+        if lines:
+            structlog.get_logger("uvicorn").log(record.levelno, lines[-1])

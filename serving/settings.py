@@ -96,7 +96,7 @@ class Settings(BaseModel):
         pattern=r"^$|^[^\s/]+:[0-9]{1,5}$",
         description=(
             "`HOST:PORT` where `up` serves metrics for Prometheus (`/metrics`); the other programs take the "
-            "ports behind it: store +1, run +2, land +3, clock +4, feed +5. None where it is empty"
+            "ports behind it: store +1, run +2, land +3, clock +4, feed +5, serve +6. None where it is empty"
         ),
     )
     held_rows: int = Field(

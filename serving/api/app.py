@@ -4,45 +4,34 @@ import asyncio
 import importlib
 import importlib.util
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 
 from connectors.log import open_log
 from connectors.topics import create_topics
-from serving.api import problems
+from serving.api import audit_rows, health, keys, problems, tokens, users
 from serving.api.audit import AuditTrail
-from serving.api.envelope import Envelope
+from serving.api.door import UsersDoor
+from serving.api.envelope import Envelope, Limits
+from serving.api.openapi import describe
 from serving.api.rate_limits import RateLimits
-from serving.api.security import OPEN, Credentials, Door, Principal
+from serving.api.security import Door
 from serving.api.state import ApiState, Part
+from serving.api.tracing import tracer
+from serving.dashboard import page
 from serving.settings import Settings
+from serving.users.users import Users
 
 # Each has a ``router``, and may have ``PARTS``: functions of the state that make what runs behind it.
 _MODULES = (
-    "serving.api.health",
-    "serving.api.tokens",
-    "serving.api.users",
-    "serving.api.audit_rows",
     "serving.api.orders",
     "serving.api.positions",
     "serving.api.market",
     "serving.api.sql",
     "serving.api.streams",
-    "serving.dashboard.page",
 )
-_RATE = 1000.0
-_BODY_BYTES = 16 << 20
-_BODY_S = 30.0
-
-
-class NoDoor:
-    """Lets nobody in."""
-
-    async def principal(self, credentials: Credentials) -> Principal:
-        """Nobody."""
-        del credentials
-        raise problems.ApiError(401, "credentials", "sign in, or bring an API key")
 
 
 def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
@@ -55,46 +44,52 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
     door : Door, optional
         Who says who asks; by default the users database.
     """
-    modules = [importlib.import_module(name) for name in _MODULES if _is_there(name)]
+    modules = [importlib.import_module(name) for name in _MODULES if importlib.util.find_spec(name)]
     makers: list[Callable[[ApiState], Part]] = [
         make for module in modules for make in getattr(module, "PARTS", ())
+    ]
+    routers: list[APIRouter] = [
+        *(module.router for module in (health, tokens, keys, users, audit_rows)),
+        *(module.router for module in modules),
+        page.router,
     ]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        log = await asyncio.to_thread(open_log, settings.log)
-        try:
+        async with AsyncExitStack() as stack:
+            log = await asyncio.to_thread(open_log, settings.log)
+            stack.push_async_callback(asyncio.to_thread, log.close)
             await asyncio.to_thread(create_topics, log, settings.partitions)
-            state = ApiState(
+            who = door
+            if who is None:
+                database = await asyncio.to_thread(Users, settings)
+                stack.push_async_callback(asyncio.to_thread, database.close)
+                who = UsersDoor(database)
+            app.state.api = state = ApiState(
                 settings=settings,
                 log=log,
                 audit=AuditTrail(log),
-                door=door or NoDoor(),
-                rates=RateLimits(_RATE),
+                door=who,
+                rates=RateLimits(settings.api_rate),
             )
-            app.state.api = state
-            try:
-                await state.start(state.audit)
-                for make in makers:
-                    await state.start(make(state))
-                state.started = True
-                yield
-            finally:
-                await state.stop()
-        finally:
-            await asyncio.to_thread(log.close)
+            stack.push_async_callback(state.stop)
+            await state.start(state.audit)
+            for make in makers:
+                await state.start(make(state))
+            state.started = True
+            yield
 
-    app = FastAPI(title="Tapeflow", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Tapeflow",
+        version=version("tapeflow"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
     problems.add_to(app)
-    app.add_middleware(Envelope, body_bytes=_BODY_BYTES, body_s=_BODY_S)
-    for module in modules:
-        if isinstance(getattr(module, "router", None), APIRouter):
-            app.include_router(module.router)
-        else:
-            app.include_router(module.router(), dependencies=[Depends(OPEN)])
+    app.add_middleware(Envelope, limits=Limits.of(settings), trace=tracer(settings.otlp_endpoint))
+    for router in routers:
+        app.include_router(router)
+    describe(app, routers)
     return app
-
-
-def _is_there(name: str) -> bool:
-    package, _, _ = name.rpartition(".")
-    return bool(importlib.util.find_spec(package)) and bool(importlib.util.find_spec(name))

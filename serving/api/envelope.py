@@ -1,4 +1,4 @@
-"""What surrounds every request: its correlation id, limits of its body, headers of its answer, its log line.
+"""What surrounds every request: its correlation id, limits, headers of its answer, its count, line and trace.
 
 Plain ASGI: Starlette's middleware classes would add a task and two streams to every request.
 """
@@ -7,31 +7,36 @@ import asyncio
 import re
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import HTTPConnection
 
+from connectors.metrics import API_REQUESTS, API_SECONDS
 from serving.api.problems import (
     CORRELATION_HEADER,
     ApiError,
     answer,
-    correlation_of,
     failure,
     set_correlation,
 )
+from serving.settings import Settings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Trace = Callable[[Scope, str], AbstractContextManager[Callable[[str, int], None]]]
 
+# Ten thousand orders with all their fields.
+_BODY_BYTES = 16 << 20
+_BODY_S = 30.0
 # It goes into logs, headers and tables: words of a few harmless characters only.
 _CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-
 # Of answers that are data; a page says itself what it needs.
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -40,10 +45,39 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # What a proxy or a shared browser would keep: answers are of one user and one moment.
+    "Cache-Control": "no-store",
 }
-_HSTS = "max-age=31536000"
+_SECURE_HEADERS = {**_SECURITY_HEADERS, "Strict-Transport-Security": "max-age=31536000"}
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_NOWHERE = "unknown"
 
 _logger = structlog.get_logger("api")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a request may be.
+
+    Parameters
+    ----------
+    body_bytes : int
+        Largest body.
+    body_s : float
+        Longest time that a body may take to come in.
+    hosts : frozenset of str
+        Names by which the server may be asked for.
+    """
+
+    hosts: frozenset[str]
+    body_bytes: int = _BODY_BYTES
+    body_s: float = _BODY_S
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings say."""
+        names = (*_LOCAL, settings.api_host, *settings.api_hosts)
+        return cls(hosts=frozenset(name.lower() for name in names))
 
 
 class Envelope:
@@ -53,16 +87,16 @@ class Envelope:
     ----------
     app : ASGI application
         What is inside.
-    body_bytes : int
-        Largest body of a request.
-    body_s : float
-        Longest time that a body may take to come in.
+    limits : Limits
+        What a request may be.
+    trace : callable or None
+        Makes a span of a request, where traces are wanted.
     """
 
-    def __init__(self, app: Application, *, body_bytes: int, body_s: float) -> None:
+    def __init__(self, app: Application, *, limits: Limits, trace: Trace | None = None) -> None:
         self._app = app
-        self._body_bytes = body_bytes
-        self._body_s = body_s
+        self._limits = limits
+        self._trace = trace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or serve a WebSocket."""
@@ -73,63 +107,119 @@ class Envelope:
         given = headers.get(CORRELATION_HEADER, "")
         correlation = given if _CORRELATION.fullmatch(given) else uuid.uuid4().hex
         set_correlation(scope, correlation)
+        exchange = _Exchange(scope, send, correlation)
         with structlog.contextvars.bound_contextvars(correlation_id=correlation):
-            if scope["type"] == "http":
-                await self._http(scope, receive, send, headers)
-            else:
-                await self._app(scope, receive, send)
+            if self._trace is None:
+                await self._serve(exchange, headers, receive)
+                return
+            with self._trace(scope, correlation) as ended:
+                try:
+                    await self._serve(exchange, headers, receive)
+                finally:
+                    ended(exchange.route, exchange.status)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send, headers: Headers) -> None:
-        begun_s = perf_counter()
-        status = 0
-        secure = scope.get("scheme") == "https"
-
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                _dress(message, correlation_of(HTTPConnection(scope)), secure=secure)
-            await send(message)
-
-        body = _Body(receive, self._body_bytes, self._body_s)
+    async def _serve(self, exchange: "_Exchange", headers: Headers, receive: Receive) -> None:
         try:
-            body.check_length(headers)
-            await self._app(scope, body.receive, sending)
+            self._check_host(headers)
+            if exchange.scope["type"] == "http":
+                body = _Body(receive, self._limits)
+                body.check_length(headers)
+                receive = body.receive
+            await self._app(exchange.scope, receive, exchange.send)
         except ApiError as error:
-            if status:
+            if exchange.status:
                 raise
-            await answer(scope, error)(scope, receive, sending)
+            await answer(exchange.scope, error)(exchange.scope, receive, exchange.send)
         except Exception:
-            _logger.exception("request failed", method=scope["method"], path=scope["path"])
-            if status:
+            _logger.exception("request failed", path=exchange.scope["path"])
+            if exchange.status:
                 # The answer has begun: cutting it off is the only way left to say that it is not whole.
                 raise
-            await failure(correlation_of(HTTPConnection(scope)))(scope, receive, sending)
+            await failure(exchange.correlation)(exchange.scope, receive, exchange.send)
         finally:
-            _logger.debug(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                ms=round((perf_counter() - begun_s) * 1e3, 3),
+            exchange.told()
+
+    def _check_host(self, headers: Headers) -> None:
+        """Refuse what was meant for another name: a page of another site may make its name ours."""
+        host = headers.get("host", "")
+        name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+        if name.lower() not in self._limits.hosts:
+            raise ApiError(
+                400,
+                "host",
+                "this server is not asked for by this name; the setting api_hosts lists its names",
             )
+
+
+class _Exchange:
+    """A request and the answer to it."""
+
+    def __init__(self, scope: Scope, send: Send, correlation: str) -> None:
+        self.scope = scope
+        self.correlation = correlation
+        self.status = 0
+        self._send = send
+        self._begun_s = perf_counter()
+
+    @property
+    def route(self) -> str:
+        """The route's path, with names in place of values."""
+        return getattr(self.scope.get("route"), "path", _NOWHERE)
+
+    async def send(self, message: Message) -> None:
+        """Send on, with our headers."""
+        kind = message["type"]
+        if kind in ("http.response.start", "websocket.http.response.start"):
+            self.status = message["status"]
+            self._dress(message)
+        elif kind == "websocket.accept":
+            self.status = 101
+        elif kind == "websocket.close" and not self.status:
+            self.status = 403
+        await self._send(message)
+
+    def told(self) -> None:
+        """Count it, and write a line where it changed something or went wrong.
+
+        Without the query: it may have what is nobody's business. Streams count once, when they end.
+        """
+        method = self.scope.get("method", "WS")
+        seconds = perf_counter() - self._begun_s
+        API_REQUESTS.labels(method, self.route, str(self.status)).inc()
+        API_SECONDS.labels(method, self.route).observe(seconds)
+        if method != "GET" or self.status >= 400:
+            _logger.info(
+                "request",
+                method=method,
+                route=self.route,
+                path=self.scope["path"],
+                status=self.status,
+                ms=round(seconds * 1e3, 3),
+            )
+
+    def _dress(self, message: Message) -> None:
+        headers = MutableHeaders(raw=message.setdefault("headers", []))
+        headers[CORRELATION_HEADER] = self.correlation
+        secure = self.scope.get("scheme") in ("https", "wss")
+        for name, value in (_SECURE_HEADERS if secure else _SECURITY_HEADERS).items():
+            headers.setdefault(name, value)
+        message["headers"] = headers.raw
 
 
 class _Body:
     """A request's body as it comes in, not longer and not slower than it may."""
 
-    def __init__(self, receive: Receive, bytes_max: int, seconds: float) -> None:
+    def __init__(self, receive: Receive, limits: Limits) -> None:
         self._receive = receive
-        self._left = bytes_max
-        self._bytes_max = bytes_max
-        self._seconds = seconds
+        self._limits = limits
+        self._left = limits.body_bytes
         self._whole = False
         self._deadline_s: float | None = None
 
     def check_length(self, headers: Headers) -> None:
         """Refuse a body that says itself that it is too long."""
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._bytes_max:
+        if not length.isdecimal() or int(length) > self._limits.body_bytes:
             raise self._too_long()
 
     async def receive(self) -> Message:
@@ -138,7 +228,7 @@ class _Body:
             return await self._receive()
         loop = asyncio.get_running_loop()
         if self._deadline_s is None:
-            self._deadline_s = loop.time() + self._seconds
+            self._deadline_s = loop.time() + self._limits.body_s
         try:
             async with asyncio.timeout_at(self._deadline_s):
                 message = await self._receive()
@@ -146,7 +236,7 @@ class _Body:
             raise ApiError(
                 408,
                 "too-slow",
-                f"the body did not come in within {self._seconds:g} s",
+                f"the body did not come in within {self._limits.body_s:g} s",
                 headers={"Connection": "close"},
             ) from None
         if message["type"] != "http.request":
@@ -161,17 +251,6 @@ class _Body:
         return ApiError(
             413,
             "too-long",
-            f"a body has at most {self._bytes_max:,} bytes; send it in parts",
+            f"a body has at most {self._limits.body_bytes:,} bytes; send it in parts",
             headers={"Connection": "close"},
         )
-
-
-def _dress(message: Message, correlation: str, *, secure: bool) -> None:
-    headers = MutableHeaders(scope=message)
-    headers[CORRELATION_HEADER] = correlation
-    for name, value in _SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
-    # What a proxy or a shared browser would keep: answers are of one user and one moment.
-    headers.setdefault("Cache-Control", "no-store")
-    if secure:
-        headers.setdefault("Strict-Transport-Security", _HSTS)

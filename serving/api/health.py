@@ -3,6 +3,7 @@
 import asyncio
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from serving.api.problems import ApiError
 from serving.api.scopes import Scope
 from serving.api.security import OPEN, Principal, require
 from serving.api.state import ApiState, state_of
+from serving.users.database import UsersDatabaseError
 
 router = APIRouter(tags=["health"])
 
@@ -28,6 +30,7 @@ class Ready(BaseModel):
 
     status: str
     log: str
+    users: str
     parts: list[str]
 
 
@@ -39,12 +42,19 @@ async def health() -> Health:
 
 @router.get("/ready", dependencies=[Depends(OPEN)])
 async def ready(request: Request) -> Ready:
-    """Whether it can do what it is asked: the log is there and every part has started."""
+    """Whether it can do what it is asked: log and users database answer, every part has started."""
     state = state_of(request)
     if not state.started or state.closing.is_set():
         raise ApiError(503, "not-ready", "the server is starting or shutting down")
-    await _check_log(state)
-    return Ready(status="ready", log="reachable", parts=[part.name for part in state.parts])
+    if state.audit.failing:
+        raise ApiError(503, "not-ready", "the audit log cannot be written")
+    await asyncio.to_thread(_check, state)
+    return Ready(
+        status="ready",
+        log="reachable",
+        users="reachable",
+        parts=[part.name for part in state.parts],
+    )
 
 
 @router.get("/metrics", response_class=Response)
@@ -53,8 +63,16 @@ async def metrics(_: Annotated[Principal, Depends(require(Scope.OPERATIONS_READ)
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _check_log(state: ApiState) -> None:
+@router.get("/openapi.json", include_in_schema=False, dependencies=[Depends(OPEN)])
+async def openapi(request: Request) -> Response:
+    """What this API takes and gives, for programs."""
+    return Response(orjson.dumps(request.app.openapi()), media_type="application/json")
+
+
+def _check(state: ApiState) -> None:
     try:
-        await asyncio.to_thread(state.log.end, "orders", 0)
-    except LogError:
-        raise ApiError(503, "not-ready", "the log does not answer") from None
+        state.log.end("orders", 0)
+        state.door.check()
+    except (LogError, UsersDatabaseError) as error:
+        what = "log" if isinstance(error, LogError) else "users database"
+        raise ApiError(503, "not-ready", f"the {what} does not answer") from None

@@ -14,14 +14,21 @@ from fastapi import FastAPI, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocketState
 
 from connectors.log import LogError
+from serving.users.database import UsersDatabaseError
 
 CONTENT_TYPE = "application/problem+json"
 CORRELATION_HEADER = "X-Correlation-ID"
 _CORRELATION = "tapeflow.correlation_id"
 # A body may be wrong in ten thousand places; the first ones tell what is wrong.
 _FAULTS_MAX = 50
+
+# Of WebSockets (RFC 6455, 7.4.1 and 5.5).
+_POLICY_VIOLATION = 1008
+_REASON_MAX = 123
+_UNAVAILABLE = {"log": "log", "users": "users database"}
 
 _logger = structlog.get_logger("api")
 
@@ -109,6 +116,7 @@ def add_to(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(LogError, _answer)
+    app.add_exception_handler(UsersDatabaseError, _answer)
 
 
 def answer(scope: Any, error: Exception) -> Response:
@@ -116,11 +124,18 @@ def answer(scope: Any, error: Exception) -> Response:
     return _response(error, str(scope.get(_CORRELATION, "")))
 
 
-async def _answer(connection: HTTPConnection, error: Exception) -> Response:
+async def _answer(connection: HTTPConnection, error: Exception) -> Response | None:
     response = _response(error, correlation_of(connection))
-    if isinstance(connection, WebSocket):
+    if not isinstance(connection, WebSocket):
+        return response
+    if connection.application_state is WebSocketState.CONNECTING:
         await connection.send_denial_response(response)
-    return response
+    elif connection.application_state is WebSocketState.CONNECTED:
+        reason = error.detail if isinstance(error, ApiError) else "unavailable"
+        await connection.close(
+            _POLICY_VIOLATION, reason.encode()[:_REASON_MAX].decode(errors="ignore")
+        )
+    return None
 
 
 def _response(error: Exception, correlation: str) -> Response:
@@ -154,11 +169,12 @@ def _response(error: Exception, correlation: str) -> Response:
             correlation=correlation,
             headers=error.headers,
         )
-    _logger.error("log unavailable", error=str(error))
+    what = "log" if isinstance(error, LogError) else "users"
+    _logger.error("unavailable", what=what, error=str(error))
     return problem(
         503,
-        "log-unavailable",
-        "The log does not answer; nothing was acknowledged. Try again.",
+        f"{what}-unavailable",
+        f"The {_UNAVAILABLE[what]} does not answer; nothing was acknowledged. Try again.",
         correlation=correlation,
         headers={"Retry-After": "1"},
     )

@@ -85,6 +85,9 @@ class Door(Protocol):
     async def principal(self, credentials: Credentials) -> Principal:
         """Who has these credentials; `ApiError` 401 where nobody has."""
 
+    def check(self) -> None:
+        """Raise where it cannot say (`UsersDatabaseError`)."""
+
 
 class Required:
     """A dependency that lets through who has a scope, and gives the `Principal`.

@@ -1,0 +1,206 @@
+"""Serves the application: uvicorn with uvloop and httptools, one worker, told apart from its default where it matters.
+
+Where it listens is said in ``api.json`` in the home while it runs.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.api.app import create_app
+from serving.settings import Settings
+
+# Requests that run when it is told to end may finish.
+_STOP_S = 20
+# A new connection that says nothing, or only half a head, holds a place for so long.
+_HEAD_S = 15.0
+_KEEP_ALIVE_S = 75
+# Connections at once; more are answered 503. Streams are connections too.
+_CONNECTIONS_MAX = 4_000
+# Of a message that a WebSocket's client sends: subscriptions, not data.
+_WS_BYTES = 64 << 10
+
+
+class ApiServerError(RuntimeError):
+    """The API cannot be served; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAddress:
+    """Where a running API listens."""
+
+    url: str
+    pid: int
+
+
+def running_api(home: Path) -> ApiAddress | None:
+    """Where the API of a home listens now, or None.
+
+    A note that a killed process left behind is known by its process being gone.
+    """
+    try:
+        found = orjson.loads(_note(home).read_bytes())
+        address = ApiAddress(url=found["url"], pid=found["pid"])
+    except (OSError, orjson.JSONDecodeError, KeyError):
+        return None
+    return address if psutil.pid_exists(address.pid) else None
+
+
+def serve_api(
+    settings: Settings,
+    stop: threading.Event,
+    ready: Callable[[ApiAddress], None] | None = None,
+) -> None:
+    """Serve until ``stop`` is set: then requests finish, streams are told, and it ends.
+
+    Parameters
+    ----------
+    settings : Settings
+        The platform's.
+    stop : threading.Event
+        Ends it.
+    ready : callable, optional
+        Called with the address once requests are answered.
+
+    Raises
+    ------
+    ApiServerError
+        Where the port is taken, or the certificate cannot be used.
+    """
+    app = create_app(settings)
+    with _listener(settings) as listener:
+        scheme = "https" if settings.api_tls_cert else "http"
+        host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+        address = ApiAddress(f"{scheme}://{host}:{listener.getsockname()[1]}", os.getpid())
+
+        def announce() -> None:
+            _write(settings.home, address)
+            if ready is not None:
+                ready(address)
+
+        try:
+            server = _Server(_config(settings, app), app, announce)
+            server.config.load()
+        except OSError as error:
+            raise ApiServerError(
+                f"api: the certificate or key cannot be used ({error}); see api_tls_cert and api_tls_key"
+            ) from error
+        threading.Thread(target=server.stop_with, args=(stop,), daemon=True).start()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            if running_api(settings.home) == address:
+                _note(settings.home).unlink(missing_ok=True)
+    if server.failure is not None:
+        raise server.failure
+
+
+def _config(settings: Settings, app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Protocol,
+        loop="uvloop",
+        ws="websockets-sansio",
+        ws_max_size=_WS_BYTES,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.api_proxies),
+        forwarded_allow_ips=settings.api_proxies or None,
+        limit_concurrency=_CONNECTIONS_MAX,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_STOP_S,
+        ssl_certfile=settings.api_tls_cert or None,
+        ssl_keyfile=settings.api_tls_key or None,
+    )
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, with an end for connections on which no head of a request comes in."""
+
+    _head: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head = self.loop.call_later(_HEAD_S, transport.abort)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._head is None:
+            self._head = self.loop.call_later(_HEAD_S, self.transport.abort)
+
+    def on_headers_complete(self) -> None:
+        self._headed()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._headed()
+        super().connection_lost(exc)
+
+    def _headed(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, told to say when it is ready, to tell streams, and to end by an event."""
+
+    def __init__(self, config: uvicorn.Config, app: Any, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._announce = announce
+        self.failure: Exception | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; streams first, for they end only when they are told."""
+        self._app.state.api.closing.set()
+        await super().shutdown(sockets)
+
+    def stop_with(self, stop: threading.Event) -> None:
+        """End when the event is set."""
+        stop.wait()
+        self.should_exit = True
+
+
+def _listener(settings: Settings) -> socket.socket:
+    host, port = settings.api_host, settings.api_port
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ApiServerError(
+            f"api: cannot listen on {host}:{port} ({error.strerror}); set api_port to another one, or to 0 for a "
+            "free one"
+        ) from error
+    return listener
+
+
+def _write(home: Path, address: ApiAddress) -> None:
+    note = _note(home)
+    fresh = note.with_suffix(f".{address.pid}")
+    fresh.write_bytes(orjson.dumps({"url": address.url, "pid": address.pid}))
+    fresh.replace(note)
+
+
+def _note(home: Path) -> Path:
+    return home / "api.json"
