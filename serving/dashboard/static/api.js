@@ -1,4 +1,4 @@
-// Requests to the API of this server: cookies say who asks, problems become errors, and a session is refreshed.
+// Requests to the API of this server: cookies say who asks, and problems become errors.
 
 const CSRF_COOKIE = "tapeflow_csrf";
 const CSRF_HEADER = "X-CSRF-Token";
@@ -14,15 +14,15 @@ export class Problem extends Error {
   }
 }
 
-let refresh = async () => false;
+let expired = () => {};
 
-/** Say what gets a new session where the old one has ended; it returns whether it did. */
+/** Say what is called when the session turns out to be over. */
 export function onExpired(call) {
-  refresh = call;
+  expired = call;
 }
 
-/** Ask, and get the answer's JSON. */
-export async function ask(method, path, { body, again = true } = {}) {
+/** Ask, and get the answer's JSON. `entering` says that a refusal is no end of a session. */
+export async function ask(method, path, { body, entering = false } = {}) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (method !== "GET") headers[CSRF_HEADER] = cookie(CSRF_COOKIE);
@@ -33,9 +33,9 @@ export async function ask(method, path, { body, again = true } = {}) {
     credentials: "same-origin",
     cache: "no-store",
   });
-  if (answer.status === 401 && again && (await refresh())) return ask(method, path, { body, again: false });
   const text = await answer.text();
   const value = parsed(text);
+  if (answer.status === 401 && !entering) expired();
   if (!answer.ok) throw new Problem(answer.status, value ?? { title: answer.statusText });
   return value;
 }

@@ -1,0 +1,142 @@
+// The watchlist: best prices, last trade and indicators of chosen symbols, in a grid of Perspective.
+import { byId, make } from "./dom.js";
+import { milliseconds } from "./format.js";
+import { hasPerspective, makeGrid, tellAbsent } from "./perspective.js";
+
+const KEY = "tapeflow.watchlist";
+const SYMBOLS_MAX = 100;
+const USUAL = 8;
+const INTERVAL = "1m";
+const SCHEMA = {
+  symbol: "string",
+  bid: "float",
+  ask: "float",
+  last: "float",
+  spread: "float",
+  rsi_14: "float",
+  sma_20: "float",
+  state: "string",
+  market_time: "datetime",
+};
+const CONFIG = {
+  plugin: "Datagrid",
+  title: "Watchlist",
+  columns: ["symbol", "bid", "ask", "last", "spread", "rsi_14", "sma_20", "state", "market_time"],
+  sort: [["symbol", "asc"]],
+  plugin_config: { edit_mode: "READ_ONLY" },
+};
+
+/** The watchlist. `onShow` is called with a symbol that was chosen, `onChange` with all that are watched. */
+export class Watchlist {
+  constructor(known, onShow, onChange) {
+    this.onShow = onShow;
+    this.onChange = onChange;
+    this.symbols = saved() ?? known.slice(0, USUAL);
+    this.rows = new Map();
+    this.live = false;
+    byId("watch-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#add(byId("watch-symbol").value.trim().toUpperCase());
+    });
+    byId("watch-remove").addEventListener("click", () => this.#remove(this.shown));
+    this.grid = this.#makeGrid();
+    this.#chips();
+  }
+
+  async #makeGrid() {
+    if (!hasPerspective()) {
+      tellAbsent(byId("watch-grid"));
+      return null;
+    }
+    const grid = await makeGrid(byId("watch-grid"), SCHEMA, { index: "symbol" }, CONFIG);
+    grid.viewer.addEventListener("perspective-click", (event) => {
+      const symbol = event.detail?.row?.symbol;
+      if (symbol) this.onShow(symbol);
+    });
+    return grid;
+  }
+
+  /** Mark the symbol that is shown elsewhere. */
+  setShown(symbol) {
+    this.shown = symbol;
+    this.#chips();
+  }
+
+  /** Rows of `marks`. */
+  takeMarks(rows) {
+    this.#update(rows, (row) => ({
+      bid: row.bid,
+      ask: row.ask,
+      last: row.last,
+      spread: row.bid !== null && row.ask !== null ? row.ask - row.bid : null,
+      market_time: milliseconds(row.ts_event),
+    }));
+  }
+
+  /** Rows of `indicators`. */
+  takeIndicators(rows) {
+    const wanted = rows.filter((row) => row.interval === INTERVAL && row.name in SCHEMA);
+    this.#update(wanted, (row) => ({ [row.name]: row.value }));
+  }
+
+  /** Whether what comes is live; what came before is stale otherwise, and says so. */
+  setLive(live) {
+    if (this.live === live) return;
+    this.live = live;
+    this.#send([...this.rows.keys()]);
+  }
+
+  #update(rows, values) {
+    const changed = new Set();
+    for (const row of rows) {
+      if (!this.symbols.includes(row.symbol)) continue;
+      this.rows.set(row.symbol, { ...this.rows.get(row.symbol), symbol: row.symbol, ...values(row) });
+      changed.add(row.symbol);
+    }
+    this.#send([...changed]);
+  }
+
+  async #send(symbols) {
+    if (!symbols.length) return;
+    const grid = await this.grid;
+    const state = this.live ? "live" : "stale";
+    grid?.update(symbols.map((symbol) => ({ ...this.rows.get(symbol), state })));
+  }
+
+  #add(symbol) {
+    byId("watch-symbol").value = "";
+    if (!symbol || this.symbols.includes(symbol) || this.symbols.length >= SYMBOLS_MAX) return;
+    this.symbols.push(symbol);
+    this.#changed();
+  }
+
+  async #remove(symbol) {
+    if (!this.symbols.includes(symbol)) return;
+    this.symbols = this.symbols.filter((one) => one !== symbol);
+    this.rows.delete(symbol);
+    this.#changed();
+    (await this.grid)?.remove([symbol]);
+  }
+
+  #changed() {
+    localStorage.setItem(KEY, JSON.stringify(this.symbols));
+    this.#chips();
+    this.onChange(this.symbols);
+  }
+
+  #chips() {
+    const chips = this.symbols.map((symbol) => {
+      const chip = make("button", { type: "button", "aria-pressed": String(symbol === this.shown) }, symbol);
+      chip.addEventListener("click", () => this.onShow(symbol));
+      return chip;
+    });
+    const focused = document.activeElement?.closest("#watch-buttons") ? document.activeElement.textContent : null;
+    byId("watch-buttons").replaceChildren(...chips);
+    chips.find((chip) => chip.textContent === focused)?.focus();
+  }
+}
+
+function saved() {
+  const found = localStorage.getItem(KEY);
+  return found === null ? null : (found.match(/[^",[\]\s]+/g) ?? []).slice(0, SYMBOLS_MAX);
+}
