@@ -31,6 +31,7 @@ _MODULES = (
     "serving.api.market",
     "serving.api.sql",
     "serving.api.streams",
+    "serving.dashboard.system",
 )
 
 
