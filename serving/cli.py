@@ -7,6 +7,7 @@ import typer
 
 from serving.settings import SettingsError
 from serving.verbs import (
+    api,
     inputs,
     platform,
     programs,
@@ -35,6 +36,7 @@ proofs.add_to(app)
 receipts.add_to(app)
 quality.add_to(app)
 replays.add_to(app)
+api.add_to(app)
 
 
 def main() -> None:
@@ -66,8 +68,12 @@ def _operating_errors() -> tuple[type[Exception], ...]:
     from flows.flow import FlowError
     from schemas.codec import CodecError
     from schemas.sessions import CalendarError
+    from serving.api.address import ApiServerError
     from serving.sql import SqlError
     from serving.supervisor import SupervisorError
+    from serving.users.database import UsersDatabaseError
+    from serving.users.errors import UsersError
+    from serving.users.key_file import KeyFileError
 
     return (
         SettingsError,
@@ -84,6 +90,10 @@ def _operating_errors() -> tuple[type[Exception], ...]:
         SqlError,
         ClickHouseError,
         SupervisorError,
+        ApiServerError,
+        UsersDatabaseError,
+        UsersError,
+        KeyFileError,
         OSError,
     )
 

@@ -12,16 +12,18 @@ from connectors.metrics import PROGRAMS, port_of
 from connectors.metrics import serve as serve_metrics
 from connectors.receipt_keys import load_private
 from connectors.topics import create_topics
+from serving.api.address import running_api
 from serving.settings import Settings
 from serving.settings_sources import program_environment
 from serving.supervisor import Program, Supervisor
+from serving.user_changes import first_admin
 
 # Landing may take some milliseconds longer when all is busy; what flows emit is waited for.
 _STEP_BACK = 5
 
 
-def supervisor_of(settings: Settings) -> Supervisor:
-    """A supervisor of store, flows, lander and clock; the log's topics are made first.
+def supervisor_of(settings: Settings, *, api: bool = False) -> Supervisor:
+    """A supervisor of store, flows, lander and clock, and of the API if said; the log's topics are made first.
 
     With a ClickHouse server as the store, there is no store to start.
     """
@@ -30,17 +32,26 @@ def supervisor_of(settings: Settings) -> Supervisor:
         create_topics(log, settings.partitions)
     environment = program_environment(settings)
     # Only the flows need their parameters; checking them loads all that computes.
-    lean = {**environment, "TAPEFLOW_FLOWS": "{}"}
+    lean = {**environment, "TAPEFLOW_FLOWS": "{}", "TAPEFLOW_USERS": ""}
     programs = [
         Program(
             name="flows",
             arguments=["run"],
-            environment=environment,
+            environment={**environment, "TAPEFLOW_USERS": ""},
             ready=lambda: _flows_have_begun(settings),
         ),
         Program(name="lander", arguments=["land"], environment=lean, nice=_STEP_BACK),
         Program(name="clock", arguments=["clock"], environment=lean),
     ]
+    if api:
+        programs.append(
+            Program(
+                name="api",
+                arguments=["serve"],
+                environment={**environment, "TAPEFLOW_FLOWS": "{}"},
+                ready=lambda: running_api(settings.home) is not None,
+            )
+        )
     if settings.receipt_every_s:
         # A key that is not there is told here, and not in a file by a program that ends again and again.
         load_private(settings.receipt_key_path)
@@ -82,7 +93,9 @@ def whereabouts(settings: Settings) -> list[tuple[str, str]]:
     """What is where, as pairs of name and place."""
     address = store_address(settings)
     http = settings.store if address is None else address.url
+    api = running_api(settings.home)
     places = [
+        *([("dashboard and API", api.url)] if api is not None else []),
         ("log", settings.log),
         ("ClickHouse", http),
         ("lake", str(settings.lake_path)),
@@ -116,7 +129,7 @@ def run_up(settings: Settings, stop: Event) -> None:
     SupervisorError
         Where a program does not come up.
     """
-    supervisor = supervisor_of(settings)
+    supervisor = supervisor_of(settings, api=True)
     serve_metrics(settings.metrics, "up")
     supervisor.start()
     try:
@@ -131,6 +144,8 @@ def _show(settings: Settings) -> None:
     console.print("Tapeflow is up; Ctrl-C stops it.")
     for name, place in whereabouts(settings):
         console.print(f"  {name:<20} {place}")
+    for line in first_admin(settings):
+        console.print(f"  {line}", markup=False)
     console.print("In another terminal, in this folder:")
     for command in examples(settings):
         console.print(f"  {command}")

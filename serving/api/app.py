@@ -11,7 +11,8 @@ from fastapi import APIRouter, FastAPI
 
 from connectors.log import open_log
 from connectors.topics import create_topics
-from serving.api import audit_rows, health, keys, problems, tokens, users
+from serving.api import audit_rows, health, keys, problems, tokens
+from serving.api import users as users_routes
 from serving.api.audit import AuditTrail
 from serving.api.door import UsersDoor
 from serving.api.envelope import Envelope, Limits
@@ -50,7 +51,7 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
         make for module in modules for make in getattr(module, "PARTS", ())
     ]
     routers: list[APIRouter] = [
-        *(module.router for module in (health, tokens, keys, users, audit_rows)),
+        *(module.router for module in (health, tokens, keys, users_routes, audit_rows)),
         *(module.router for module in modules),
         page.router,
     ]
@@ -58,25 +59,14 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            log = await asyncio.to_thread(open_log, settings.log)
-            stack.push_async_callback(asyncio.to_thread, log.close)
-            await asyncio.to_thread(create_topics, log, settings.partitions)
-            who = door
-            if who is None:
-                database = await asyncio.to_thread(Users, settings)
-                stack.push_async_callback(asyncio.to_thread, database.close)
-                who = UsersDoor(database)
-            app.state.api = state = ApiState(
-                settings=settings,
-                log=log,
-                audit=AuditTrail(log),
-                door=who,
-                rates=RateLimits(settings.api_rate),
-            )
-            stack.push_async_callback(state.stop)
-            await state.start(state.audit)
-            for make in makers:
-                await state.start(make(state))
+            try:
+                app.state.api = state = await _opened(stack, settings, door)
+                for make in makers:
+                    await state.start(make(state))
+            except Exception as error:
+                # uvicorn only says that it failed.
+                app.state.failure = error
+                raise
             state.started = True
             yield
 
@@ -94,3 +84,24 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
         app.include_router(router)
     describe(app, routers)
     return app
+
+
+async def _opened(stack: AsyncExitStack, settings: Settings, door: Door | None) -> ApiState:
+    """All that is shared, opened; the stack closes it."""
+    log = await asyncio.to_thread(open_log, settings.log)
+    stack.push_async_callback(asyncio.to_thread, log.close)
+    await asyncio.to_thread(create_topics, log, settings.partitions)
+    if door is None:
+        users = await asyncio.to_thread(Users, settings)
+        stack.push_async_callback(asyncio.to_thread, users.close)
+        door = UsersDoor(users)
+    state = ApiState(
+        settings=settings,
+        log=log,
+        audit=AuditTrail(log),
+        door=door,
+        rates=RateLimits(settings.api_rate),
+    )
+    stack.push_async_callback(state.stop)
+    await state.start(state.audit)
+    return state

@@ -112,11 +112,10 @@ def failure(correlation: str) -> Response:
 
 def add_to(app: FastAPI) -> None:
     """Turn every error of an application into a problem document."""
-    app.add_exception_handler(ApiError, _answer)
-    app.add_exception_handler(HTTPException, _answer)
-    app.add_exception_handler(RequestValidationError, _answer)
-    app.add_exception_handler(LogError, _answer)
-    app.add_exception_handler(UsersDatabaseError, _answer)
+    # One handler for requests and WebSockets, which Starlette's types do not foresee.
+    handler: Any = _answer
+    for kind in (ApiError, HTTPException, RequestValidationError, LogError, UsersDatabaseError):
+        app.add_exception_handler(kind, handler)
 
 
 def answer(scope: Any, error: Exception) -> Response:

@@ -1,22 +1,18 @@
 """Serves the application: uvicorn with uvloop and httptools, one worker, told apart from its default where it matters.
 
-Where it listens is said in ``api.json`` in the home while it runs.
+Where it listens is said in ``api.json`` in the home while it runs (`serving.api.address`).
 """
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import orjson
-import psutil
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from serving.api.address import ApiAddress, ApiServerError, remove_note, write_note
 from serving.api.app import create_app
 from serving.settings import Settings
 
@@ -29,31 +25,6 @@ _KEEP_ALIVE_S = 75
 _CONNECTIONS_MAX = 4_000
 # Of a message that a WebSocket's client sends: subscriptions, not data.
 _WS_BYTES = 64 << 10
-
-
-class ApiServerError(RuntimeError):
-    """The API cannot be served; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApiAddress:
-    """Where a running API listens."""
-
-    url: str
-    pid: int
-
-
-def running_api(home: Path) -> ApiAddress | None:
-    """Where the API of a home listens now, or None.
-
-    A note that a killed process left behind is known by its process being gone.
-    """
-    try:
-        found = orjson.loads(_note(home).read_bytes())
-        address = ApiAddress(url=found["url"], pid=found["pid"])
-    except (OSError, orjson.JSONDecodeError, KeyError):
-        return None
-    return address if psutil.pid_exists(address.pid) else None
 
 
 def serve_api(
@@ -81,10 +52,10 @@ def serve_api(
     with _listener(settings) as listener:
         scheme = "https" if settings.api_tls_cert else "http"
         host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
-        address = ApiAddress(f"{scheme}://{host}:{listener.getsockname()[1]}", os.getpid())
+        address = ApiAddress.of_this_process(f"{scheme}://{host}:{listener.getsockname()[1]}")
 
         def announce() -> None:
-            _write(settings.home, address)
+            write_note(settings.home, address)
             if ready is not None:
                 ready(address)
 
@@ -98,11 +69,11 @@ def serve_api(
         threading.Thread(target=server.stop_with, args=(stop,), daemon=True).start()
         try:
             server.run(sockets=[listener])
+        except SystemExit:
+            # uvicorn's own way out where the application did not start; why, is kept.
+            raise app.state.failure from None
         finally:
-            if running_api(settings.home) == address:
-                _note(settings.home).unlink(missing_ok=True)
-    if server.failure is not None:
-        raise server.failure
+            remove_note(settings.home, address)
 
 
 def _config(settings: Settings, app: Any) -> uvicorn.Config:
@@ -161,7 +132,6 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._announce = announce
-        self.failure: Exception | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
@@ -193,14 +163,3 @@ def _listener(settings: Settings) -> socket.socket:
             "free one"
         ) from error
     return listener
-
-
-def _write(home: Path, address: ApiAddress) -> None:
-    note = _note(home)
-    fresh = note.with_suffix(f".{address.pid}")
-    fresh.write_bytes(orjson.dumps({"url": address.url, "pid": address.pid}))
-    fresh.replace(note)
-
-
-def _note(home: Path) -> Path:
-    return home / "api.json"

@@ -10,6 +10,7 @@ from serving.api.desk import Desk
 from serving.api.keys import DeviceId, DeviceList, KeyList, KeyPrefix, device_list, key_list
 from serving.api.scopes import Role, Scope
 from serving.api.security import Principal, require
+from serving.user_changes import said
 from serving.users.people import Person
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
@@ -88,7 +89,7 @@ async def make_user(body: NewUserBody, admin: Admin, request: Request) -> OneTim
     desk = Desk(request, admin.user)
     token = await desk.do(
         "user_new",
-        f"{body.name}: {_said(body.roles, body.accounts)}",
+        f"{body.name}: {said(body.roles, body.accounts)}",
         lambda: desk.users.people.create(body.name, body.roles, body.accounts),
     )
     return OneTimeToken(user=body.name, one_time_token=token)
@@ -105,10 +106,9 @@ async def user(name: Name, admin: Admin, request: Request) -> UserView:
 async def change_user(name: Name, body: UserChange, admin: Admin, request: Request) -> UserView:
     """Change a user's roles or accounts, or make the user inactive, which ends all sessions."""
     desk = Desk(request, admin.user)
-    active = {None: "", True: " active", False: " inactive"}[body.active]
     person = await desk.do(
         "user_change",
-        f"{name}: {_said(body.roles, body.accounts)}{active}",
+        f"{name}: {said(body.roles, body.accounts, active=body.active)}",
         lambda: desk.users.people.change(
             name, roles=body.roles, accounts=body.accounts, active=body.active
         ),
@@ -178,14 +178,3 @@ def _view(person: Person) -> UserView:
         has_password=person.has_password,
         created=person.created,
     )
-
-
-def _said(roles: list[Role] | None, accounts: Accounts | None) -> str:
-    """A change in words, for the audit log."""
-    words = []
-    if roles is not None:
-        words.append(f"roles {' '.join(sorted(roles)) or 'none'}")
-    if accounts is not None:
-        named = (f"{name} ({'trade' if trade else 'see'})" for name, trade in accounts.items())
-        words.append(f"accounts {', '.join(named) or 'none'}")
-    return ", ".join(words)

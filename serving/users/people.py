@@ -103,6 +103,12 @@ class People:
         with self._database.reading() as session:
             return person_of(found(session, name))
 
+    def find(self, name: str) -> Person | None:
+        """A user, or None."""
+        with self._database.reading() as session:
+            user = session.get(User, name)
+            return None if user is None else person_of(user)
+
     def page(self, *, after: str = "", limit: int) -> list[Person]:
         """Users in order of name, behind one."""
         query = select(User).where(User.name > after).order_by(User.name).limit(limit)
