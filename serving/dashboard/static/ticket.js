@@ -3,16 +3,6 @@ import { Problem, ask } from "./api.js";
 import { announce, byId, make } from "./dom.js";
 import { words } from "./format.js";
 
-// What an algorithm takes at least, as a start; the answer of a check names what is wrong.
-const ALGORITHM_PARAMS = {
-  twap: { duration_s: 600 },
-  vwap: { duration_s: 600 },
-  implementation_shortfall: { duration_s: 600, risk_aversion: 1e-6 },
-  iceberg: { display_quantity: "100" },
-  sniper: {},
-  pov: { participation: 0.1 },
-};
-
 /** The order ticket. */
 export class Ticket {
   /** `onPlaced` is called with what was sent and the API's answer. */
@@ -79,7 +69,8 @@ export class Ticket {
     }
     this.#require();
     if (target === algorithm) {
-      this.form.elements.algorithm_params.value = algorithm.value ? JSON.stringify(ALGORITHM_PARAMS[algorithm.value]) : "";
+      // Something to begin with; the answer of a check names what is wrong.
+      this.form.elements.algorithm_params.value = algorithm.selectedOptions[0].dataset.params ?? "";
     }
   }
 
