@@ -21,12 +21,15 @@ def create_topics(log: Log, partitions: int) -> None:
         Where a topic is there with another partition count.
     """
     for topic in TOPICS.values():
-        names = [topic.name, topic.inbox_name] if topic.inbox else [topic.name]
-        for name in names:
+        counts = {topic.name: topic.partitions or partitions}
+        if topic.inbox:
+            # One flow reads all inboxes, each shard its partition of every one.
+            counts[topic.inbox_name] = partitions
+        for name, count in counts.items():
             log.create_topic(
                 TopicConfig(
                     name=name,
-                    partitions=topic.partitions or partitions,
+                    partitions=count,
                     retention_ns=topic.retention_ns,
                     synced=topic.synced,
                 )
