@@ -50,10 +50,10 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
     makers: list[Callable[[ApiState], Part]] = [
         make for module in modules for make in getattr(module, "PARTS", ())
     ]
+    # A request passes the routers in this order: what must be fast comes first.
     routers: list[APIRouter] = [
-        *(module.router for module in (health, tokens, keys, users_routes, audit_rows)),
         *(module.router for module in modules),
-        page.router,
+        *(module.router for module in (health, tokens, keys, users_routes, audit_rows, page)),
     ]
 
     @asynccontextmanager

@@ -4,16 +4,18 @@ Plain ASGI: Starlette's middleware classes would add a task and two streams to e
 """
 
 import asyncio
+import os
 import re
-import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from time import perf_counter
 from typing import Any, Self
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers
 
 from connectors.metrics import API_REQUESTS, API_SECONDS
 from serving.api.problems import (
@@ -34,21 +36,26 @@ Trace = Callable[[Scope, str], AbstractContextManager[Callable[[str, int], None]
 
 # Ten thousand orders with all their fields.
 _BODY_BYTES = 16 << 20
+# Of who brings no credentials: a sign-in.
+_STRANGER_BYTES = 64 << 10
+_CREDENTIALS = ("authorization", "x-api-key", "cookie")
 _BODY_S = 30.0
 # It goes into logs, headers and tables: words of a few harmless characters only.
 _CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 # Of answers that are data; a page says itself what it needs.
-_SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
+_SECURITY_HEADERS = (
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     # What a proxy or a shared browser would keep: answers are of one user and one moment.
-    "Cache-Control": "no-store",
-}
-_SECURE_HEADERS = {**_SECURITY_HEADERS, "Strict-Transport-Security": "max-age=31536000"}
+    (b"cache-control", b"no-store"),
+)
+_SECURE_HEADERS = (*_SECURITY_HEADERS, (b"strict-transport-security", b"max-age=31536000"))
+_SECURE = ("https", "wss")
+_CORRELATION_NAME = CORRELATION_HEADER.lower().encode()
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _NOWHERE = "unknown"
 
@@ -105,25 +112,26 @@ class Envelope:
             return
         headers = Headers(scope=scope)
         given = headers.get(CORRELATION_HEADER, "")
-        correlation = given if _CORRELATION.fullmatch(given) else uuid.uuid4().hex
+        correlation = given if _CORRELATION.fullmatch(given) else os.urandom(16).hex()
         set_correlation(scope, correlation)
         exchange = _Exchange(scope, send, correlation)
-        with structlog.contextvars.bound_contextvars(correlation_id=correlation):
-            if self._trace is None:
+        # Each request has a task of its own, and so its own context: nothing is to be unbound.
+        structlog.contextvars.bind_contextvars(correlation_id=correlation)
+        if self._trace is None:
+            await self._serve(exchange, headers, receive)
+            return
+        with self._trace(scope, correlation) as ended:
+            try:
                 await self._serve(exchange, headers, receive)
-                return
-            with self._trace(scope, correlation) as ended:
-                try:
-                    await self._serve(exchange, headers, receive)
-                finally:
-                    ended(exchange.route, exchange.status)
+            finally:
+                ended(exchange.route, exchange.status)
 
     async def _serve(self, exchange: "_Exchange", headers: Headers, receive: Receive) -> None:
         try:
             self._check_host(headers)
             if exchange.scope["type"] == "http":
-                body = _Body(receive, self._limits)
-                body.check_length(headers)
+                body = _Body(receive, headers, self._limits)
+                body.check_length()
                 receive = body.receive
             await self._app(exchange.scope, receive, exchange.send)
         except ApiError as error:
@@ -185,8 +193,9 @@ class _Exchange:
         """
         method = self.scope.get("method", "WS")
         seconds = perf_counter() - self._begun_s
-        API_REQUESTS.labels(method, self.route, str(self.status)).inc()
-        API_SECONDS.labels(method, self.route).observe(seconds)
+        count, duration = _counts(method, self.route, self.status)
+        count.inc()
+        duration.observe(seconds)
         if method != "GET" or self.status >= 400:
             _logger.info(
                 "request",
@@ -198,28 +207,41 @@ class _Exchange:
             )
 
     def _dress(self, message: Message) -> None:
-        headers = MutableHeaders(raw=message.setdefault("headers", []))
-        headers[CORRELATION_HEADER] = self.correlation
-        secure = self.scope.get("scheme") in ("https", "wss")
-        for name, value in (_SECURE_HEADERS if secure else _SECURITY_HEADERS).items():
-            headers.setdefault(name, value)
-        message["headers"] = headers.raw
+        # On every request's way: no mapping of headers is made.
+        headers = list(message.get("headers", ()))
+        given = {name for name, _ in headers}
+        wanted = _SECURE_HEADERS if self.scope.get("scheme") in _SECURE else _SECURITY_HEADERS
+        headers.append((_CORRELATION_NAME, self.correlation.encode()))
+        headers.extend(header for header in wanted if header[0] not in given)
+        message["headers"] = headers
+
+
+@cache
+def _counts(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """Where such requests are counted; looking them up by label would cost more than counting.
+
+    Routes are the application's, methods and statuses few: bounded.
+    """
+    return API_REQUESTS.labels(method, route, str(status)), API_SECONDS.labels(method, route)
 
 
 class _Body:
     """A request's body as it comes in, not longer and not slower than it may."""
 
-    def __init__(self, receive: Receive, limits: Limits) -> None:
+    def __init__(self, receive: Receive, headers: Headers, limits: Limits) -> None:
+        known = any(name in headers for name in _CREDENTIALS)
         self._receive = receive
-        self._limits = limits
-        self._left = limits.body_bytes
+        self._headers = headers
+        self._bytes_max = limits.body_bytes if known else min(_STRANGER_BYTES, limits.body_bytes)
+        self._body_s = limits.body_s
+        self._left = self._bytes_max
         self._whole = False
         self._deadline_s: float | None = None
 
-    def check_length(self, headers: Headers) -> None:
+    def check_length(self) -> None:
         """Refuse a body that says itself that it is too long."""
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._limits.body_bytes:
+        length = self._headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > self._bytes_max:
             raise self._too_long()
 
     async def receive(self) -> Message:
@@ -228,7 +250,7 @@ class _Body:
             return await self._receive()
         loop = asyncio.get_running_loop()
         if self._deadline_s is None:
-            self._deadline_s = loop.time() + self._limits.body_s
+            self._deadline_s = loop.time() + self._body_s
         try:
             async with asyncio.timeout_at(self._deadline_s):
                 message = await self._receive()
@@ -236,7 +258,7 @@ class _Body:
             raise ApiError(
                 408,
                 "too-slow",
-                f"the body did not come in within {self._limits.body_s:g} s",
+                f"the body did not come in within {self._body_s:g} s",
                 headers={"Connection": "close"},
             ) from None
         if message["type"] != "http.request":
@@ -251,6 +273,6 @@ class _Body:
         return ApiError(
             413,
             "too-long",
-            f"a body has at most {self._limits.body_bytes:,} bytes; send it in parts",
+            f"a body has at most {self._bytes_max:,} bytes; send it in parts",
             headers={"Connection": "close"},
         )
