@@ -1,0 +1,186 @@
+"""Orders that are asked for: from memory, and what is older from ClickHouse."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import orjson
+import pyarrow as pa
+
+from schemas.json_codec import encode_lines
+from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
+from schemas.topic import Topic
+from serving.api.state import ApiState
+from serving.gateway.gateway import OrderGateway
+from serving.hub.hub import Hub
+from serving.latest.history import History, rows_of
+from serving.latest.orders_view import Json, OrdersView, order_json
+
+# Orders of memory that are looked at together: a filter that few pass does not make one object after the other.
+_BLOCK = 500
+# Events of an order that are given, and pages of ClickHouse that one request asks for.
+_EVENTS_MAX = 10_000
+_ROUNDS_MAX = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """Which orders are asked for; None for any.
+
+    Times are those at which the door took the order, ns since 1970 UTC.
+    """
+
+    account: str
+    symbol: str | None = None
+    status: str | None = None
+    strategy: str | None = None
+    start_ns: int
+    end_ns: int
+
+    def passes(self, order: Json) -> bool:
+        """Whether an order is one of those asked for; one that the platform made has its parent's times."""
+        return (
+            self.symbol in (None, order["symbol"])
+            and self.status in (None, order["status"])
+            and self.strategy in (None, order["strategy"])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Orders, and where the next page begins."""
+
+    orders: list[Json]
+    cursor: str | None
+
+
+def objects_of(topic: Topic, batch: pa.RecordBatch) -> list[Json]:
+    """Rows as JSON objects: decimals are strings, times RFC 3339."""
+    return [orjson.loads(line) for line in encode_lines(topic, batch).splitlines()]
+
+
+async def find_order(state: ApiState, order_id: str) -> Json | None:
+    """How an order stands, with events and executions; None where there is none."""
+    found = await asyncio.to_thread(state.part(Hub).orders.order, order_id)
+    if found is not None:
+        return found
+    first = await state.part(OrderGateway).first_command(order_id)
+    if first is not None:
+        # Acknowledged a moment ago, and not yet read back.
+        return {**order_json(objects_of(ORDERS, first)[0], None), "events": [], "executions": []}
+    return await _landed(state, order_id)
+
+
+async def whose(state: ApiState, order_id: str) -> tuple[str, str] | None:
+    """Account and client order id of an order; None where there is none."""
+    owner = await asyncio.to_thread(state.part(Hub).orders.account_of, order_id)
+    if owner is not None:
+        return owner[:2]
+    first = await state.part(OrderGateway).first_command(order_id)
+    if first is not None:
+        return first.column("account")[0].as_py(), first.column("client_order_id")[0].as_py()
+    found = await _landed(state, order_id)
+    return None if found is None else (found["account"], found["client_order_id"])
+
+
+async def orders_page(
+    state: ApiState, asked: OrderFilter, *, cursor: str | None, limit: int
+) -> Page:
+    """Orders of an account, newest first.
+
+    Parameters
+    ----------
+    state : ApiState
+        Of the application.
+    asked : OrderFilter
+        Which.
+    cursor : str or None
+        Of the page before.
+    limit : int
+        Orders of the page.
+    """
+    hub = state.part(Hub)
+    found = await asyncio.to_thread(_in_memory, hub.orders, asked, cursor, limit)
+    if len(found) < limit and not (hub.is_whole(ORDERS) and hub.orders.is_whole):
+        behind = cursor or ""
+        if hub.orders.account_of(behind) is not None:
+            behind = ""
+        found += await _older(state, asked, behind, limit - len(found))
+    return Page(found, found[-1]["order_id"] if len(found) == limit else None)
+
+
+def _in_memory(
+    view: OrdersView, asked: OrderFilter, cursor: str | None, limit: int
+) -> list[Json]:
+    found: list[Json] = []
+    for block in view.newest_first(asked.account, cursor, _BLOCK):
+        found += [one for one in block if asked.passes(one) and _within(one, asked)]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def _within(order: Json, asked: OrderFilter) -> bool:
+    received = order.get("ts_received")
+    if received is None:
+        return True
+    time = pa.scalar(received).cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).as_py()
+    return bool(asked.start_ns <= time < asked.end_ns)
+
+
+async def _older(state: ApiState, asked: OrderFilter, behind: str, limit: int) -> list[Json]:
+    """Orders that memory does not hold any more."""
+    history, kept = state.part(History), state.part(Hub).orders.offsets()
+    found: list[Json] = []
+    for _ in range(_ROUNDS_MAX):
+        page = await history.ask(
+            "orders_before",
+            account=asked.account,
+            symbol=asked.symbol or "",
+            strategy=asked.strategy or "",
+            start=asked.start_ns,
+            end=asked.end_ns,
+            partitions=list(kept),
+            offsets=list(kept.values()),
+            behind=behind,
+            limit=limit,
+        )
+        shaped = [one async for one in _standing(history, asked.account, rows_of(ORDERS, page))]
+        found += [one for one in shaped if asked.passes(one)]
+        if len(found) >= limit or page.num_rows < limit:
+            break
+        behind = shaped[-1]["order_id"]
+    return found[:limit]
+
+
+async def _standing(history: History, account: str, commands: pa.RecordBatch) -> AsyncIterator[Json]:
+    if commands.num_rows == 0:
+        return
+    events = await history.ask(
+        "newest_order_events",
+        account=account,
+        order_ids=commands.column("order_id").to_pylist(),
+    )
+    newest = {one["order_id"]: one for one in objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, events))}
+    for command in objects_of(ORDERS, commands):
+        yield order_json(command, newest.get(command["order_id"]))
+
+
+async def _landed(state: ApiState, order_id: str) -> Json | None:
+    """An order that memory does not know, as ClickHouse has it."""
+    hub = state.part(Hub)
+    if hub.is_whole(ORDERS) and hub.orders.is_whole:
+        return None
+    history = state.part(History)
+    commands = objects_of(ORDERS, rows_of(ORDERS, await history.ask("order_command", order_id=order_id)))
+    told = await history.ask("order_events", order_id=order_id, limit=_EVENTS_MAX)
+    events = objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, told))
+    if not commands and not events:
+        return None
+    filled = await history.ask("order_executions", order_id=order_id, limit=_EVENTS_MAX)
+    return {
+        **order_json(next(iter(commands), None), events[-1] if events else None),
+        "events": events,
+        "executions": objects_of(EXECUTIONS, rows_of(EXECUTIONS, filled)),
+    }
+
