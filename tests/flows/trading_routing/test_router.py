@@ -1,0 +1,268 @@
+"""What holds of every routing decision, whatever the market."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.trading.interfaces import CONSOLIDATED, ONE, Decision, Market, Order, Touch
+from flows.trading.routing import Router, venue_model
+from flows.trading.routing.venues import EXCHANGES, MODELS
+
+CENT = ONE // 100
+LETTERS = "NPACMQBXZYKJUHLVWI"
+
+
+class Quotes(Market):
+    """Touches of venues, in the order in which a test gives them."""
+
+    symbol = "IBM"
+    now = 0
+    tick = CENT
+    lot = 100 * ONE
+    last: int | None = None
+    session = None
+    is_tradable = True
+    bid: int | None = None
+    ask: int | None = None
+    bid_size = ask_size = 0
+
+    def __init__(self, touches: Sequence[Touch]) -> None:
+        self._touches = touches
+        self.bid = max((one.bid for one in touches if one.bid is not None), default=None)
+        self.ask = min((one.ask for one in touches if one.ask is not None), default=None)
+
+    def touches(self) -> Sequence[Touch]:
+        return self._touches
+
+    def levels(self, side: str, venues: Sequence[str] = ()) -> list[tuple[int, int, str]]:
+        found = [
+            (one.ask, one.ask_size, one.venue)
+            if side == "buy"
+            else (one.bid, one.bid_size, one.venue)
+            for one in self._touches
+        ]
+        return [(price, size, venue) for price, size, venue in found if price is not None and size]
+
+
+def touch(venue: str, bid: int | None, ask: int | None, size: int = 100) -> Touch:
+    return Touch(
+        venue,
+        None if bid is None else bid * CENT,
+        0 if bid is None else size * ONE,
+        None if ask is None else ask * CENT,
+        0 if ask is None else size * ONE,
+        0,
+    )
+
+
+def order(quantity: int, limit: int | None = None, **terms: Any) -> Order:
+    values = {"side": "buy", "order_type": "market" if limit is None else "limit"} | terms
+    return Order(
+        order_id="a",
+        account="A",
+        symbol="IBM",
+        quantity=quantity * ONE,
+        time_in_force="day",
+        limit_price=None if limit is None else limit * CENT,
+        **values,
+    )
+
+
+def sent(decisions: list[Decision]) -> list[tuple[str, int]]:
+    return [(one.venue, one.quantity // ONE) for one in decisions]
+
+
+def candidates(decision: Decision) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = orjson.loads(decision.candidates)
+    return found
+
+
+_TOUCHES = st.lists(
+    st.builds(
+        touch,
+        st.sampled_from([*LETTERS, "SIM", "D"]),
+        st.none() | st.integers(9_990, 10_000),
+        st.none() | st.integers(10_000, 10_010),
+        st.integers(1, 500),
+    ),
+    max_size=10,
+    unique_by=lambda one: one.venue,
+)
+_ORDERS = st.builds(
+    order,
+    st.integers(1, 3_000),
+    st.none() | st.integers(9_985, 10_015),
+    side=st.sampled_from(["buy", "sell", "sell_short"]),
+)
+
+
+@given(_TOUCHES, _ORDERS)
+def test_parts_sum_to_the_quantity_and_are_above_zero(touches: list[Touch], one: Order) -> None:
+    decisions = Router("stock").route(one, Quotes(touches))
+    assert sum(part.quantity for part in decisions) == one.quantity
+    assert all(part.quantity > 0 for part in decisions)
+
+
+@given(_TOUCHES, _ORDERS)
+def test_no_displayed_quote_is_traded_through(touches: list[Touch], one: Order) -> None:
+    """What is taken at once is never dearer than what is displayed and left; and nothing in reach is left."""
+    market = Quotes(touches)
+    taken = {
+        part.venue: part.quantity for part in Router("stock").route(one, market) if part.immediate
+    }
+    sign = 1 if one.is_buy else -1
+    displayed: dict[str, list[tuple[int, int]]] = {}
+    for price, size, code in market.levels(one.side):
+        if venue_model(code).is_displayed:
+            displayed.setdefault(venue_model(code).venue, []).append((sign * price, size))
+    dearest, cheapest_left = None, None
+    for venue, levels in displayed.items():
+        left = taken.get(venue, 0)
+        for price, size in sorted(levels):
+            if left > 0:
+                dearest = price if dearest is None else max(dearest, price)
+            if left < size:
+                cheapest_left = price if cheapest_left is None else min(cheapest_left, price)
+            left = max(left - size, 0)
+        assert left == 0
+    if dearest is not None and cheapest_left is not None:
+        assert dearest <= cheapest_left
+    if one.limit_price is not None and dearest is not None:
+        assert dearest <= sign * one.limit_price
+    in_reach = sum(
+        size
+        for levels in displayed.values()
+        for price, size in levels
+        if one.limit_price is None or price <= sign * one.limit_price
+    )
+    assert sum(taken.values()) == min(in_reach, one.quantity)
+
+
+@given(_TOUCHES, _ORDERS, st.randoms(use_true_random=False))
+def test_decisions_do_not_hang_on_the_order_of_quotes(
+    touches: list[Touch], one: Order, shuffle: Any
+) -> None:
+    other = list(touches)
+    shuffle.shuffle(other)
+    assert Router("stock").route(one, Quotes(touches)) == Router("stock").route(one, Quotes(other))
+
+
+@given(_TOUCHES, _ORDERS)
+def test_the_evidence_has_every_venue_once_a_price_and_adds_up(
+    touches: list[Touch], one: Order
+) -> None:
+    for part in Router("stock").route(one, Quotes(touches)):
+        found = candidates(part)
+        places = [(row["venue"], row["price"]) for row in found]
+        assert len(set(places)) == len(places)
+        for row in found:
+            terms = (row["price_cost"], row["fee"], row["delay_cost"], row["missed_cost"])
+            assert row["cost"] == pytest.approx(sum(terms), abs=5e-9)
+        if part.venue != CONSOLIDATED:
+            assert part.venue in {row["venue"] for row in found}
+
+
+def test_at_equal_price_the_cheapest_comes_first() -> None:
+    """An inverted venue pays the taker, a maker-taker venue charges him three tenths of a cent."""
+    quotes = Quotes(
+        [touch("N", 9_999, 10_001), touch("Y", 9_999, 10_001), touch("B", 9_999, 10_001)]
+    )
+    decisions = Router("stock").route(order(300), quotes)
+    assert sent(decisions) == [("BATY", 100), ("XBOS", 100), ("XNYS", 100)]
+    costs = [row["cost"] for row in candidates(decisions[0])]
+    assert costs == sorted(costs)
+    assert [one.expected_cost for one in decisions] == pytest.approx(costs, abs=1e-8)
+
+
+def test_a_better_price_comes_before_a_cheaper_fee() -> None:
+    quotes = Quotes([touch("N", 9_998, 10_001), touch("Y", 9_998, 10_002)])
+    assert sent(Router("stock").route(order(150), quotes)) == [("XNYS", 100), ("BATY", 50)]
+
+
+def test_the_fee_in_the_evidence_is_that_of_the_schedule() -> None:
+    quotes = Quotes([touch("K", 9_999, 10_001), touch("Y", 9_999, 10_001)])
+    fees = {
+        row["venue"]: row["fee"] for row in candidates(Router("stock").route(order(1), quotes)[0])
+    }
+    assert fees == {"EDGX": 0.003, "BATY": -0.0002}
+
+
+def test_expected_cost_is_half_the_spread_and_what_the_formulas_add() -> None:
+    """By hand, at EDGX: 50 microseconds, half-spread of a cent, fee of 0.003."""
+    quotes = Quotes([touch("K", 9_999, 10_001)])
+    (row,) = candidates(Router("stock").route(order(1), quotes)[0])
+    there = 2.718281828459045 ** -(50e-6 / 0.25)
+    assert row["fill_probability"] == pytest.approx(there, abs=1e-9)
+    assert row["price_cost"] == pytest.approx(0.01)
+    assert row["delay_cost"] == pytest.approx(
+        100.01 * 1e-4 * (50e-6 / (2 * 3.141592653589793)) ** 0.5, abs=1e-9
+    )
+    assert row["missed_cost"] == pytest.approx((1 - there) * (1 - 0.16) * 0.02, abs=1e-9)
+
+
+def test_a_market_order_waits_with_what_is_not_displayed_where_most_was() -> None:
+    quotes = Quotes([touch("N", 9_999, 10_001, 300), touch("Y", 9_999, 10_001)])
+    decisions = Router("stock").route(order(1_000), quotes)
+    assert sent(decisions) == [("BATY", 100), ("XNYS", 300), ("XNYS", 600)]
+    assert [one.immediate for one in decisions] == [True, True, False]
+
+
+def test_an_order_rests_where_queue_and_volume_favour_it() -> None:
+    crowded = Quotes([touch("Q", 10_000, 10_002, 50_000), touch("K", 9_999, 10_002)])
+    (decision,) = Router("stock").route(order(100, 10_000), crowded)
+    assert sent([decision]) == [("EDGX", 100)]
+    assert not decision.immediate
+    empty = Quotes([touch("Q", 9_999, 10_002), touch("K", 9_999, 10_002)])
+    assert sent(Router("stock").route(order(100, 10_000), empty)) == [("XNAS", 100)]
+
+
+def test_where_nobody_quotes_the_market_as_a_whole_is_asked() -> None:
+    (decision,) = Router("stock").route(order(5), Quotes([]))
+    assert sent([decision]) == [(CONSOLIDATED, 5)]
+    assert decision.expected_cost is None
+    assert not decision.immediate
+
+
+def test_a_pool_displays_nothing_and_is_not_taken_from() -> None:
+    quotes = Quotes([touch("D", 9_990, 10_000), touch("N", 9_990, 10_001)])
+    assert sent(Router("stock").route(order(10), quotes)) == [("XNYS", 10)]
+
+
+@pytest.mark.parametrize("peg", ["primary", "market", "mid"])
+def test_a_pegged_order_goes_to_one_venue_and_stays(peg: str) -> None:
+    quotes = Quotes([touch("N", 9_998, 10_002), touch("Q", 9_998, 10_002)])
+    (decision,) = Router("stock").route(order(70, order_type="pegged", peg=peg), quotes)
+    assert not decision.immediate
+    assert decision.venue in {"XNYS", "XNAS"}
+
+
+def test_there_are_fifteen_venues_of_us_equities_and_each_names_its_source() -> None:
+    assert len(EXCHANGES) >= 15
+    assert len({one.venue for one in MODELS}) == len(MODELS)
+    names = [name for one in MODELS for name in (one.venue, *one.tape)]
+    assert len(set(names)) == len(names)
+    for model in MODELS:
+        assert model.source
+        assert 0 <= model.hidden_share < 1
+        assert 0 < model.volume_share <= 1
+        assert model.latency_ns >= 0
+
+
+def test_no_fee_for_taking_is_above_what_the_rule_allowed() -> None:
+    """17 CFR 242.610(c) as it stood when the schedules held: 0.003 dollars a share, 0.3 percent below a dollar."""
+    for model in EXCHANGES:
+        assert model.taking_fee(Decimal(50)) <= Decimal("0.003")
+        assert model.taking_fee(Decimal("0.5")) == Decimal("0.0015")
+        assert model.adding_fee(Decimal("0.5")) == 0
+
+
+def test_venues_of_other_markets_have_their_own_default() -> None:
+    assert venue_model("FXCM", "currency").taking_fee(Decimal("1.1")) == 0
+    assert venue_model("BITSTAMP", "crypto").taking_fee(Decimal(200)) == Decimal("0.2")
+    assert venue_model("SIM").venue == "OTHER"
+    assert venue_model(CONSOLIDATED).latency_ns == 0
