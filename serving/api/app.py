@@ -33,6 +33,7 @@ _MODULES = (
     "serving.api.sql",
     "serving.api.streams",
     "serving.dashboard.system",
+    "serving.dashboard.topics",
 )
 
 
