@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from serving.gateway.order_rows import rows_of_columns
-from serving.gateway.requests import ORDERS_MAX, ReadOrders, order_model, read_many, replacement_model
+from serving.gateway.requests import (
+    ORDERS_MAX,
+    ReadOrders,
+    order_model,
+    read_many,
+    replacement_model,
+)
 
 _EXAMPLE = {
     "account": "desk-1",
@@ -48,6 +54,35 @@ class ReceivedBatch(BaseModel):
     received: int
     refused: int
     orders: list[Received | Unreceived]
+
+
+class OrderStanding(BaseModel):
+    """An order: what was asked (the fields of `orders`), and how it stands (those of `order_events`)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    order_id: str
+    client_order_id: str
+    account: str
+    symbol: str
+    status: str
+    quantity: str
+    filled_quantity: str
+    remaining_quantity: str
+    average_price: str | None = None
+    events: list[dict[str, Any]] = Field(
+        default=[], description="Rows of `order_events`; of one order only"
+    )
+    executions: list[dict[str, Any]] = Field(
+        default=[], description="Rows of `executions`; of one order only"
+    )
+
+
+class OrderPage(BaseModel):
+    """Orders, newest first."""
+
+    orders: list[OrderStanding]
+    cursor: str | None = Field(description="Ask for the next page with it; null on the last one")
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,9 +109,7 @@ async def orders_page(
     return Page(found, found[-1]["order_id"] if len(found) == limit else None)
 
 
-def _in_memory(
-    view: OrdersView, asked: OrderFilter, cursor: str | None, limit: int
-) -> list[Json]:
+def _in_memory(view: OrdersView, asked: OrderFilter, cursor: str | None, limit: int) -> list[Json]:
     found: list[Json] = []
     for block in view.newest_first(asked.account, cursor, _BLOCK):
         found += [one for one in block if asked.passes(one) and _within(one, asked)]
@@ -130,7 +128,9 @@ def _within(order: Json, asked: OrderFilter) -> bool:
 
 async def _older(state: ApiState, asked: OrderFilter, behind: str, limit: int) -> list[Json]:
     """Orders that memory does not hold any more."""
-    history, kept = state.part(History), state.part(Hub).orders.offsets()
+    history = state.part(History)
+    # No partition is -1: nothing is bounded while memory holds nothing.
+    kept = state.part(Hub).orders.offsets() or {-1: 0}
     found: list[Json] = []
     for _ in range(_ROUNDS_MAX):
         page = await history.ask(
@@ -153,7 +153,9 @@ async def _older(state: ApiState, asked: OrderFilter, behind: str, limit: int) -
     return found[:limit]
 
 
-async def _standing(history: History, account: str, commands: pa.RecordBatch) -> AsyncIterator[Json]:
+async def _standing(
+    history: History, account: str, commands: pa.RecordBatch
+) -> AsyncIterator[Json]:
     if commands.num_rows == 0:
         return
     events = await history.ask(
@@ -161,7 +163,9 @@ async def _standing(history: History, account: str, commands: pa.RecordBatch) ->
         account=account,
         order_ids=commands.column("order_id").to_pylist(),
     )
-    newest = {one["order_id"]: one for one in objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, events))}
+    newest = {
+        one["order_id"]: one for one in objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, events))
+    }
     for command in objects_of(ORDERS, commands):
         yield order_json(command, newest.get(command["order_id"]))
 
@@ -172,7 +176,9 @@ async def _landed(state: ApiState, order_id: str) -> Json | None:
     if hub.is_whole(ORDERS) and hub.orders.is_whole:
         return None
     history = state.part(History)
-    commands = objects_of(ORDERS, rows_of(ORDERS, await history.ask("order_command", order_id=order_id)))
+    commands = objects_of(
+        ORDERS, rows_of(ORDERS, await history.ask("order_command", order_id=order_id))
+    )
     told = await history.ask("order_events", order_id=order_id, limit=_EVENTS_MAX)
     events = objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, told))
     if not commands and not events:
@@ -183,4 +189,3 @@ async def _landed(state: ApiState, order_id: str) -> Json | None:
         "events": events,
         "executions": objects_of(EXECUTIONS, rows_of(EXECUTIONS, filled)),
     }
-

@@ -1,12 +1,11 @@
 """The part of the API that takes orders: the writer's thread, awaited from the event loop."""
 
 import asyncio
-from typing import Any
 
 import pyarrow as pa
 
 from connectors.log import Log
-from serving.gateway.order_writer import OrderWriter, Submission
+from serving.gateway.order_writer import Append, OrderWriter, Submission
 
 
 class OrderGateway:
@@ -16,19 +15,24 @@ class OrderGateway:
     ----------
     log : Log
         With the topic `orders`.
+    append : callable, optional
+        See `serving.gateway.order_writer.OrderWriter`.
     """
 
     name = "orders"
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, append: Append | None = None) -> None:
         self._log = log
+        self._append = append
         self._writer: OrderWriter | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
         """Learn the newest orders of the log, then take new ones."""
         self._loop = asyncio.get_running_loop()
-        self._writer = await asyncio.to_thread(OrderWriter, self._log, self._deliver)
+        self._writer = await asyncio.to_thread(
+            OrderWriter, self._log, self._deliver, append=self._append
+        )
         await asyncio.to_thread(self._writer.start)
 
     async def stop(self) -> None:
@@ -38,13 +42,11 @@ class OrderGateway:
             # What was delivered last is told by a callback that has not run yet.
             await asyncio.sleep(0)
 
-    async def commands(self, commands: list[dict[str, Any]]) -> Submission:
-        """Write a few commands; see `submit`."""
-        return await self.submit(Submission(commands=commands))
-
-    async def orders(self, batch: pa.RecordBatch) -> Submission:
-        """Write new orders that were checked; see `submit`."""
-        return await self.submit(Submission(batch=batch))
+    async def first_command(self, order_id: str) -> pa.RecordBatch | None:
+        """The command that made an order, one row; None where it is not known."""
+        if self._writer is None:
+            raise RuntimeError("the gateway was not started")
+        return await asyncio.to_thread(self._writer.first_command, order_id)
 
     async def submit(self, submission: Submission) -> Submission:
         """Write what was submitted, and return it once it is on disk.

@@ -5,14 +5,15 @@ A plain object with a thread of its own; it knows the log, and neither HTTP nor 
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from connectors.log import Log, LogError, TruncatedError
+from connectors.audit_log import AuditEntry
+from connectors.log import Log, LogError, NewRecord, TruncatedError
 from connectors.metrics import DOOR_COMMITS, DOOR_ORDERS
 from connectors.records import Partitioner, decode_rows, is_rows, rows_record
 from schemas.field import INT64
@@ -29,6 +30,9 @@ _REMEMBERED_RECORDS = 200_000
 
 CONFLICT = "conflict"
 INVALID = "invalid"
+
+
+Append = Callable[[Sequence[AuditEntry], Sequence[NewRecord]], list[int]]
 
 
 class BusyError(RuntimeError):
@@ -53,6 +57,8 @@ class Submission:
         One or few, see `serving.gateway.order_rows.command_row`; checked when they are written.
     batch : pyarrow.RecordBatch or None
         Or many, checked already.
+    audit : AuditEntry or None
+        What the audit log says of it, in the same commit; nothing where all of it is refused.
     waiter : Any
         Whoever is told.
     order_ids : list of str
@@ -67,6 +73,7 @@ class Submission:
 
     commands: list[dict[str, Any]] | None = None
     batch: pa.RecordBatch | None = None
+    audit: AuditEntry | None = None
     waiter: Any = None
     order_ids: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
@@ -100,6 +107,9 @@ class OrderWriter:
         With the topic made, and synced.
     deliver : callable
         Told of submissions that are done, from the writer's thread.
+    append : callable, optional
+        Appends audit entries and records in one commit, and returns the records' offsets
+        (`connectors.audit_log.AuditWriter.append`); without it, nothing is audited.
     known : KnownOrders, optional
         What is known of the log's orders.
     clock : callable
@@ -116,6 +126,7 @@ class OrderWriter:
         log: Log,
         deliver: Callable[[list[Submission]], None],
         *,
+        append: Append | None = None,
         known: KnownOrders | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -127,6 +138,7 @@ class OrderWriter:
             )
         self._log = log
         self._deliver = deliver
+        self._append = append or (lambda _, records: log.append(records))
         self._known = known or KnownOrders()
         self._clock = clock
         self._partitioner = Partitioner(config.partitions)
@@ -165,6 +177,14 @@ class OrderWriter:
             self._waiting.append(submission)
             self._waiting_rows += submission.rows
             self._wake.notify()
+
+    def first_command(self, order_id: str) -> pa.RecordBatch | None:
+        """The command that made an order, as the log has it, one row; None where it is not known.
+
+        May be called from any thread: what was acknowledged a moment ago is found, too.
+        """
+        place = self._known.find(order_id)
+        return None if place is None else self._row_at(place)
 
     def stop(self) -> None:
         """Write what waits, then end."""
@@ -224,9 +244,12 @@ class OrderWriter:
             blocks.append(self._without_repeats(block, blocks, repeats))
         time_ns = self._clock()
         parts = [part for block in blocks for part in self._parts(block, time_ns)]
-        if parts:
+        entries = [
+            one.audit for one in group if one.audit is not None and len(one.refused) < one.rows
+        ]
+        if parts or entries:
             records = [rows_record(ORDERS, partition, part.batch) for partition, part in parts]
-            offsets = self._log.append(records)
+            offsets = self._append(entries, records)
             DOOR_COMMITS.inc()
             for (partition, part), offset in zip(parts, offsets, strict=True):
                 self._note(part, partition, offset)
@@ -299,12 +322,16 @@ class OrderWriter:
 
     def _words_at(self, packed_place: int) -> dict[str, Any] | None:
         """What a client said in a row of the log; None where the row is not kept any more."""
+        row = self._row_at(packed_place)
+        return None if row is None else said(row)[0]
+
+    def _row_at(self, packed_place: int) -> pa.RecordBatch | None:
         place = unpacked(packed_place)
         try:
             chunk = self._log.read(ORDERS.name, place.partition, place.offset, max_bytes=1)
         except TruncatedError:
             return None
-        return said(decode_rows(ORDERS, chunk.records[0]).slice(place.row, 1))[0]
+        return decode_rows(ORDERS, chunk.records[0]).slice(place.row, 1)
 
 
 # Whoever repeats an order of the same commit, and whoever was first.

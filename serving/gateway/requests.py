@@ -17,6 +17,7 @@ import pyarrow.json
 from pydantic import Field as ModelField
 from pydantic import ValidationError, create_model
 
+from flows.orders.commands import REPLACEABLE
 from schemas.field import CATEGORY, DECIMAL, INT64, TEXT, TIMESTAMP, Field
 from schemas.models import Row, model
 from schemas.orders import ORDERS
@@ -38,9 +39,6 @@ REQUESTED: tuple[Field, ...] = tuple(
     field for field in ORDERS.fields if field.name not in _PLATFORMS
 )
 """The fields of `orders` that a client gives; the others are the platform's."""
-
-REPLACEABLE = ("quantity", "limit_price", "stop_price", "trail_amount", "trail_percent")
-"""What a replacement may change."""
 
 _NAMES = ("account", "client_order_id", "symbol")
 _DECIMALS = frozenset(field.name for field in REQUESTED if field.type == DECIMAL)

@@ -55,6 +55,8 @@ class Hub:
         self._subscriptions: set[Subscription] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = False
+        # Topics of which all that the log has was read.
+        self._whole: set[str] = set()
 
     async def start(self) -> None:
         """Follow, and return once what was in the log is known."""
@@ -64,6 +66,8 @@ class Hub:
         for topic in topics:
             records = self._rows_max if topic in FOLLOWED else _RECORDS_BACK
             begins, ends[topic.name] = await asyncio.to_thread(self._bounds, topic, records)
+            if not any(begins.values()):
+                self._whole.add(topic.name)
             self._follow(topic, begins, newest=topic not in FOLLOWED)
         self._reader.start()
         try:
@@ -83,6 +87,10 @@ class Hub:
     def view(self, topic: str) -> LatestView:
         """The newest rows of a topic that is followed from the start."""
         return self._feeds[topic].view
+
+    def is_whole(self, topic: Topic) -> bool:
+        """Whether all rows that the topic ever had were read: there is nothing to ask ClickHouse for."""
+        return topic.name in self._whole
 
     async def subscribe(self, wanted: Wanted) -> Subscription:
         """A stream; `close_subscription` gives it back.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -87,7 +87,7 @@ class Subscription:
         self._group: ConflatedGroup | None = None
         self._attached = False
 
-    async def frames(self) -> AsyncIterator[Frame]:
+    async def frames(self) -> AsyncGenerator[Frame, None]:
         """What the client gets, for as long as it takes it.
 
         Raises
@@ -164,7 +164,7 @@ class Subscription:
             self._feed.attach(wanted.shape, self)
         return self._feed.view.change
 
-    async def _missed(self, position: dict[int, Next]) -> AsyncIterator[Frame]:
+    async def _missed(self, position: dict[int, Next]) -> AsyncGenerator[Frame, None]:
         """What lies between a position and what comes next, from the log.
 
         It ends, with the feed at exactly the position reached, without waiting in between: whoever attaches then
@@ -196,7 +196,7 @@ class Subscription:
 
     async def _read(
         self, partition: int, position: dict[int, Next], newest: LatestView
-    ) -> AsyncIterator[Frame]:
+    ) -> AsyncGenerator[Frame, None]:
         """One read of a partition: frames, or newest rows where it is conflated."""
         topic, shape = self.wanted.topic, self.wanted.shape
         offset, row = position[partition]

@@ -64,6 +64,11 @@ class Entry:
     row: int
 
     @property
+    def group(self) -> Group:
+        """Values of `group_fields`."""
+        return self.part.groups[self.row]
+
+    @property
     def line(self) -> bytes:
         """The row as JSON."""
         return self.part.line(self.row)
@@ -123,6 +128,18 @@ class LatestView:
             else:
                 old.part.live -= 1
                 self._cut_down(old.part)
+        if self._count > self._groups_max:
+            self._forget()
+
+    def fill(self, part: Part) -> None:
+        """Take in older rows, of groups that are not there; they are no changes."""
+        for row, group in enumerate(part.groups):
+            entries = self._by_key.setdefault(group[0], {})
+            if group in entries:
+                part.live -= 1
+            else:
+                entries[group] = Entry(0, part, row)
+                self._count += 1
         if self._count > self._groups_max:
             self._forget()
 

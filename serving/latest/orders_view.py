@@ -135,6 +135,11 @@ class OrdersView:
         """Of each partition of `orders` the offset from which on its rows are kept."""
         return self._command_rows.offsets()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row that came is still here."""
+        return not (self._command_rows.first or self._events.store.first)
+
     def _one(self, order_id: str) -> Json | None:
         standing = self._standing(order_id)
         shaped = [] if standing is None else self._shaped([standing])

@@ -1,0 +1,299 @@
+"""Streams of any topic: over a WebSocket (several at once), or as server-sent events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Any, Literal
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, WebSocket
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.websockets import WebSocketDisconnect
+
+from connectors.log import UnknownTopicError
+from schemas.registry import TOPICS
+from serving.api.problems import ApiError
+from serving.api.scopes import Scope
+from serving.api.security import Principal, check_topic, principal_of_websocket, require
+from serving.api.state import ApiState, state_of
+from serving.hub.frames import ACCOUNT, Frame, Shape, own_members
+from serving.hub.hub import Hub
+from serving.hub.position import PositionError, position_of
+from serving.hub.subscription import StreamEndError, Subscription, Wanted
+
+router = APIRouter(prefix="/v1/stream", tags=["streams"])
+
+KEYS_MAX = 10_000
+# Of one connection: a dashboard has a dozen.
+STREAMS_MAX = 64
+_CONFLATE_MS_MAX = 60_000
+# So often a silent stream of events says that it lives: proxies close what is silent for a minute.
+_ALIVE_S = 15.0
+
+CLOSE_CODES = {"slow": 4008, "trimmed": 4010, "lost": 4010, "closing": 1001}
+"""Codes with which the server closes a WebSocket, by reason."""
+
+_BAD_REQUEST = 4000
+
+
+class Subscribe(BaseModel):
+    """What a client subscribes to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic: str = Field(max_length=100)
+    id: str = Field(
+        default="",
+        max_length=100,
+        description="What the client calls it: frames have it; the topic's name by default",
+    )
+    keys: list[str] | None = Field(
+        default=None,
+        max_length=KEYS_MAX,
+        description="Keys (symbols, accounts) whose rows are wanted; all without it",
+    )
+    conflate_ms: int = Field(
+        default=0,
+        ge=0,
+        le=_CONFLATE_MS_MAX,
+        description="So often at most, the newest row of each key that changed; 0 for every row",
+    )
+    begin: str = Field(
+        default="now",
+        max_length=20_000,
+        description="`now`, `latest` (the newest rows first), or a position that a frame gave",
+    )
+    format: Literal["json", "arrow"] = "json"
+
+
+def wanted_of(state: ApiState, principal: Principal, asked: Subscribe) -> Wanted:
+    """What a client may have of what it wants.
+
+    Raises
+    ------
+    ApiError
+        404 for an unknown topic, 403 for one that may not be read, 422 for what cannot be.
+    """
+    topic = TOPICS.get(asked.topic)
+    if topic is None:
+        raise ApiError(404, "no-topic", f"there is no topic of this name; {', '.join(TOPICS)} are")
+    check_topic(principal, topic.name)
+    is_limited = principal.sees is not None and ACCOUNT in topic.schema.names
+    if is_limited and asked.conflate_ms and topic.key != ACCOUNT:
+        raise ApiError(
+            422,
+            "conflated",
+            f"{topic.name} has rows of several accounts within a key: it cannot be conflated for who sees some only",
+        )
+    shape = Shape(
+        keys=None if asked.keys is None else frozenset(asked.keys),
+        accounts=principal.sees if is_limited else None,
+        arrow=asked.format == "arrow",
+    )
+    position = None
+    if asked.begin not in ("now", "latest"):
+        try:
+            position = position_of(asked.begin, state.log.topics()[topic.name].partitions)
+        except PositionError as error:
+            raise ApiError(422, "position", str(error)) from error
+    return Wanted(
+        topic=topic,
+        shape=shape,
+        interval_s=asked.conflate_ms / 1000,
+        position=position,
+        snapshot=asked.begin == "latest",
+    )
+
+
+async def subscription_of(state: ApiState, wanted: Wanted) -> Subscription:
+    """The stream of what is wanted; `ApiError` where the position is none of the log."""
+    try:
+        return await state.part(Hub).subscribe(wanted)
+    except PositionError as error:
+        raise ApiError(422, "position", str(error)) from error
+    except UnknownTopicError as error:
+        raise ApiError(404, "no-topic", "the log has no such topic") from error
+
+
+@router.get(
+    "/{topic}",
+    responses={
+        200: {
+            "description": "Events: `id` is the position behind them, `data` a frame",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        }
+    },
+    response_class=StreamingResponse,
+)
+async def events(
+    request: Request,
+    principal: Annotated[Principal, Depends(require(Scope.ME))],
+    topic: Annotated[str, Path(max_length=100)],
+    keys: Annotated[
+        str | None, Query(max_length=100_000, description="Keys, with commas between them")
+    ] = None,
+    conflate_ms: Annotated[int, Query(ge=0, le=_CONFLATE_MS_MAX)] = 0,
+    begin: Annotated[
+        str, Query(max_length=20_000, description="`now`, `latest` or a position")
+    ] = "now",
+    last_event_id: Annotated[str | None, Header(max_length=20_000)] = None,
+) -> StreamingResponse:
+    """Rows of a topic as server-sent events; a browser that reconnects goes on where it was."""
+    asked = Subscribe(
+        topic=topic,
+        keys=None if keys is None else [key for key in keys.split(",") if key],
+        conflate_ms=conflate_ms,
+        begin=last_event_id or begin,
+    )
+    state = state_of(request)
+    wanted = wanted_of(state, principal, asked)
+    subscription = await subscription_of(state, wanted)
+    return StreamingResponse(
+        _events(state.part(Hub), subscription),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(hub: Hub, subscription: Subscription) -> AsyncIterator[bytes]:
+    frames = subscription.frames()
+    following = asyncio.ensure_future(anext(frames))
+    try:
+        # Headers go out at once, so that a client knows that it is subscribed.
+        yield b": here\n\n"
+        while True:
+            done, _ = await asyncio.wait({following}, timeout=_ALIVE_S)
+            if not done:
+                yield b": here\n\n"
+                continue
+            try:
+                frame = following.result()
+            except StreamEndError as end:
+                said = orjson.dumps({"kind": end.kind, "detail": end.detail})
+                yield b"event: end\ndata: %b\n\n" % said
+                return
+            yield b"id: %b\nevent: rows\ndata: {%b\n\n" % (frame.position.encode(), frame.body)
+            following = asyncio.ensure_future(anext(frames))
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError, StopAsyncIteration, StreamEndError):
+            await following
+        await frames.aclose()
+        hub.close_subscription(subscription)
+
+
+@router.websocket("")
+async def stream(websocket: WebSocket) -> None:
+    """Streams over one connection: the client sends what it subscribes to, and gets frames.
+
+    ``{"subscribe": {"topic": "quotes", "keys": ["AAPL"], "conflate_ms": 100}}`` begins one,
+    ``{"unsubscribe": "quotes"}`` ends it. A frame is ``{"id", "topic", "position", "rows"}``, or with
+    ``"format": "arrow"`` a binary message.
+    """
+    principal = await principal_of_websocket(websocket, Scope.ME)
+    await websocket.accept()
+    connection = _Connection(websocket, principal)
+    try:
+        await connection.serve()
+    finally:
+        await connection.end()
+
+
+class _Connection:
+    """A client's WebSocket and the streams on it."""
+
+    def __init__(self, websocket: WebSocket, principal: Principal) -> None:
+        self._websocket = websocket
+        self._principal = principal
+        self._state = state_of(websocket)
+        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
+
+    async def serve(self) -> None:
+        """Take what the client sends, until it goes."""
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            try:
+                await self._take(message.get("text") or message.get("bytes") or "")
+            except ApiError as error:
+                await self._tell({"error": {"kind": error.kind, "detail": error.detail}})
+
+    async def end(self) -> None:
+        """Stop all streams."""
+        self._closed = True
+        pumps = list(self._pumps.values())
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _take(self, text: str | bytes) -> None:
+        try:
+            message = orjson.loads(text)
+            if isinstance(message, dict) and list(message) == ["subscribe"]:
+                await self._subscribe(Subscribe.model_validate(message["subscribe"]))
+            elif isinstance(message, dict) and list(message) == ["unsubscribe"]:
+                await self._unsubscribe(str(message["unsubscribe"]))
+            else:
+                raise ApiError(422, "message", "a message is {subscribe: …} or {unsubscribe: ID}")
+        except orjson.JSONDecodeError as error:
+            raise ApiError(422, "message", "a message is JSON") from error
+        except ValidationError as error:
+            said = "; ".join(
+                f"{'/'.join(map(str, one['loc']))}: {one['msg']}"
+                for one in error.errors(include_url=False, include_input=False)
+            )
+            raise ApiError(422, "message", said) from error
+
+    async def _subscribe(self, asked: Subscribe) -> None:
+        name = asked.id or asked.topic
+        if name in self._pumps and not self._pumps[name].done():
+            raise ApiError(409, "id", "there is a stream of this id: choose another, or end it")
+        if sum(not pump.done() for pump in self._pumps.values()) >= STREAMS_MAX:
+            raise ApiError(429, "streams", f"a connection has at most {STREAMS_MAX} streams")
+        wanted = wanted_of(self._state, self._principal, asked)
+        subscription = await subscription_of(self._state, wanted)
+        head = own_members(name)
+        await self._tell({"subscribed": name})
+        self._pumps[name] = asyncio.create_task(self._pump(subscription, head))
+
+    async def _unsubscribe(self, name: str) -> None:
+        pump = self._pumps.pop(name, None)
+        if pump is None:
+            raise ApiError(404, "id", "there is no stream of this id")
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+        await self._tell({"unsubscribed": name})
+
+    async def _pump(self, subscription: Subscription, head: bytes) -> None:
+        """Send a stream's frames as fast as the client takes them; what it does not take waits in the stream."""
+        frames = subscription.frames()
+        send = self._websocket.send
+        try:
+            async for frame in frames:
+                await send(_message(frame, head, arrow=subscription.wanted.shape.arrow))
+        except StreamEndError as end:
+            await self._close(CLOSE_CODES[end.kind], f"{end.kind}: {end.detail}")
+        except WebSocketDisconnect:
+            pass
+        finally:
+            await frames.aclose()
+            self._state.part(Hub).close_subscription(subscription)
+
+    async def _tell(self, value: dict[str, Any]) -> None:
+        with suppress(WebSocketDisconnect):
+            await self._websocket.send_text(orjson.dumps(value).decode())
+
+    async def _close(self, code: int, reason: str) -> None:
+        if not self._closed:
+            self._closed = True
+            # A control frame has room for 123 bytes.
+            await self._websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
+
+
+def _message(frame: Frame, head: bytes, *, arrow: bool) -> dict[str, Any]:
+    if arrow:
+        return {"type": "websocket.send", "bytes": frame.body}
+    return {"type": "websocket.send", "text": (head + frame.body).decode()}

@@ -1,0 +1,61 @@
+"""Rows as an answer: JSON, CSV or Arrow, as the client asks."""
+
+from enum import StrEnum
+
+import orjson
+import polars as pl
+import pyarrow as pa
+from fastapi import Response
+
+from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP
+from schemas.json_codec import encode_lines
+from schemas.topic import Topic
+
+ARROW_TYPE = "application/vnd.apache.arrow.stream"
+CURSOR_HEADER = "X-Cursor"
+"""Where the next page begins, in every format; JSON has it as ``cursor`` too."""
+
+
+class Format(StrEnum):
+    """What an answer is written in."""
+
+    JSON = "json"
+    CSV = "csv"
+    ARROW = "arrow"
+
+
+def lines_answer(lines: list[bytes], cursor: str | None = None) -> Response:
+    """Rows that are JSON already."""
+    tail = b'],"cursor":%b}' % orjson.dumps(cursor)
+    body = b"".join((b'{"rows":[', b",".join(lines), tail))
+    return Response(body, media_type="application/json", headers=_headers(cursor))
+
+
+def table_answer(
+    topic: Topic, batch: pa.RecordBatch, form: Format, cursor: str | None = None
+) -> Response:
+    """Rows of a topic in a format."""
+    if form is Format.JSON:
+        return lines_answer(encode_lines(topic, batch).splitlines(), cursor)
+    if form is Format.CSV:
+        return Response(_csv(batch), media_type="text/csv", headers=_headers(cursor))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return Response(sink.getvalue().to_pybytes(), media_type=ARROW_TYPE, headers=_headers(cursor))
+
+
+def _csv(batch: pa.RecordBatch) -> bytes:
+    """With a line of names; times as RFC 3339, decimals as they are, nothing where null."""
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if column.type == TIMESTAMP:
+            column = pa.compute.utf8_replace_slice(column.cast(TEXT), 10, 11, "T")  # noqa: PLW2901 - the same column, written
+        elif column.type in (CATEGORY, DECIMAL):
+            column = column.cast(TEXT)  # noqa: PLW2901 - likewise
+        columns.append(pl.Series(name, column))
+    return pl.DataFrame(columns).write_csv().encode()
+
+
+def _headers(cursor: str | None) -> dict[str, str]:
+    return {} if cursor is None else {CURSOR_HEADER: cursor}

@@ -1,0 +1,162 @@
+"""What memory does not hold any more: questions to ClickHouse, by the queries of ``sql/api``, with parameters only."""
+
+import asyncio
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from connectors.clickhouse import StoreLink
+from connectors.sql_texts import sql_folder
+from schemas.topic import Topic
+from serving.latest.groups import group_fields
+
+# An API's client waits: a store that is away is said to be so at once.
+_PATIENCE_S = 2.0
+_ANSWER_S = 30
+# Questions at once; more wait for one another, and not all threads for the store.
+_AT_ONCE = 8
+# ClickHouse's code for a table that is not there: nothing of the topic has landed.
+_NO_TABLE = "UNKNOWN_TABLE"
+LONGEST_LIMIT = 10_000
+
+Key = tuple[int, int, int, int]
+"""Event time, partition, offset and row: what pages are cut by."""
+
+
+class HistoryError(RuntimeError):
+    """ClickHouse does not answer; the message says why."""
+
+
+class History:
+    """Landed rows.
+
+    Parameters
+    ----------
+    store : str
+        URL of the store.
+    """
+
+    name = "history"
+
+    def __init__(self, store: str) -> None:
+        self._link = StoreLink(store, patience_s=_PATIENCE_S, answer_s=_ANSWER_S, in_process=False)
+        self._places = asyncio.Semaphore(_AT_ONCE)
+
+    async def start(self) -> None:
+        """Nothing: the store may come later than the API."""
+
+    async def stop(self) -> None:
+        """Let go of the store."""
+        await asyncio.to_thread(self._link.close)
+
+    async def between(
+        self,
+        topic: Topic,
+        key: str,
+        *,
+        narrowed: dict[str, str],
+        start_ns: int,
+        end_ns: int,
+        behind: Key | None,
+        limit: int,
+    ) -> tuple[pa.RecordBatch, Key | None]:
+        """A page of a key's rows in order of event time, and where the next page begins, if there may be one.
+
+        Parameters
+        ----------
+        topic : Topic
+            Of the rows.
+        key : str
+            Whose.
+        narrowed : dict of str to str
+            At most two more fields of `group_fields`, and their values.
+        start_ns, end_ns : int
+            From (inclusive), to (exclusive), ns since 1970 UTC.
+        behind : tuple or None
+            The row behind which the page begins.
+        limit : int
+            Rows of the page.
+        """
+        fields = [*narrowed.items(), (topic.key, key), (topic.key, key)]
+        at = behind or (start_ns, -1, -1, -1)
+        found = await self.ask(
+            "rows_between",
+            table=topic.name,
+            key_field=topic.key,
+            key=key,
+            **_narrowing(fields),
+            start=at[0],
+            end=end_ns,
+            partition=at[1],
+            offset=at[2],
+            row=at[3],
+            limit=limit,
+        )
+        after = _key_of(found) if found.num_rows == limit else None
+        return rows_of(topic, found), after
+
+    async def newest(self, topic: Topic, keys: list[str], limit: int) -> pa.RecordBatch:
+        """The newest row of each group of some keys."""
+        within = [*group_fields(topic)[1:], topic.key, topic.key]
+        found = await self.ask(
+            "newest_rows",
+            table=topic.name,
+            key_field=topic.key,
+            keys=keys,
+            field_1=within[0],
+            field_2=within[1],
+            limit=limit,
+        )
+        return rows_of(topic, found)
+
+    async def ask(self, query: str, **parameters: Any) -> pa.Table:
+        """The answer to a query of ``sql/api``; no rows where its table is not there yet.
+
+        Raises
+        ------
+        HistoryError
+            Where the store does not answer.
+        """
+        async with self._places:
+            return await asyncio.to_thread(self._ask, _text(query), parameters)
+
+    def _ask(self, text: str, parameters: dict[str, Any]) -> pa.Table:
+        try:
+            return self._link.run(lambda client: client.query_arrow(text, parameters=parameters))
+        except DatabaseError as error:
+            if _NO_TABLE in str(error):
+                return pa.table({})
+            raise
+        except (RuntimeError, ClickHouseError, OSError) as error:
+            raise HistoryError(f"the store does not answer: {error}") from error
+
+
+@cache
+def _text(query: str) -> str:
+    return (sql_folder("api") / f"{query}.sql").read_text()
+
+
+def rows_of(topic: Topic, found: pa.Table) -> pa.RecordBatch:
+    """ClickHouse's answer as rows of a topic."""
+    if found.num_rows == 0:
+        return topic.empty()
+    table = found.combine_chunks()
+    return topic.batch({field.name: table.column(field.name) for field in topic.fields})
+
+
+def _narrowing(fields: list[tuple[str, str]]) -> dict[str, str]:
+    return {
+        "field_1": fields[0][0],
+        "value_1": fields[0][1],
+        "field_2": fields[1][0],
+        "value_2": fields[1][1],
+    }
+
+
+def _key_of(found: pa.Table) -> Key:
+    last = found.slice(found.num_rows - 1, 1)
+    time = last.column("ts_event").cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64())[0].as_py()
+    places = [last.column(name)[0].as_py() for name in ("_partition", "_offset", "_row")]
+    return (time, places[0], places[1], places[2])
