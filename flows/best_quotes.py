@@ -104,7 +104,7 @@ class BestQuotes:
         )
         self.rows = np.empty(ROOM, kernel.ROW)
         self.late = np.empty((ROOM, 3), dtype=np.int64)
-        self._counts = np.zeros(2, dtype=np.int64)
+        self._counts = np.zeros(3, dtype=np.int64)
         kinds = QuoteKinds(params.not_counted, suspicious=params.suspicious)
         self.quotes = QuoteRows(known, params.max_keys, params.max_venues, kinds)
         self._ready = len(self.quotes.keys)
@@ -160,6 +160,6 @@ class BestQuotes:
         return (self.rows, self.late, self._counts)
 
     def _written(self) -> tuple[int, int]:
-        rows, late = self._counts.tolist()
+        rows, late, _ = self._counts.tolist()
         self._counts[:] = 0
         return rows, late

@@ -43,11 +43,12 @@ ROW = np.dtype(
         ("ask", "f8"),
         ("ask_size", "f8"),
         ("ask_venues", "i8"),
+        ("quote", "i8"),
     ]
 )
 
-# What a pass has written so far: rows, quotes that came too late.
-ROWS_AT, LATE_AT = 0, 1
+# What a pass has written so far: rows, quotes that came too late; and which quote it is at, for the rows to name.
+ROWS_AT, LATE_AT, QUOTE_AT = 0, 1, 2
 
 
 @jit
@@ -96,6 +97,7 @@ def add_quotes(
     for i in range(first, len(slots)):
         if counts[LATE_AT] == len(late):
             return i
+        counts[QUOTE_AT] = i
         slot = slots[i]
         key = keys[slot]
         bid = tops[2 * slot]
@@ -265,6 +267,7 @@ def _tell(slot: int, key: Any, bid: Any, ask: Any, state: int, rows: Any, counts
     row.ask = -ask.level
     row.ask_size = _size(ask)
     row.ask_venues = ask.venues
+    row.quote = counts[QUOTE_AT]
     counts[ROWS_AT] += 1
 
 
