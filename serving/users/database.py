@@ -41,12 +41,18 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.where = _told(url)
-        self._engine = self._errors(lambda: _engine(url))
+        with self._translated():
+            self._engine = _engine(url)
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
         self._writes = sessionmaker(
             self._engine.execution_options(writes=True), expire_on_commit=False
         )
-        self._errors(self._create)
+        try:
+            with self._translated():
+                self._create()
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -82,10 +88,6 @@ class Database:
                 f"users database {self.where}: its tables are of version {found}, this program knows "
                 f"{SCHEMA_VERSION}: run the version of Tapeflow that made it"
             )
-
-    def _errors(self, make: Any) -> Any:
-        with self._translated():
-            return make()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
