@@ -1,7 +1,7 @@
 """Execution: where orders were sent and why, what algorithms achieved, and what brokers are told and answer."""
 
 from schemas import order_fields as of
-from schemas.field import FLOAT, Field
+from schemas.field import FLOAT, INT64, Field
 from schemas.topic import Kind, Landing, Partition, Topic
 
 ROUTING_DECISIONS = Topic(
@@ -59,7 +59,14 @@ ALGORITHM_REPORTS = Topic(
         of.time("ts_begin", "When it began."),
         of.quantity("quantity", "Ordered."),
         of.quantity("filled_quantity", "Filled."),
-        of.number("children", "Orders that it sent."),
+        Field(
+            name="children",
+            type=INT64,
+            unit="none",
+            nullable=False,
+            minimum=0,
+            meaning="Orders that it sent; 0 where it ended before its first.",
+        ),
         of.price("average_price", "Of what was filled.", nullable=True),
         _market("arrival_price", "Mid when it began."),
         _market("vwap", "Volume-weighted price of the market's trades meanwhile."),

@@ -58,11 +58,11 @@ def _sessions(calendar: str, year: int) -> tuple[list[int], list[int]]:
     last = int(np.datetime64(year + 1, "Y").astype("datetime64[D]").astype(int)) + _MARGIN_DAYS
     try:
         found = opening_hours(calendar, first, last)
+        reaches = len(found) and found[-1, 2] >= (last - _MARGIN_DAYS + 1) * DAY_NS
     except CalendarError:
-        found = opening_hours(ALWAYS, first, last)
-    if not len(found) or found[-1, 2] < (last - _MARGIN_DAYS + 1) * DAY_NS:
-        found = opening_hours(ALWAYS, first, last)
-        calendar = ALWAYS
+        reaches = False
+    if not reaches:
+        return _sessions(ALWAYS, year)
     opens, closes = found[:, 1], found[:, 2]
     if calendar != ALWAYS:
         # Cut at midnight UTC there; a session that runs through it is one.

@@ -128,6 +128,10 @@ class TradeEvent:
     """Of the aggressor; None where the source does not say."""
     sets_price: bool
     """Whether its sale conditions let it set the last price."""
+    meets_book: bool = True
+    """Whether it met orders in a venue's book; not so one of an average price, or printed out of sequence."""
+    auction: str | None = None
+    """``open`` or ``close`` where it is the print of an auction."""
 
 
 MarketEvent = QuoteEvent | TradeEvent
@@ -443,6 +447,14 @@ class Venue(ABC):
     def on_event(self, event: MarketEvent, market: Market) -> list[Answer]:
         """A market event, which the market has in it already."""
 
+    def forget(self, order_id: str) -> None:
+        """Called when an order of the venue has ended."""
+        del order_id
+
     @abstractmethod
     def saved(self) -> Any:
         """Its state as JSON values."""
+
+    @abstractmethod
+    def restore(self, saved: Any) -> None:
+        """Take over what `saved` gave."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
+from flows.instruments import Instrument
 from flows.orders.money import ONE, divided, of_float
 from flows.trading.hours import Hours
 from flows.trading.interfaces import Market, Touch
@@ -44,6 +45,9 @@ class SymbolMarket(Market):
         self.tick = DEFAULT_TICK
         self.lot = 100 * ONE
         self.hours = Hours("24/7")
+        self.listing: tuple[str, ...] = ()
+        """Names of the venue where the symbol is listed; none if not known."""
+        self.instrument_type = "stock"
         self.trade_left = 0
         """What is left of the trade that is told now, for our own orders at whatever venue model."""
         self._tape = tape
@@ -99,6 +103,11 @@ class SymbolMarket(Market):
     def session(self) -> tuple[int, int] | None:
         """Opening and close of the session that is open now, or else of the next one."""
         return self.hours.session(self.now)
+
+    @property
+    def venue_names(self) -> list[str]:
+        """Venues that have quoted it."""
+        return [name for name, _ in self._names]
 
     def touches(self) -> Sequence[Touch]:
         """Of each venue that has quoted, in order of name."""
@@ -215,17 +224,18 @@ class SymbolMarket(Market):
             self._sizes[size] = found
         return found
 
-    def set_instrument(self, tick_size: float | None, lot_size: float | None, hours: Hours) -> None:
-        """Take over what ``instruments`` says."""
-        tick = (of_float(tick_size) if tick_size and tick_size < LARGEST // ONE else 0) or (
-            DEFAULT_TICK
-        )
-        if tick != self.tick:
-            self.tick = tick
+    def set_instrument(self, instrument: Instrument | None, hours: Hours) -> None:
+        """Take over what ``instruments`` says, or what holds of a symbol that it does not know."""
+        tick_size = None if instrument is None else instrument.tick_size
+        lot_size = None if instrument is None else instrument.lot_size
+        tick = of_float(tick_size) if tick_size and tick_size < LARGEST // ONE else 0
+        self.lot = self.size(lot_size or 0.0) or 100 * ONE
+        self.instrument_type = "stock" if instrument is None else instrument.type
+        self.hours = hours
+        if (tick or DEFAULT_TICK) != self.tick:
+            self.tick = tick or DEFAULT_TICK
             self._prices.clear()
             self.renew()
-        self.lot = self.size(lot_size or 100.0) or 100 * ONE
-        self.hours = hours
 
     def saved(self) -> list[Any]:
         """What our own fills used up, for a snapshot."""

@@ -6,7 +6,11 @@ import pyarrow as pa
 from flows.columns import dictionary_codes
 from schemas.arrays import Int32s
 
-PLAIN, OFF_BOOK, OPENING, CLOSING = range(4)
+PLAIN, OFF_BOOK, OPENING, CLOSING, UNCODED = range(5)
+"""A usual trade; one that met no book; an auction's print; one whose source tells no sale conditions."""
+
+OFF_EXCHANGE = frozenset(("D", "TRF", "FINRA"))
+"""Venues that report trades made off exchanges: no exchange's queue was met."""
 
 # Bits of QuantConnect/Lean TradeConditionFlags (Apache-2.0), as `connectors.feeds.conditions` has them.
 _OPENING_BITS, _CLOSING_BITS = 1 << 6, 1 << 7
@@ -28,13 +32,13 @@ class TradeKinds:
         self._of_code: Int32s = np.empty(0, dtype=np.int32)
 
     def of(self, column: pa.DictionaryArray) -> Int32s:
-        """`PLAIN`, `OFF_BOOK`, `OPENING` or `CLOSING` of each row, shape (n,)."""
+        """The kind of each row, shape (n,)."""
         dictionary = column.dictionary
         if self._dictionary is None or not dictionary.equals(self._dictionary):
             self._dictionary = dictionary
             kinds = [kind_of(text) for text in dictionary.to_pylist()]
             # The place behind the dictionary is null's.
-            self._of_code = np.array([*kinds, PLAIN], dtype=np.int32)
+            self._of_code = np.array([*kinds, UNCODED], dtype=np.int32)
         if column.null_count:
             codes = column.indices.fill_null(len(dictionary)).to_numpy()
         else:

@@ -1,0 +1,337 @@
+"""Execution: works orders that passed the order system's checks, at paper venues, by algorithms, at brokers.
+
+Each symbol has a desk (`flows.trading.desk`), which is told of the symbol's market only while it has orders. Of all
+other symbols the newest quotes and trades are kept by column, so that a stream of quotes costs little whoever
+trades. What the paper venues do and do not is in ``docs/orders.md``.
+
+Market time is each symbol's own: the running maximum of its quotes', trades' and books' event times and of their
+watermark rows, so that one symbol's history can be fed while another's orders wait.
+"""
+
+import json
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from flows.flow import Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
+from flows.instruments import InstrumentTable
+from flows.intervals import LONGEST_NS
+from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
+from flows.snapshot import pack, unpack
+from flows.trading.context import Context, new_curves
+from flows.trading.desk import Desk
+from flows.trading.hours import Hours
+from flows.trading.inputs import BrokerReport, broker_reports, instructions
+from flows.trading.interfaces import Filled, QuoteEvent, Told, TradeEvent
+from flows.trading.outbox import OUTPUTS
+from flows.trading.replacing import replace_order
+from flows.trading.symbol_market import SymbolMarket
+from flows.trading.tape import Tape, Trade
+from flows.trading.trade_kinds import CLOSING, OFF_BOOK, OPENING, UNCODED
+from flows.trading.working import Slice
+from schemas.bars import BARS
+from schemas.book import BOOK_TOP
+from schemas.execution import BROKER_REPORTS
+from schemas.instruments import INSTRUMENTS
+from schemas.market import QUOTES, TRADES
+from schemas.orders import INSTRUCTIONS
+from schemas.sessions import DEFAULT_CALENDAR
+
+_SECOND_NS = 1_000_000_000
+_MARKET = (QUOTES, TRADES, BOOK_TOP)
+_AUCTIONS = {OPENING: "open", CLOSING: "close", UNCODED: "any"}
+
+
+class ExecutionParams(Params):
+    """Parameters of `Execution`.
+
+    Parameters
+    ----------
+    smart_routing : bool
+        Whether orders without a venue are spread over the venue models, or go to the one paper market ``PAPER``.
+    brokers : tuple of str
+        Venues that are outside brokers: an order that names one goes to ``broker_orders``.
+    stale_after : int
+        How long a quote stands that is not renewed, ns.
+    not_counted : tuple of str
+        Conditions that keep a quote from counting; see `flows.quote_conditions`.
+    suspicious : bool
+        Whether rows that the source doubts count like others; if not, they say nothing.
+    calendar : str
+        Calendar (exchange_calendars) of symbols that ``instruments`` does not know.
+    calendars : dict of str to str
+        The same of symbols that have another.
+    max_keys : int
+        Bound of the state; one symbol more is an error.
+    max_orders : int
+        How many orders a shard works at once; one more is rejected.
+    max_ended : int
+        Of how many ended orders the numbers of their reports are kept, for what is asked too late; the oldest
+        are forgotten, and a report of those begins at 1 again.
+    """
+
+    smart_routing: bool = True
+    brokers: tuple[str, ...] = ("ALPACA",)
+    stale_after: int = Field(default=300 * _SECOND_NS, ge=1, le=LONGEST_NS)
+    not_counted: tuple[str, ...] = NOT_COUNTED
+    suspicious: bool = False
+    calendar: str = DEFAULT_CALENDAR
+    calendars: dict[str, str] = Field(default_factory=dict)
+    max_keys: int = Field(default=20_000, ge=1)
+    max_orders: int = Field(default=200_000, ge=1)
+    max_ended: int = Field(default=10_000, ge=1)
+
+    _not_counted = field_validator("not_counted")(checked)
+
+
+class Execution(Flow):
+    """Works orders.
+
+    Parameters
+    ----------
+    params : ExecutionParams
+        See there.
+    snapshot : bytes or None
+        What `snapshot` gave, or None to begin.
+    """
+
+    name = "execution"
+    version = 1
+    inputs = (
+        Input(topic=INSTRUMENTS, broadcast=True),
+        Input(topic=BARS),
+        Input(topic=QUOTES),
+        Input(topic=TRADES),
+        Input(topic=BOOK_TOP),
+        Input(topic=INSTRUCTIONS),
+        Input(topic=BROKER_REPORTS),
+    )
+    outputs = OUTPUTS
+    order = Order.ARRIVAL
+    params_type = ExecutionParams
+
+    def __init__(self, params: ExecutionParams, snapshot: bytes | None) -> None:
+        self._params = params
+        self._context = Context(
+            brokers=params.brokers,
+            smart_routing=params.smart_routing,
+            max_orders=params.max_orders,
+            max_ended=params.max_ended,
+        )
+        head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
+        # Exact numbers are wider than the 64 bits that a snapshot's head may have.
+        state = json.loads(arrays.pop("state").tobytes()) if arrays else {}
+        self._instruments = InstrumentTable(state.get("instruments"), max_keys=params.max_keys)
+        kinds = QuoteKinds(params.not_counted, suspicious=params.suspicious)
+        self._tape = Tape(head, arrays, kinds, params.max_keys)
+        self._context.curves = new_curves(state.get("curves"))
+        self._context.ended = dict(state.get("ended", ()))
+        self._hours: dict[str, Hours] = {}
+        self._desks: dict[int, Desk] = {}
+        self._known_until: dict[int, int | None] = {}
+        for saved in state.get("desks", ()):
+            desk = self._new_desk(self._tape.slot(saved["symbol"]))
+            desk.restore(saved)
+            self._activate(self._tape.slot(saved["symbol"]), desk)
+
+    def on_rows(self, rows: Rows) -> list[Emitted]:
+        """Take instructions, market data and brokers' reports in; give what becomes of orders."""
+        at, given = rows.only
+        topic = self.inputs[at].topic
+        late: list[Emitted] = []
+        if topic is QUOTES:
+            self._tape.take_quotes(given.batch, self)
+        elif topic is TRADES:
+            self._tape.take_trades(given.batch, self)
+        elif topic is BOOK_TOP:
+            self._tape.take_tops(given.batch, self)
+        elif topic is INSTRUCTIONS:
+            self._take_instructions(given)
+        elif topic is BROKER_REPORTS:
+            late = self._take_broker_reports(at, given)
+        elif topic is INSTRUMENTS:
+            self._instruments.take(given.batch)
+            for slot, desk in self._desks.items():
+                self._learn(slot, desk)
+        elif self._context.curves is not None:
+            self._context.curves.take(given.batch)
+        return self._context.outbox.emptied() + late
+
+    def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:
+        """Time of the market passes: what is due by then happens."""
+        if self.inputs[watermarks.input].topic not in _MARKET:
+            return []
+        for key, time in zip(watermarks.keys, watermarks.times.tolist(), strict=True):
+            slot = self._tape.slot(key)
+            desk = self._desks.get(slot)
+            if desk is not None and desk.orders:
+                self.before(slot, time)
+                self._rested(slot, desk)
+            self._tape.pass_time(slot, time)
+        return self._context.outbox.emptied()
+
+    def speaks_of(self, key: str) -> bool:
+        """Of nothing: orders are not told by time."""
+        del key
+        return False
+
+    def snapshot(self) -> bytes:
+        """The markets by column; instruments, desks and what was learned of bars as JSON."""
+        head, arrays = self._tape.saved()
+        curves = self._context.curves
+        state = {
+            "instruments": self._instruments.saved(),
+            "curves": None if curves is None else curves.saved(),
+            "ended": list(self._context.ended.items()),
+            "desks": [self._desks[slot].saved() for slot in sorted(self._desks)],
+        }
+        text = json.dumps(state, separators=(",", ":"), sort_keys=True).encode()
+        return pack(
+            self.name, self.version, head, arrays | {"state": np.frombuffer(text, np.uint8)}
+        )
+
+    # What the tape tells (`flows.trading.tape.Listener`)
+
+    def before(self, slot: int, ts_event: int) -> None:
+        """Time has come to a row that is not in the market yet."""
+        desk = self._desks[slot]
+        until = self._known_until[slot]
+        if until is not None and ts_event >= until:
+            self._learn(slot, desk, ts_event)
+        desk.before(ts_event)
+
+    def quoted(self, slot: int, ts_event: int, venue: int, *, best: bool, depth: bool) -> None:
+        """A quote is in the market."""
+        desk = self._desks[slot]
+        if best:
+            desk.market.renew()
+        else:
+            desk.market.renew_venue(venue)
+        desk.after(QuoteEvent(ts_event, self._tape.venues.keys[venue], depth))
+        self._rested(slot, desk)
+
+    def traded(self, slot: int, ts_event: int, trade: Trade) -> None:
+        """A trade is in the market."""
+        desk = self._desks[slot]
+        market = desk.market
+        price, size = market.price(trade.price), market.size(trade.size)
+        if price is not None and size:
+            meets_book = trade.kind != OFF_BOOK
+            market.trade_left = size
+            desk.after(
+                TradeEvent(
+                    ts_event,
+                    trade.venue,
+                    price,
+                    size,
+                    trade.side,
+                    trade.sets_price,
+                    meets_book,
+                    _AUCTIONS.get(trade.kind),
+                )
+            )
+        self._rested(slot, desk)
+
+    def _take_instructions(self, given: InputRows) -> None:
+        for symbol, action, terms in instructions(given.batch):
+            slot = self._tape.slot(symbol)
+            desk = self._desks.get(slot)
+            if desk is None:
+                desk = self._new_desk(slot)
+            if not desk.orders:
+                self._activate(slot, desk)
+            desk.fallback_ns = max(desk.fallback_ns, terms.ts_begin)
+            terms.ts_begin = desk.now
+            if action == "new":
+                self._context.recall(terms, filled=False)
+                desk.begin(terms)
+            else:
+                self._context.recall(terms, filled=True)
+                if action == "replace":
+                    replace_order(desk, terms)
+                else:
+                    desk.cancel(terms)
+            self._rested(slot, desk)
+
+    def _take_broker_reports(self, at: int, given: InputRows) -> list[Emitted]:
+        unfit = []
+        for row, report in enumerate(broker_reports(given.batch)):
+            slot = self._tape.slot(report.symbol)
+            desk = self._desks.get(slot)
+            if desk is None or not _takes(desk, report):
+                unfit.append(row)
+            if desk is not None:
+                desk.drain()
+                self._rested(slot, desk)
+        if not unfit:
+            return []
+        index = np.array(unfit, dtype=np.int64)
+        times = given.batch.column("ts_event").view("int64").to_numpy()[index]
+        return [
+            Late(
+                input=at,
+                index=index,
+                window=["open order"] * len(unfit),
+                window_end=times,
+                frontier=times,
+                used=np.zeros(len(unfit), dtype=np.bool_),
+                reason="the broker has no such order open here, or it was filled with less",
+            )
+        ]
+
+    def _new_desk(self, slot: int) -> Desk:
+        market = SymbolMarket(
+            self._tape.keys.keys[slot], self._tape, slot, self._params.stale_after
+        )
+        desk = self._desks[slot] = Desk(market, self._context)
+        self._learn(slot, desk)
+        return desk
+
+    def _activate(self, slot: int, desk: Desk) -> None:
+        """The market goes on to be followed."""
+        now = self._tape.now(slot)
+        if now is not None:
+            desk.has_time = True
+            desk.market.now = max(desk.market.now, now)
+        self._learn(slot, desk)
+        desk.market.renew()
+        self._tape.active[slot] = bool(desk.orders)
+
+    def _rested(self, slot: int, desk: Desk) -> None:
+        """After anything was told: the market is followed while there are orders."""
+        desk.rest()
+        self._tape.active[slot] = bool(desk.orders)
+
+    def _learn(self, slot: int, desk: Desk, ts_ns: int | None = None) -> None:
+        """Ask ``instruments`` what the symbol is by now."""
+        symbol = desk.symbol
+        at = desk.now if ts_ns is None else ts_ns
+        found = self._instruments.at(symbol, at)
+        self._known_until[slot] = self._instruments.until(symbol, at)
+        own = self._params.calendars.get(symbol, self._params.calendar)
+        calendar = own if found is None else found.calendar
+        if calendar not in self._hours:
+            self._hours[calendar] = Hours(calendar)
+        desk.market.set_instrument(found, self._hours[calendar])
+        desk.market.listing = self._context.listing(found)
+
+
+def _takes(desk: Desk, report: BrokerReport) -> bool:
+    """Give a desk a broker's report; false where it does not fit."""
+    one: Slice | None = desk.dispatch.slice_of(report.broker_order_id)
+    if one is None or one.venue != report.venue:
+        return False
+    if report.report_id in one.seen:
+        return True
+    if report.report != "filled":
+        one.seen.append(report.report_id)
+        desk.dispatch.take([Told(report.broker_order_id, report.report, report.reason)])
+        return True
+    if report.quantity is None or report.price is None or report.quantity > one.left:
+        return False
+    one.seen.append(report.report_id)
+    filled = Filled(
+        report.broker_order_id, report.quantity, report.price, "removed", report.fees or 0
+    )
+    desk.dispatch.take([filled])
+    return True

@@ -1,0 +1,370 @@
+"""A paper venue: fills orders against the quotes and trades of the real market, as one of its members would be.
+
+What takes gets the size that is displayed, at the displayed prices; what that uses up is gone until the quote
+changes. What rests is filled at its own price: by trades behind what stands ahead in the queue
+(`flows.trading.queue_position`), by trades at a worse price, and by displayed size of the other side that
+comes to its price. One trade and one displayed size fill no more than they have, whatever orders of ours they
+meet, at all venue models together; a venue's hidden size is its model's, and comes on top. Nothing is filled out of
+hours, against stale quotes or those of a halted venue, and while the market is crossed. The market does not react
+to us: what we take stays in its trades and quotes.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flows.trading.auctions import auction_time, joins
+from flows.trading.fees import fee_of
+from flows.trading.hidden import Hidden
+from flows.trading.interfaces import (
+    Answer,
+    Filled,
+    MarketEvent,
+    Order,
+    QuoteEvent,
+    Told,
+    TradeEvent,
+    Venue,
+    VenueModel,
+)
+from flows.trading.pegs import pegged_price
+from flows.trading.queue_position import QueuePosition
+from flows.trading.resting import BookSide, Resting
+from flows.trading.symbol_market import SymbolMarket
+from flows.trading.trade_kinds import OFF_EXCHANGE
+
+_AUCTIONS = ("at_open", "at_close")
+
+
+class PaperVenue(Venue):
+    """A paper venue's book of one symbol.
+
+    Parameters
+    ----------
+    name : str
+        As in ``executions.venue``.
+    model : VenueModel or None
+        Its fees, latency and hidden size; None: there are none.
+    codes : tuple of str
+        Its names in market data; none: all venues' quotes and trades are one market.
+    """
+
+    def __init__(self, name: str, model: VenueModel | None, codes: tuple[str, ...]) -> None:
+        self.name = name
+        self.latency_ns = 0 if model is None else model.latency_ns
+        self._model = model
+        self._codes = codes
+        self._sequence = 0
+        self._orders: dict[str, Resting] = {}
+        self._buys, self._sells = BookSide(is_buy=True), BookSide(is_buy=False)
+        # What is in no queue: market orders, and what came when nothing could be filled.
+        self._waiting: dict[str, Resting] = {}
+        self._auctions: dict[str, Resting] = {}
+        self._hidden = Hidden(model, codes)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no order is here."""
+        return not self._orders
+
+    def send(self, order: Order, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
+        """A new order."""
+        resting = Resting(order, self._next())
+        self._orders[order.order_id] = resting
+        if order.time_in_force in _AUCTIONS:
+            resting.auction_at = auction_time(order.time_in_force, market)
+            self._auctions[order.order_id] = resting
+            return []
+        if order.time_in_force == "fok" and not self._can_fill(resting, market):
+            return [self._ended(resting, "expired", "not all of it could be filled at once")]
+        return self._enter(resting, market)
+
+    def replace(  # type: ignore[override]
+        self, order_id: str, quantity: int, limit_price: int | None, market: SymbolMarket
+    ) -> list[Answer]:
+        """Another quantity and limit; the place in the queue is kept only if nothing but the quantity goes down."""
+        resting = self._orders.get(order_id)
+        if resting is None:
+            return [Told(order_id, "replace_rejected", "the order is not open any more")]
+        if quantity <= resting.filled:
+            return [Told(order_id, "replace_rejected", "so much is filled already")]
+        order = resting.order
+        keeps = limit_price == order.limit_price and quantity <= order.quantity
+        order.quantity, order.limit_price = quantity, limit_price
+        replaced = Told(order_id, "replaced")
+        if keeps or resting.auction_at is not None:
+            resting.shown = min(resting.shown, resting.left)
+            return [replaced]
+        self._leave(resting)
+        resting.sequence = self._next()
+        return [replaced, *self._enter(resting, market)]
+
+    def cancel(self, order_id: str, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]  # noqa: ARG002
+        """Cancel what is open of an order."""
+        resting = self._orders.get(order_id)
+        if resting is None:
+            return [Told(order_id, "cancel_rejected", "the order is not open any more")]
+        self._leave(resting)
+        return [self._ended(resting, "cancelled", None)]
+
+    def on_event(self, event: MarketEvent, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
+        """A market event, which the market has in it already."""
+        if not self._orders:
+            return []
+        if isinstance(event, QuoteEvent):
+            return self._on_quote(event, market) if market.is_tradable else []
+        answers = self._in_auction(event, market) if event.auction and self._auctions else []
+        if event.meets_book and self._hears(event.venue) and market.is_tradable:
+            answers += self._on_trade(event, market)
+        return answers
+
+    def saved(self) -> Any:
+        """Its orders in the order of their lists, and what its hidden size was used for."""
+        return {
+            "sequence": self._sequence,
+            "orders": list(self._orders),
+            "book": [one.saved() for one in (*self._buys.orders, *self._sells.orders)],
+            "waiting": [one.saved() for one in self._waiting.values()],
+            "auctions": [one.saved() for one in self._auctions.values()],
+            "hidden": self._hidden.saved(),
+        }
+
+    def restore(self, saved: Any) -> None:
+        """Take over what `saved` gave."""
+        self._sequence = saved["sequence"]
+        for name, orders in (("waiting", self._waiting), ("auctions", self._auctions)):
+            for one in map(Resting.restored, saved[name]):
+                orders[one.order.order_id] = one
+        found = self._waiting | self._auctions
+        for one in map(Resting.restored, saved["book"]):
+            self._side(one).add(one)
+            found[one.order.order_id] = one
+        self._orders = {order_id: found[order_id] for order_id in saved["orders"]}
+        self._hidden.restore(saved["hidden"])
+
+    # Taking
+
+    def _enter(self, resting: Resting, market: SymbolMarket) -> list[Answer]:
+        """Take what can be taken, and wait or rest with what is left."""
+        tradable = market.is_tradable
+        answers = self._take(resting, market) if tradable else []
+        if not resting.left:
+            return answers
+        if resting.order.time_in_force in ("ioc", "fok"):
+            reason = "no more could be filled at once" if tradable else "the market is not open"
+            return [*answers, self._ended(resting, "expired", reason)]
+        price = self._price(resting, market) if tradable else None
+        if price is None:
+            self._waiting[resting.order.order_id] = resting
+            return answers
+        self._rest(resting, price, market)
+        return answers
+
+    def _rest(self, resting: Resting, price: int, market: SymbolMarket) -> None:
+        side = "buy" if resting.order.is_buy else "sell"
+        displayed = market.displayed_at(side, price, self._codes)
+        resting.price = price
+        resting.queue = QueuePosition(displayed, displayed)
+        resting.shown = min(resting.order.display_quantity or resting.left, resting.left)
+        self._side(resting).add(resting)
+
+    def _take(self, resting: Resting, market: SymbolMarket) -> list[Answer]:
+        answers: list[Answer] = []
+        side = resting.order.side
+        limit = self._price(resting, market)
+        if limit is None and resting.order.order_type == "pegged":
+            return answers
+        for price, size, venue in self._offers(side, market):
+            worse = limit is not None and (price > limit if resting.order.is_buy else price < limit)
+            if worse or not resting.left:
+                break
+            quantity = min(size, resting.left)
+            if venue is None:
+                self._hidden.take(market, quantity)
+            else:
+                market.take(side, price, venue, quantity)
+            answers.append(self._filled(resting, quantity, price, "removed"))
+        return answers
+
+    def _offers(self, side: str, market: SymbolMarket) -> Iterator[tuple[int, int, str | None]]:
+        """What can be taken here, best first; of hidden size the venue is None."""
+        hidden = self._hidden.offer(side, market)
+        levels = market.levels(side, self._codes)
+        if hidden is not None:
+            better = not levels or (
+                hidden[0] < levels[0][0] if side == "buy" else hidden[0] > levels[0][0]
+            )
+            if better:
+                yield (*hidden, None)
+        yield from levels
+
+    def _can_fill(self, resting: Resting, market: SymbolMarket) -> bool:
+        if not market.is_tradable:
+            return False
+        offers = self._offers(resting.order.side, market)
+        return sum(size for price, size, _ in offers if resting.accepts(price)) >= resting.left
+
+    def _price(self, resting: Resting, market: SymbolMarket) -> int | None:
+        """The limit now; None for a market order, and for a pegged one without what it follows."""
+        if resting.order.order_type == "pegged":
+            return pegged_price(resting.order, market)
+        limit = resting.order.limit_price
+        if limit is None or limit % market.tick == 0:
+            return limit
+        # Between two ticks no venue takes an order: it stands at the one that is no worse.
+        down = limit // market.tick * market.tick
+        return down if resting.order.is_buy else down + market.tick
+
+    # Resting
+
+    def _on_quote(self, event: QuoteEvent, market: SymbolMarket) -> list[Answer]:
+        answers: list[Answer] = []
+        # Sides that have nothing left for market orders: asking for each of thousands would take too long.
+        dry: set[str] = set()
+        for resting in list(self._waiting.values()):
+            is_market = resting.order.order_type == "market"
+            if is_market and resting.order.side in dry:
+                continue
+            self._leave(resting)
+            answers += self._enter(resting, market)
+            if is_market and resting.left:
+                dry.add(resting.order.side)
+        for resting in self._pegged_elsewhere(market):
+            self._leave(resting)
+            resting.sequence = self._next()
+            answers += self._enter(resting, market)
+        if self._hears(event.venue):
+            for side, name in ((self._buys, "buy"), (self._sells, "sell")):
+                if side.orders:
+                    answers += self._met(side, name, market)
+                    self._advance(side, name, market)
+        return answers
+
+    def _pegged_elsewhere(self, market: SymbolMarket) -> list[Resting]:
+        return [
+            one
+            for one in (*self._buys.orders, *self._sells.orders)
+            if one.order.order_type == "pegged" and pegged_price(one.order, market) != one.price
+        ]
+
+    def _met(self, side: BookSide, name: str, market: SymbolMarket) -> list[Answer]:
+        """Displayed size of the other side has come to our prices: it would have met us."""
+        other = market.best_of("sell" if name == "buy" else "buy", self._codes)
+        best = side.orders[0].price
+        if other is None or best is None or (other > best if name == "buy" else other < best):
+            return []
+        answers: list[Answer] = []
+        for resting in list(side.orders):
+            for price, size, venue in market.levels(name, self._codes):
+                if resting.price is None or not resting.left:
+                    break
+                if price > resting.price if name == "buy" else price < resting.price:
+                    break
+                quantity = min(size, resting.left)
+                market.take(name, price, venue, quantity)
+                answers.append(self._filled(resting, quantity, resting.price, "added"))
+        return answers
+
+    def _advance(self, side: BookSide, name: str, market: SymbolMarket) -> None:
+        """Tell the queues of a side what is displayed."""
+        price, displayed = None, None
+        for resting in side.orders:
+            if resting.price is None or resting.queue.ahead == 0:
+                continue
+            if resting.price != price:
+                price = resting.price
+                displayed = market.displayed_at(name, price, self._codes)
+            resting.queue.on_displayed(displayed)
+
+    def _on_trade(self, event: TradeEvent, market: SymbolMarket) -> list[Answer]:
+        answers: list[Answer] = []
+        if event.side != "buy" and self._buys.orders:
+            answers += self._traded(self._buys, event, market)
+        if event.side != "sell" and self._sells.orders:
+            answers += self._traded(self._sells, event, market)
+        return answers
+
+    def _traded(self, side: BookSide, event: TradeEvent, market: SymbolMarket) -> list[Answer]:
+        answers: list[Answer] = []
+        is_buy = side is self._buys
+        # Filled of this trade at its very price: those behind wait for it as for what is ahead.
+        own = 0
+        for resting in list(side.orders):
+            price = resting.price
+            if price is None or (price < event.price if is_buy else price > event.price):
+                break
+            if price == event.price:
+                reached = max(resting.queue.on_trade(event.size) - own, 0)
+            else:
+                reached = market.trade_left
+            quantity = min(reached, market.trade_left, resting.shown)
+            if quantity <= 0:
+                continue
+            market.trade_left -= quantity
+            own += quantity if price == event.price else 0
+            answers.append(self._filled(resting, quantity, price, "added"))
+            if resting.left and not resting.shown:
+                self._replenish(resting, market)
+        return answers
+
+    def _replenish(self, resting: Resting, market: SymbolMarket) -> None:
+        """The next slice of an iceberg goes behind all that is displayed."""
+        price = resting.price
+        self._leave(resting)
+        resting.sequence = self._next()
+        if price is not None:
+            self._rest(resting, price, market)
+
+    # Auctions
+
+    def _in_auction(self, event: TradeEvent, market: SymbolMarket) -> list[Answer]:
+        """An auction's print: its orders are filled at its price, and what is left has ended."""
+        answers: list[Answer] = []
+        for resting in list(self._auctions.values()):
+            order = resting.order
+            if not joins(order.time_in_force, resting.auction_at, event, market, self._codes):
+                continue
+            quantity = min(resting.left, market.trade_left)
+            if resting.accepts(event.price) and quantity > 0:
+                market.trade_left -= quantity
+                answers.append(self._filled(resting, quantity, event.price, "auction"))
+            if resting.left:
+                self._leave(resting)
+                answers.append(self._ended(resting, "expired", "the auction is over"))
+        return answers
+
+    # What both need
+
+    def _hears(self, venue: str) -> bool:
+        return venue in self._codes if self._codes else venue not in OFF_EXCHANGE
+
+    def _side(self, resting: Resting) -> BookSide:
+        return self._buys if resting.order.is_buy else self._sells
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+    def _leave(self, resting: Resting) -> None:
+        """Out of the list that it is in."""
+        order_id = resting.order.order_id
+        if resting.price is not None:
+            self._side(resting).remove(resting)
+            resting.price = None
+        elif resting.auction_at is not None:
+            del self._auctions[order_id]
+        else:
+            self._waiting.pop(order_id, None)
+
+    def _filled(self, resting: Resting, quantity: int, price: int, liquidity: str) -> Filled:
+        resting.filled += quantity
+        resting.shown = max(resting.shown - quantity, 0)
+        if not resting.left:
+            self._leave(resting)
+            del self._orders[resting.order.order_id]
+        fees = fee_of(self._model, quantity, price, liquidity, resting.order.time_in_force)
+        return Filled(resting.order.order_id, quantity, price, liquidity, fees)
+
+    def _ended(self, resting: Resting, report: str, reason: str | None) -> Told:
+        """It is in no list any more."""
+        del self._orders[resting.order.order_id]
+        return Told(resting.order.order_id, report, reason)

@@ -1,0 +1,132 @@
+"""What the execution refuses, and why: what cannot be worked at all, whatever the pre-trade checks let pass."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import orjson
+
+from flows.trading.symbol_market import LARGEST
+from flows.trading.triggers import HELD_TYPES
+from flows.trading.working import Working
+
+if TYPE_CHECKING:
+    from flows.trading.desk import Desk
+
+_NEEDS = {
+    "limit": ("limit_price",),
+    "stop_limit": ("limit_price", "stop_price"),
+    "stop": ("stop_price",),
+}
+_AUCTIONS = ("at_open", "at_close")
+_LASTING = ("day", "gtc", "gtd")
+
+
+def refusal(working: Working, desk: "Desk") -> str | None:
+    """Why a new order is refused; None if it is not."""
+    return next(_refusals(working, desk), None)
+
+
+def replacement_refusal(working: Working, terms: Working) -> str | None:
+    """Why a replacement is refused; None if it is not."""
+    return next(_replacement_refusals(working, terms), None)
+
+
+def _refusals(working: Working, desk: "Desk") -> Iterator[str]:
+    order = working.order
+    values = {
+        "quantity": order.quantity,
+        "limit_price": order.limit_price,
+        "stop_price": working.stop_price,
+        "trail_amount": working.trail_amount,
+        "trail_percent": working.trail_percent,
+        "display_quantity": order.display_quantity,
+    }
+    for name, value in values.items():
+        if value is not None and not 0 < value < LARGEST:
+            yield f"{name} must be above 0 and below 10 trillion"
+    missing = [name for name in _NEEDS.get(order.order_type, ()) if values[name] is None]
+    if missing:
+        yield f"an order of type {order.order_type} needs {' and '.join(missing)}"
+    yield from _trailing_and_pegged_refusals(working)
+    if order.time_in_force == "gtd" and working.ts_expire is None:
+        yield "time in force gtd needs ts_expire"
+    if order.time_in_force in _AUCTIONS and order.order_type not in ("market", "limit"):
+        yield f"an auction takes market and limit orders, not {order.order_type}"
+    reason = None if order.venue is None else desk.context.venue_refusal(order.venue, desk.market)
+    if reason is not None:
+        yield reason
+    if working.algorithm is not None:
+        yield from _algorithm_refusals(working, desk)
+
+
+def _trailing_and_pegged_refusals(working: Working) -> Iterator[str]:
+    order = working.order
+    if order.order_type == "trailing_stop" and not (working.trail_amount or working.trail_percent):
+        yield "a trailing stop needs trail_amount or trail_percent"
+    if order.order_type == "pegged" and order.peg is None:
+        yield "a pegged order needs peg"
+    if abs(order.peg_offset) >= LARGEST:
+        yield "peg_offset must be below 10 trillion"
+
+
+def _replacement_refusals(working: Working, terms: Working) -> Iterator[str]:
+    order, new = working.order, terms.order
+    if working.ending is not None:
+        yield "it is being cancelled"
+    if working.replacing is not None:
+        yield "another replacement is on its way"
+    if not 0 < new.quantity < LARGEST:
+        yield "quantity must be above 0 and below 10 trillion"
+    if new.quantity <= working.filled:
+        yield "so much is filled already"
+    if any(one.immediate for leg in working.legs.values() for one in leg.slices.values()):
+        yield "parts of it are on their way to be filled at once; ask again"
+    if working.worker is not None and new.quantity - working.filled < working.open_quantity:
+        yield "its algorithm has more than that at venues; cancel it, or ask again"
+    if (new.limit_price is None) != (order.limit_price is None) and order.order_type != "pegged":
+        yield "a replacement cannot give or take a limit"
+    if new.limit_price is not None and not 0 < new.limit_price < LARGEST:
+        yield "limit_price must be above 0 and below 10 trillion"
+    reason = _trigger_refusal(working, terms)
+    if reason is not None:
+        yield reason
+
+
+def _trigger_refusal(working: Working, terms: Working) -> str | None:
+    if working.trigger not in HELD_TYPES or not working.held:
+        return None
+    if working.trigger == "trailing_stop":
+        wrong = [
+            value
+            for value in (terms.trail_amount, terms.trail_percent)
+            if value is not None and not 0 < value < LARGEST
+        ]
+        if wrong or not (terms.trail_amount or terms.trail_percent):
+            return "a trailing stop needs trail_amount or trail_percent, above 0"
+        return None
+    if terms.stop_price is None or not 0 < terms.stop_price < LARGEST:
+        return "stop_price must be above 0 and below 10 trillion"
+    return None
+
+
+def _algorithm_refusals(working: Working, desk: "Desk") -> Iterator[str]:
+    order = working.order
+    if order.time_in_force not in _LASTING:
+        yield f"an algorithm works orders of time in force {', '.join(_LASTING)}"
+    if order.order_type not in ("market", "limit"):
+        yield "an algorithm works market and limit orders"
+    kind = desk.context.algorithms().get(working.algorithm or "")
+    if kind is None:
+        yield f"there is no algorithm {working.algorithm!r}"
+        return
+    try:
+        params = orjson.loads(working.algorithm_params or "{}")
+    except orjson.JSONDecodeError:
+        yield "algorithm_params is no JSON"
+        return
+    if not isinstance(params, dict):
+        yield "algorithm_params must be a JSON object"
+        return
+    reason = kind.check(order, params)
+    if reason is not None:
+        yield reason

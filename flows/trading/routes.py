@@ -1,0 +1,41 @@
+"""Where a part of an order goes: where it says, to the one paper market, or where the router sends it."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from flows.trading.interfaces import CONSOLIDATED
+from flows.trading.reporting import report_decision
+from flows.trading.working import Leg, Working
+
+if TYPE_CHECKING:
+    from flows.trading.desk import Desk
+
+_WHOLE = ("fok", "at_open", "at_close")
+
+
+def routes(desk: "Desk", working: Working, leg: Leg, quantity: int) -> list[tuple[str, int, bool]]:
+    """Venue, quantity and whether what is not filled at once comes back; what is not in it waits to be routed.
+
+    What must not be split (fill or kill, auctions) goes to the paper market as a whole. What has no venue
+    waits while nothing can be filled; of a market order also what the router would leave at a venue, since the
+    next quote may be of any venue.
+    """
+    order = leg.order
+    if order.venue is not None:
+        return [(desk.context.canonical(order.venue, desk.market), quantity, False)]
+    if order.time_in_force in _WHOLE or not desk.context.smart_routing:
+        return [(CONSOLIDATED, quantity, False)]
+    if not desk.market.is_tradable:
+        return []
+    found = []
+    part = replace(order, quantity=quantity)
+    for decision in desk.context.router(desk.market).route(part, desk.market):
+        if (
+            order.order_type == "market"
+            and not decision.immediate
+            and leg.order.time_in_force != "ioc"
+        ):
+            continue
+        report_decision(desk, working, decision)
+        found.append((decision.venue, decision.quantity, decision.immediate))
+    return found

@@ -1,0 +1,52 @@
+"""Stops: when an order that is held becomes active, and how a trailing stop trails.
+
+A stop goes by the last sale, as brokers have it: a buy is triggered at or above it, a sale at or below. Of a symbol
+whose trades nobody tells, such as a currency, it goes by the quote that the order would meet. A trailing stop
+follows the best such price since it was entered and never goes back; where it lies between two ticks it is the
+one further away. Nothing is triggered out of hours.
+"""
+
+from flows.orders.money import ONE
+from flows.trading.interfaces import Market
+from flows.trading.working import Working
+
+HELD_TYPES = ("stop", "stop_limit", "trailing_stop")
+
+
+def reference_price(market: Market, *, is_buy: bool) -> int | None:
+    """The price that stops go by now."""
+    last = market.last
+    if last is not None:
+        return last
+    return market.ask if is_buy else market.bid
+
+
+def trail(working: Working, price: int, tick: int) -> None:
+    """Let a trailing stop follow a price."""
+    is_buy = working.order.is_buy
+    best = working.trail_best
+    if best is None or (price < best if is_buy else price > best):
+        working.trail_best = best = price
+    if working.trail_amount is not None:
+        distance = working.trail_amount
+    else:
+        distance = best * (working.trail_percent or 0) // (100 * ONE)
+    if is_buy:
+        stop = -(-(best + distance) // tick) * tick
+        working.stop_price = min(stop, working.stop_price or stop)
+    else:
+        stop = max((best - distance) // tick * tick, 0)
+        working.stop_price = max(stop, working.stop_price or 0)
+
+
+def is_triggered(working: Working, market: Market) -> bool:
+    """Whether a held order is to become active now; moves a trailing stop."""
+    price = reference_price(market, is_buy=working.order.is_buy)
+    if price is None:
+        return False
+    if working.trigger == "trailing_stop":
+        trail(working, price, market.tick)
+    stop = working.stop_price
+    if stop is None:
+        return False
+    return price >= stop if working.order.is_buy else price <= stop

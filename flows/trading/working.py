@@ -1,0 +1,137 @@
+"""Orders that are being worked: what was ordered, its parts at venues, and what became of it so far."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flows.trading.interfaces import Algorithm, Order
+
+
+@dataclass(slots=True)
+class Slice:
+    """A part of an order at one venue."""
+
+    slice_id: str
+    venue: str
+    quantity: int
+    immediate: bool
+    """Whether what is not filled at once is to be routed again."""
+    filled: int = 0
+    arrived: bool = False
+    wanted: int | None = None
+    """Its quantity once a replacement is through; 0: it is cancelled for that."""
+    seen: list[str] = field(default_factory=list)
+    """Reports of a broker that were read already."""
+
+    @property
+    def left(self) -> int:
+        """What is not filled."""
+        return self.quantity - self.filled
+
+
+@dataclass(slots=True)
+class Leg:
+    """What is routed as one: the order itself (number 0), or a child of an algorithm."""
+
+    number: int
+    order: Order
+    filled: int = 0
+    unrouted: int = 0
+    """What came back and is to be routed again."""
+    sweeps: int = 0
+    """How often it was routed."""
+    ending: tuple[str, str | None] | None = None
+    """Report and reason that it ends with, once its slices have."""
+    slices: dict[str, Slice] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Working:
+    """An order that is being worked.
+
+    Attributes
+    ----------
+    order : Order
+        Its terms now; the type is that of what it became once a trigger was pulled.
+    held : bool
+        Whether it waits for its trigger.
+    expires_at : int or None
+        When it expires, market time.
+    ending : tuple or None
+        Report and reason that it ends with, once its legs have.
+    replacing : tuple or None
+        Quantity and limit of a replacement that is on its way.
+    trail_best : int or None
+        Best price that a trailing stop has seen.
+    """
+
+    order: Order
+    client_order_id: str
+    parent_order_id: str | None
+    currency: str
+    strategy: str
+    lot_method: str | None
+    lots: str | None
+    correlation_id: str | None
+    ts_begin: int
+    stop_price: int | None = None
+    trail_amount: int | None = None
+    trail_percent: int | None = None
+    ts_expire: int | None = None
+    algorithm: str | None = None
+    algorithm_params: str | None = None
+    trigger: str | None = None
+    held: bool = False
+    expires_at: int | None = None
+    trail_best: int | None = None
+    filled: int = 0
+    notional: int = 0
+    reports: int = 0
+    executions: int = 0
+    decisions: int = 0
+    slices_made: int = 0
+    children: int = 0
+    ending: tuple[str, str | None] | None = None
+    replacing: tuple[int, int | None] | None = None
+    replaced: bool = False
+    legs: dict[int, Leg] = field(default_factory=dict)
+    worker: Algorithm | None = None
+
+    @property
+    def open_quantity(self) -> int:
+        """What its legs have open."""
+        return sum(leg.order.quantity - leg.filled for leg in self.legs.values())
+
+    def saved(self) -> dict[str, Any]:
+        """As JSON values."""
+        worker, self.worker = self.worker, None
+        values = asdict(self)
+        self.worker = worker
+        values["legs"] = list(values["legs"].values())
+        for leg in values["legs"]:
+            leg["slices"] = list(leg["slices"].values())
+        # In a list, since what an algorithm saves may be null itself.
+        values["worker"] = [] if worker is None else [worker.saved()]
+        return values
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> "Working":
+        """What `saved` gave the values of, but for its algorithm."""
+        legs = {leg["number"]: _leg(leg) for leg in saved["legs"]}
+        values = saved | {
+            "order": Order(**saved["order"]),
+            "legs": legs,
+            "ending": _pair(saved["ending"]),
+            "replacing": _pair(saved["replacing"]),
+            "worker": None,
+        }
+        return cls(**values)
+
+
+def _leg(saved: dict[str, Any]) -> Leg:
+    slices = {one["slice_id"]: Slice(**one) for one in saved["slices"]}
+    values = saved | {"order": Order(**saved["order"]), "slices": slices}
+    return Leg(**(values | {"ending": _pair(saved["ending"])}))
+
+
+def _pair(values: Any) -> Any:
+    return None if values is None else tuple(values)
