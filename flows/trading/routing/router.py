@@ -50,8 +50,8 @@ class Router(RouterBase):
             market.levels(order.side), self._model_of, quoted, self._conditions
         )
         decisions, left = _taken(taking, order, has_mid=quoted.mid is not None)
-        if left and order.limit_price is None and decisions:
-            # A market order does not rest: what is not displayed waits where most was, for what comes next.
+        if left and decisions and (order.limit_price is None or order.time_in_force == "ioc"):
+            # It does not rest: what is not displayed goes where most was, for what is behind or comes next.
             most = max(decisions, key=lambda one: (one.quantity, one.venue))
             decisions.append(
                 Decision(
