@@ -123,7 +123,6 @@ class AlgorithmHost:
                 found.slippage_twap,
                 found.participation,
                 found.note,
-                found.note,
             )
         )
         working.worker = None

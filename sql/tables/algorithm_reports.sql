@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS algorithm_reports
     `ts_begin` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When it began.',
     `quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Ordered.',
     `filled_quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Filled.',
-    `children` Int64 COMMENT 'Orders that it sent.',
+    `children` Int64 COMMENT 'Orders that it sent; 0 where it ended before its first.',
     `average_price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Of what was filled.',
     `arrival_price` Nullable(Float64) COMMENT '[quote currency] Mid when it began.',
     `vwap` Nullable(Float64) COMMENT '[quote currency] Volume-weighted price of the market\'s trades meanwhile.',
