@@ -5,6 +5,7 @@ The benchmarks are computed again by Polars from the feed's rows, which knows no
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from connectors.feeds.conditions import VENDOR
 from connectors.feeds.taq import Taq
 from flows.execution import Execution, ExecutionParams
 from flows.flow import Emit, InputRows, Rows
+from schemas.bars import BARS
 from schemas.market import QUOTES, TRADES
 from schemas.order_ids import order_id_of
 from schemas.orders import INSTRUCTIONS
@@ -112,9 +114,18 @@ def pieces(shared: Path, symbol: str) -> Iterator[tuple[Topic, pa.RecordBatch, i
 
 
 def worked(
-    shared: Path, symbol: str, order: pa.RecordBatch, *, restart_at: int | None = None
+    shared: Path,
+    symbol: str,
+    order: pa.RecordBatch,
+    *,
+    restart_at: int | None = None,
+    before: pa.RecordBatch | None = None,
+    later: tuple[int, pa.RecordBatch] | None = None,
 ) -> Run:
-    """Feed the ticks, give the order at ten, and collect what is emitted."""
+    """Feed the ticks, give the order at ten, and collect what is emitted.
+
+    ``before``: bars of earlier days. ``later``: another instruction, and when it comes.
+    """
     flow = Execution(ExecutionParams(), None)
     emitted: dict[str, list[pl.DataFrame]] = {one.name: [] for one in Execution.outputs}
 
@@ -132,11 +143,16 @@ def worked(
             if isinstance(one, Emit):
                 emitted[one.topic.name].append(pl.DataFrame(one.batch))
 
+    if before is not None:
+        give(BARS, before)
     ordered = False
     for topic, batch, end in pieces(shared, symbol):
         if end > TEN and not ordered:
             give(INSTRUCTIONS, order)
             ordered = True
+        if later is not None and end > later[0]:
+            give(INSTRUCTIONS, later[1])
+            later = None
         give(topic, batch)
         if restart_at is not None and end >= restart_at:
             flow, restart_at = Execution(ExecutionParams(), flow.snapshot()), None
@@ -249,3 +265,63 @@ def test_every_part_that_was_sent_has_its_evidence(shared: Path) -> None:
     assert set(run.of("executions")["venue"].cast(pl.String)) <= set(
         decisions["venue"].cast(pl.String)
     )
+
+
+def test_vwap_follows_what_the_flow_has_learned_of_earlier_days(shared: Path) -> None:
+    """Two days on which nothing was traded behind 10:10: all is done by then."""
+    starts = [
+        TEN - day * 86_400 * SECOND + minute * 60 * SECOND
+        for day in (4, 3, 0)
+        for minute in (range(-30, 10) if day else [-30])
+    ]
+    count = len(starts)
+    bars = BARS.batch(
+        {
+            "symbol": pa.array(["IBM"] * count),
+            "interval": pa.array(["1m"] * count),
+            "ts_event": np.array(starts) + 60 * SECOND,
+            "ts_start": np.array(starts),
+            **dict.fromkeys(("open", "high", "low", "close", "vwap"), np.full(count, 180.0)),
+            "volume": np.full(count, 1_000.0),
+            "trade_count": np.ones(count, np.int64),
+            "buy_volume": np.zeros(count),
+            "sell_volume": np.zeros(count),
+        }
+    )
+    order = instruction("IBM", "vwap", plan("vwap", "IBM") | {"style": "cross"})
+    run = worked(shared, "IBM", order, before=bars)
+    assert run.report["note"] == "volume curve: mean of 2 earlier days"
+    assert float(run.report["filled_quantity"]) == 2_000
+    assert run.of("executions")["ts_event"].dt.epoch("ns").max() < TEN + 610 * SECOND
+
+
+def test_a_replacement_and_a_cancellation_end_an_algorithm_with_a_report(shared: Path) -> None:
+    terms = plan("twap", "IBM") | {"style": "cross"}
+    order = instruction("IBM", "twap", terms)
+    at = TEN + 300 * SECOND
+    less = instruction("IBM", "twap", terms, action="replace", sequence=2, quantity=1_000)
+    replaced = worked(shared, "IBM", order, later=(at, less))
+    assert float(replaced.report["filled_quantity"]) == 1_000
+    assert float(replaced.report["quantity"]) == 1_000
+    stop = instruction("IBM", "twap", terms, action="cancel", sequence=2)
+    cancelled = worked(shared, "IBM", order, later=(at, stop))
+    # Of ten slices of two minutes three have begun after five.
+    assert float(cancelled.report["filled_quantity"]) == 600
+    assert cancelled.of("order_reports")["report"].cast(pl.String).to_list()[-1] == "cancelled"
+
+
+def test_an_iceberg_and_a_sniper_keep_to_their_prices(shared: Path) -> None:
+    best = pl.DataFrame(ticks(shared, "IBM", "quote"))["ask"].drop_nulls()
+    price = float(round(best.min() + 0.1, 2))
+    for algorithm, params in (
+        ("iceberg", {"display_quantity": 200}),
+        ("sniper", {"max_size": 300, "pause_seconds": 2}),
+    ):
+        order = instruction(
+            "IBM", algorithm, params, order_type="limit", limit_price=Decimal(str(price))
+        )
+        run = worked(shared, "IBM", order)
+        fills = run.of("executions")
+        assert fills["price"].max() <= Decimal(str(price))
+        if algorithm == "sniper":
+            assert set(fills["liquidity"].cast(pl.String)) == {"removed"}
