@@ -22,6 +22,8 @@ def make_effective(book: Book, action: Action, now: int) -> None:
 
     Flat ones too: so the rows say of every fill of a position whether it was booked before the action or after it.
     """
+    if not action.lacking:
+        _move_mark(book, action)
     for position in list(book.of_symbol(action.symbol)):
         kind, reason = _refusal(book, action, position)
         if kind:
@@ -32,8 +34,6 @@ def make_effective(book: Book, action: Action, now: int) -> None:
             _fault(book, action, position, "late_action", reason, now)
         _act(book, action, position, now)
         book.tell(position, CAUSE, action.action_id, now)
-    if not action.lacking:
-        _move_mark(book, action)
 
 
 def pay_dividend(book: Book, position: Position, dividend: Dividend, now: int) -> None:

@@ -89,24 +89,23 @@ class Ledger:
 
     def take_mark(self, symbol: str, ts_ns: int, price: float | None) -> None:
         """A symbol's newest mark."""
-        self.pass_time(ts_ns)
-        if price is None:
-            return
-        self.book.put_mark(symbol, ts_ns, price)
-        positions = self.book.of_symbol(symbol)
-        if not positions:
-            return
-        now, scaled = self._now(ts_ns), scaled_mark(price)
-        for position in positions:
-            if position.lots.quantity and position.mark_told != scaled:
-                self._tell_mark(position, now)
+        now = self._advanced(ts_ns)
+        if price is not None:
+            self.book.put_mark(symbol, ts_ns, price)
+            positions = self.book.of_symbol(symbol)
+            scaled = scaled_mark(price) if positions else None
+            for position in positions:
+                if position.lots.quantity and position.mark_told != scaled:
+                    self._tell_mark(position, now)
+        self._tell_held_back(now)
 
     def take_movement(self, movement: Movement) -> None:
         """A cash movement; one that the account has seen changes nothing."""
         account, ts_ns, movement_id, amount, currency = movement
         if self._was_seen(MOVEMENT, account, movement_id):
             return
-        now = self._now(ts_ns)
+        # Before the first market event there is no other time.
+        now = ts_ns if self.market_time is None else self.market_time
         if self.book.has_room(account, currency, abs(amount)):
             self.book.pay(account, currency, amount, cause=MOVEMENT, cause_id=movement_id, now=now)
             return
@@ -121,51 +120,59 @@ class Ledger:
 
     def take_fill(self, fill: Fill) -> None:
         """A fill; one whose identifier the account has seen changes nothing."""
-        self.pass_time(fill.ts_event)
-        if self._was_seen(EXECUTION, fill.account, fill.execution_id):
+        account, ts_event, execution_id, symbol, side, quantity, price, currency, *_ = fill
+        now = self._advanced(ts_event)
+        self._tell_held_back(now)
+        if self._was_seen(EXECUTION, account, execution_id):
             return
-        now = self._now(fill.ts_event)
-        position = self.book.position(fill.account, fill.strategy, fill.symbol, fill.currency)
-        sign = 1 if fill.side == "buy" else -1
-        amount = sign * product(fill.quantity, fill.price, position.unit)
+        position = self.book.position(account, fill.strategy, symbol, currency)
+        amount = product(quantity, price, position.unit)
+        if side != "buy":
+            quantity, amount = -quantity, -amount
+        lot = Lot(execution_id, ts_event, quantity, amount)
         fees = rounded(fill.fees, position.unit)
-        pieces = [Piece(fill.symbol, sign * fill.quantity, amount)]
-        dividends: list[Dividend] = []
-        if self.actions.has_changed(fill.symbol, fill.ts_event):
-            pieces, dividends = self.actions.converted(pieces[0], fill.ts_event, fill.currency)
-        if not self._has_room(position, pieces, dividends, amount, fees):
-            reason = f"{text(fill.quantity)} at {text(fill.price)} makes more than can be written"
-            self.book.fault(
-                fill.account, "too_large", fill.execution_id, fill.symbol, reason=reason, now=now
-            )
+        late = self.actions.has_changed(symbol, ts_event)
+        pieces, dividends = self._converted(fill, lot) if late else ([(position, lot)], [])
+        if not self._has_room(position, pieces, dividends, -amount - fees, fees):
+            reason = f"{text(fill.quantity)} at {text(price)} makes more than can be written"
+            self.book.fault(account, "too_large", execution_id, symbol, reason=reason, now=now)
             return
         position.fees += fees
         self.book.pay(
-            fill.account,
-            fill.currency,
-            -amount - fees,
-            cause=EXECUTION,
-            cause_id=fill.execution_id,
-            now=now,
+            account, currency, -amount - fees, cause=EXECUTION, cause_id=execution_id, now=now
         )
-        for piece in pieces:
-            self._book_piece(fill, piece, position, now)
-        for dividend in dividends:
-            pay_dividend(self.book, self._of(fill, dividend.symbol), dividend, now)
-        self.book.tell(position, EXECUTION, fill.execution_id, now)
+        named = [one.strip() for one in fill.lots.split(",")] if fill.lots else ()
+        for target, piece in pieces:
+            self.book.book(
+                target,
+                piece,
+                method=fill.lot_method or FIFO,
+                named=named,
+                cause_id=execution_id,
+                now=now,
+            )
+            if target is not position:
+                self.book.tell(target, EXECUTION, execution_id, now)
+        for target, dividend in dividends:
+            pay_dividend(self.book, target, dividend, now)
+        self.book.tell(position, EXECUTION, execution_id, now)
 
-    def pass_time(self, ts_ns: int) -> None:
-        """Bring market time forward: actions become effective, marks that were held back are told."""
-        if self.market_time is not None and ts_ns <= self.market_time:
+    def _advanced(self, ts_ns: int) -> int:
+        """Market time, brought forward to a market event's; actions become effective."""
+        if self.market_time is None or ts_ns > self.market_time:
+            self.market_time = ts_ns
+            self._make_effective(ts_ns)
+        return self.market_time
+
+    def _tell_held_back(self, now: int) -> None:
+        """Tell marks that were held back until now."""
+        if self.tell_at is None or self.tell_at > now:
             return
-        self.market_time = ts_ns
-        self._make_effective(ts_ns)
-        if self.tell_at is not None and self.tell_at <= ts_ns:
-            held_back, self.untold, self.tell_at = list(self.untold), {}, None
-            for position in held_back:
-                mark = self.book.mark(position.symbol)
-                if position.lots.quantity and position.mark_told != mark:
-                    self._tell_mark(position, ts_ns)
+        held_back, self.untold, self.tell_at = list(self.untold), {}, None
+        for position in held_back:
+            mark = self.book.mark(position.symbol)
+            if position.lots.quantity and position.mark_told != mark:
+                self._tell_mark(position, now)
 
     def _make_effective(self, now: int) -> None:
         next_time = self.actions.next_time
@@ -174,43 +181,43 @@ class Ledger:
         for action in self.actions.due(now):
             make_effective(self.book, action, now)
 
-    def _book_piece(self, fill: Fill, piece: Piece, position: Position, now: int) -> None:
-        target = position if piece.symbol == fill.symbol else self._of(fill, piece.symbol)
-        named = fill.lots.split(",") if fill.lots else ()
-        self.book.book(
-            target,
-            Lot(fill.execution_id, fill.ts_event, piece.quantity, piece.amount),
-            method=fill.lot_method or FIFO,
-            named=[one.strip() for one in named if one.strip()],
-            cause_id=fill.execution_id,
-            now=now,
-        )
-        if target is not position:
-            self.book.tell(target, EXECUTION, fill.execution_id, now)
+    def _converted(
+        self, fill: Fill, lot: Lot
+    ) -> tuple[list[tuple[Position, Lot]], list[tuple[Position, Dividend]]]:
+        """A late fill as what actions made of its shares since: lots by position, and dividends."""
+        piece = Piece(fill.symbol, lot.quantity, lot.cost)
+        pieces, dividends = self.actions.converted(piece, fill.ts_event, fill.currency)
+
+        def position(symbol: str) -> Position:
+            return self.book.position(fill.account, fill.strategy, symbol, fill.currency)
+
+        lots = [
+            (position(one.symbol), Lot(lot.lot_id, lot.ts_opened, one.quantity, one.amount))
+            for one in pieces
+        ]
+        return lots, [(position(one.symbol), one) for one in dividends]
 
     def _has_room(
         self,
         position: Position,
-        pieces: list[Piece],
-        dividends: list[Dividend],
-        amount: int,
+        pieces: list[tuple[Position, Lot]],
+        dividends: list[tuple[Position, Dividend]],
+        change: int,
         fees: int,
     ) -> bool:
-        account, strategy, currency = position.account, position.strategy, position.currency
-        cash = abs(amount) + abs(fees)
-        if not self.book.has_room(account, currency, cash) or not position.bears(0, 0, fees):
+        """Whether a fill, with the cash that it changes, leaves all sums within `LIMIT`."""
+        book, account = self.book, position.account
+        if not book.has_room(account, position.currency, abs(change)):
             return False
-        for piece in pieces:
-            target = self.book.position(account, strategy, piece.symbol, currency)
-            if not target.bears(piece.quantity, piece.amount, 0):
-                return False
-        paid = cash + sum(abs(one.amount) for one in dividends)
-        return abs(position.dividends) + paid <= LIMIT and all(
-            self.book.has_room(account, one.currency, paid) for one in dividends
+        if not all(target.bears(lot.quantity, lot.cost, fees) for target, lot in pieces):
+            return False
+        if not dividends:
+            return True
+        paid = abs(change) + sum(abs(one.amount) for _, one in dividends)
+        return all(
+            book.has_room(account, one.currency, paid) and abs(target.dividends) + paid <= LIMIT
+            for target, one in dividends
         )
-
-    def _of(self, fill: Fill, symbol: str) -> Position:
-        return self.book.position(fill.account, fill.strategy, symbol, fill.currency)
 
     def _tell_mark(self, position: Position, now: int) -> None:
         """Tell a position's new mark, or remember to."""
@@ -220,10 +227,6 @@ class Ledger:
             return
         self.untold[position] = None
         self.tell_at = due if self.tell_at is None else min(self.tell_at, due)
-
-    def _now(self, ts_ns: int) -> int:
-        """Market time; before the first market event the row's own."""
-        return ts_ns if self.market_time is None else self.market_time
 
     def _was_seen(self, kind: str, account: str, name: str) -> bool:
         key = (kind, account, name)

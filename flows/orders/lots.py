@@ -225,8 +225,8 @@ def _opened(lot: Lot) -> int:
 
 
 def _cost_of_one(lot: Lot) -> int:
-    # Twenty decimals: prices have ten, so that only lots of one price are equal.
-    return lot.cost * ONE * ONE // lot.quantity
+    # Twenty decimals: prices have ten, so that only lots of one price are equal. Of a short lot it is below zero.
+    return lot.cost * ONE * ONE // abs(lot.quantity)
 
 
 def _parts(values: Sequence[int], numerator: int, denominator: int, unit: int) -> list[int]:

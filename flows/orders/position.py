@@ -62,8 +62,6 @@ class Position:
 
     def bears(self, quantity: int, amount: int, fees: int) -> bool:
         """Whether a fill leaves all sums within `LIMIT`."""
-        return (
-            abs(self.lots.quantity) + abs(quantity) <= LIMIT
-            and abs(self.lots.cost) + abs(self.realised) + abs(amount) <= LIMIT
-            and abs(self.fees) + abs(fees) <= LIMIT
-        )
+        lots = self.lots
+        amounts = abs(lots.cost) + abs(self.realised) + abs(amount) + abs(self.fees) + abs(fees)
+        return amounts <= LIMIT and abs(lots.quantity) + abs(quantity) <= LIMIT
