@@ -183,6 +183,10 @@ class Account:
     def worth(self) -> Worth | None:
         """What it can spend and owns, in its currency; None where something that lessens it has no rate."""
         own = "" if self.own is None else self.own.currency
+        if len(self.purses) == 1 and own in self.purses:
+            purse = self.purses[own]
+            held = fine(purse.cash)
+            return Worth(held - purse.reserved, held + purse.value, purse.gross)
         cash = equity = gross = 0
         for currency, purse in self.purses.items():
             held = fine(purse.cash)

@@ -17,6 +17,16 @@ ACTIVE = ("market", "limit", "pegged")
 """Order types that trade at once; the others wait until they are triggered."""
 
 
+def _stretch(first: str, last: str) -> slice:
+    return slice(Command._fields.index(first), Command._fields.index(last) + 1)
+
+
+# What instructions repeat of a command in the same order.
+_PRICES = _stretch("limit_price", "display_quantity")
+_WHERE = _stretch("algorithm", "venue")
+_LOTS = _stretch("lot_method", "lots")
+
+
 class Outbox:
     """Rows that have been caused and not been given away yet."""
 
@@ -170,6 +180,7 @@ class Blotter:
     def instruct(self, order: Order, action: str, terms: Command) -> None:
         """Tell the execution what to do with an order."""
         self.instructions += 1
+        values: Row = terms
         self.out.instructions.append(
             (
                 terms.symbol,
@@ -182,19 +193,10 @@ class Blotter:
                 order.parent_order_id,
                 terms.side,
                 terms.quantity,
-                terms.limit_price,
-                terms.stop_price,
-                terms.trail_amount,
-                terms.trail_percent,
-                terms.peg,
-                terms.peg_offset,
-                terms.display_quantity,
+                *values[_PRICES],
                 terms.ts_expire,
-                terms.algorithm,
-                terms.algorithm_params,
-                terms.venue,
-                terms.lot_method,
-                terms.lots,
+                *values[_WHERE],
+                *values[_LOTS],
                 terms.order_type,
                 terms.time_in_force,
                 order.currency,
@@ -220,11 +222,12 @@ class Blotter:
 
     def send(self, order: Order) -> None:
         """Have an accepted order executed."""
+        terms = order.terms
         self.value(order)
         self.recount(order)
-        if order.terms.order_type in ACTIVE:
+        if terms.order_type in ACTIVE:
             self.stand(order)
-        self.instruct(order, "new", order.terms)
+        self.instruct(order, "new", terms)
 
     def ask(self, order: Order, terms: Command) -> None:
         """Ask the execution for other terms."""
@@ -249,21 +252,20 @@ class Blotter:
     def stand(self, order: Order) -> None:
         """An order can meet others of its account, at its limit or any price."""
         order.stands = True
-        order.holding.stand(
-            order.order_id, order.number, is_buy=order.is_buy, limit=order.terms.limit_price
-        )
+        terms = order.terms
+        order.holding.stand(order.order_id, order.number, terms.side == "buy", terms.limit_price)
 
     def recount(self, order: Order) -> None:
         """Bring what an order ties up in line with what is open of it."""
         counts = order.counts and order.status not in ENDED
         quantity = order.most - order.filled if counts else 0
-        is_buy = order.is_buy
+        is_buy = order.terms.side == "buy"
         if quantity != order.counted:
-            order.holding.open(is_buy=is_buy, quantity=quantity - order.counted)
+            order.holding.open(is_buy, quantity - order.counted)
             order.counted = quantity
         if is_buy:
             reserved = quantity * order.reference
-            self.account.purse(order.currency).reserved += reserved - order.reserved
+            self.account.purses[order.currency].reserved += reserved - order.reserved
             order.reserved = reserved
 
     def end(
@@ -275,7 +277,7 @@ class Blotter:
         self.recount(order)
         if order.stands:
             order.stands = False
-            order.holding.withdraw(order.order_id, is_buy=order.is_buy)
+            order.holding.withdraw(order.order_id, order.is_buy)
         self.tell(order, event, execution_id, reason)
         self.known.end(order, self.day)
 
@@ -293,7 +295,7 @@ class Blotter:
     def _restored(self, values: list[Any]) -> Order:
         symbol, *rest = values
         order = restored_order(rest, self.account.holdings[symbol])
-        order.holding.open(is_buy=order.is_buy, quantity=order.counted)
+        order.holding.open(order.is_buy, order.counted)
         self.account.purse(order.currency).reserved += order.reserved
         if order.stands:
             self.stand(order)

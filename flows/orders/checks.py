@@ -347,7 +347,7 @@ def _self_trade(order: Command, holding: Holding) -> Rejection | None:
     if order.order_type not in ("market", "limit", "pegged") or order.order_class == "oco":
         return None
     is_buy = order.side == "buy"
-    met = holding.crossed(is_buy=is_buy, limit=order.limit_price)
+    met = holding.crossed(is_buy, order.limit_price)
     if met is None:
         return None
     limit = "market" if order.limit_price is None else text(order.limit_price)

@@ -38,23 +38,23 @@ def _new(blotter: Blotter, command: Command) -> None:
             blotter.tell_of_command(command, REJECTED, REJECTED, refused)
             return
         command = command._replace(order_id=order_id)
-    known = blotter.known
-    if order_id in known:
+    known, account = blotter.known, blotter.account
+    if order_id in known.orders or order_id in known.ended:
         _again(blotter, command, alike(command))
         return
-    refused_ = _no_place(blotter, command)
-    if refused_ is not None:
-        blotter.tell_of_command(command, REJECTED, REJECTED, refused_)
+    no_place = _no_place(blotter, command)
+    if no_place is not None:
+        blotter.tell_of_command(command, REJECTED, REJECTED, no_place)
         return
-    refused_ = check(blotter.account, blotter.market, command)
-    if refused_ is not None:
+    refusal = check(account, blotter.market, command)
+    if refusal is not None:
         known.refuse(order_id, REJECTED, alike(command), blotter.day)
-        blotter.tell_of_command(command, REJECTED, REJECTED, refused_)
+        blotter.tell_of_command(command, REJECTED, REJECTED, refusal)
         return
     order = blotter.accept(command)
-    limits = blotter.account.limits
+    limits = account.limits
     if limits is not None:
-        blotter.account.recent.add(command.ts_event, limits, order.asked)
+        account.recent.add(command.ts_event, limits, order.asked)
     if command.order_class == "oco":
         order.counts = False
         exits.make(blotter, order, order.quantity)
@@ -78,12 +78,16 @@ def _again(blotter: Blotter, command: Command, asked: Alike) -> None:
 
 
 def _no_place(blotter: Blotter, command: Command) -> Rejection | None:
-    if not blotter.known.has_room(blotter.day):
+    known = blotter.known
+    is_full = len(known.orders) + len(known.ended) >= known.maximum
+    if is_full and not known.has_room(blotter.day):
         most = str(blotter.known.maximum)
         why = (
             f"the account has {most} orders that are open or ended on this market day (max_orders)"
         )
         return Rejection("max_orders", most, most, why)
+    if command.order_class == "simple" and not command.client_order_id.endswith(exits.SUFFIXES):
+        return None
     client = exits.taken(blotter, command)
     if client is None:
         return None
@@ -155,7 +159,7 @@ def _cancel(blotter: Blotter, command: Command) -> None:
         blotter.tell(order, CANCEL_REJECTED, refused=refused)
     elif order.terms.order_class == "oco":
         order.cancelling = True
-        for suffix in (exits.PROFIT, exits.LOSS):
+        for suffix in exits.SUFFIXES:
             exit_ = blotter.known.orders.get(order.order_id + suffix)
             if exit_ is not None and exit_.is_open and not exit_.cancelling:
                 blotter.cancel(exit_)

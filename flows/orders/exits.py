@@ -19,7 +19,7 @@ from flows.orders.states import (
 )
 from schemas.order_ids import order_id_of
 
-PROFIT, LOSS = "-tp", "-sl"
+SUFFIXES = PROFIT, LOSS = "-tp", "-sl"
 
 # Others would end before the exits can have been of use.
 _LASTING = ("day", "gtc", "gtd")
@@ -29,10 +29,10 @@ def taken(blotter: Blotter, command: Command) -> str | None:
     """A client order id that the command would use a second time by its exits, or is of another's exits."""
     account, client = command.account, command.client_order_id
     if command.order_class != "simple":
-        for suffix in (PROFIT, LOSS):
+        for suffix in SUFFIXES:
             if order_id_of(account, client + suffix) in blotter.known:
                 return client + suffix
-    if client.endswith((PROFIT, LOSS)):
+    if client.endswith(SUFFIXES):
         order_id = order_id_of(account, client[: -len(PROFIT)])
         entry = blotter.known.orders.get(order_id)
         has_exits = entry is not None and entry.terms.order_class != "simple"

@@ -92,7 +92,8 @@ class Holding:
     @property
     def worst(self) -> int:
         """The largest that the position can become, long or short, as open orders are filled."""
-        return max(abs(self.quantity + self.open_buy), abs(self.quantity - self.open_sell))
+        # The larger of the two ends is never below zero, as no open quantity is.
+        return max(self.quantity + self.open_buy, self.open_sell - self.quantity)
 
     def revalue(self, price: int) -> None:
         """The position has another price."""
@@ -101,7 +102,7 @@ class Holding:
         self.purse.gross += self.worst * change
         self.price = price
 
-    def open(self, *, is_buy: bool, quantity: int) -> None:
+    def open(self, is_buy: bool, quantity: int) -> None:  # noqa: FBT001 - a side; keywords cost a call's time
         """So much more is open on a side; less where negative."""
         before = self.worst
         if is_buy:
@@ -126,7 +127,7 @@ class Holding:
         purse.gross += gross
         self.purse = purse
 
-    def crossed(self, *, is_buy: bool, limit: int | None) -> str | None:
+    def crossed(self, is_buy: bool, limit: int | None) -> str | None:  # noqa: FBT001 - as in `open`
         """The account's own standing order that an order on this side would meet; None for none."""
         if is_buy:
             best = self.sells.best()
@@ -134,14 +135,14 @@ class Holding:
         best = self.buys.best()
         return best[1] if best is not None and -best[0] >= (limit or 0) else None
 
-    def stand(self, order_id: str, number: int, *, is_buy: bool, limit: int | None) -> None:
+    def stand(self, order_id: str, number: int, is_buy: bool, limit: int | None) -> None:  # noqa: FBT001 - as in `open`
         """An order stands at its limit, or at any price."""
         if is_buy:
             self.buys.add(order_id, -(limit or NO_PRICE), number)
         else:
             self.sells.add(order_id, limit or 0, number)
 
-    def withdraw(self, order_id: str, *, is_buy: bool) -> None:
+    def withdraw(self, order_id: str, is_buy: bool) -> None:  # noqa: FBT001 - as in `open`
         """An order stands no more."""
         (self.buys if is_buy else self.sells).remove(order_id)
 

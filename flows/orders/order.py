@@ -28,29 +28,28 @@ class Order:
         The order whose exit it is.
     """
 
-    __slots__ = (
-        "asked",
-        "cancelling",
-        "cost",
-        "counted",
-        "counts",
-        "currency",
-        "ending",
-        "filled",
-        "holding",
-        "number",
-        "order_id",
-        "parent_order_id",
-        "partner_id",
-        "pending",
-        "reference",
-        "reserved",
-        "shared",
-        "stands",
-        "status",
-        "terms",
-        "venue",
-    )
+    # Values of an order that nothing has happened to yet; most orders never change most of them.
+    status = ACCEPTED
+    filled = 0
+    # Sum of quantity times price of its fills.
+    cost = 0
+    venue: str | None = None
+    # Terms that the execution has been asked for and has not answered yet, oldest first.
+    pending: tuple[Command, ...] = ()
+    cancelling = False
+    # How it ends once so much is filled: event, filled quantity, reason. The end was read before the fills.
+    ending: tuple[str, int, str | None] | None = None
+    # Whether it adds to what the account may come to hold; of two exits only one can be filled.
+    counts = True
+    counted = 0
+    # Price at which it is counted, and what is set aside for it.
+    reference = 0
+    reserved = 0
+    # Whether it is at the market, where the account's other orders could meet it.
+    stands = False
+    # Of an exit: the other one, and the quantity that they have in common.
+    partner_id: str | None = None
+    shared = 0
 
     def __init__(
         self, terms: Command, number: int, holding: Holding, parent_order_id: str | None = None
@@ -61,28 +60,7 @@ class Order:
         self.holding = holding
         self.currency = holding.purse.currency
         self.parent_order_id = parent_order_id
-        self.asked = alike(terms)
-        self.status = ACCEPTED
-        self.filled = 0
-        # Sum of quantity times price of its fills.
-        self.cost = 0
-        self.venue: str | None = None
-        # Terms that the execution has been asked for and has not answered yet, oldest first.
-        self.pending: tuple[Command, ...] = ()
-        self.cancelling = False
-        # How it ends once so much is filled: event, filled quantity, reason. The end was read before the fills.
-        self.ending: tuple[str, int, str | None] | None = None
-        # Whether it adds to what the account may come to hold; of two exits only one can be filled.
-        self.counts = True
-        self.counted = 0
-        # Whether it is at the market, where the account's other orders could meet it.
-        self.stands = False
-        # Price at which it is counted, and what is set aside for it.
-        self.reference = 0
-        self.reserved = 0
-        # Of an exit: the other one, and the quantity that they have in common.
-        self.partner_id: str | None = None
-        self.shared = 0
+        self.asked: Alike = alike(terms)
 
     @property
     def quantity(self) -> int:
@@ -92,7 +70,7 @@ class Order:
     @property
     def most(self) -> int:
         """The largest total that it can turn out to have."""
-        most = self.quantity
+        most = self.terms.quantity or 0
         for terms in self.pending:
             most = max(most, terms.quantity or 0)
         return most
@@ -145,13 +123,17 @@ class Order:
 
     def saved(self) -> list[Any]:
         """The state as JSON values."""
-        values = {name: getattr(self, name) for name in self.__slots__ if name != "holding"}
+        values = {name: getattr(self, name) for name in _SAVED}
         values["terms"] = list(self.terms)
         values["pending"] = [list(one) for one in self.pending]
         return [self.holding.symbol, *(values[name] for name in _SAVED)]
 
 
-_SAVED = tuple(name for name in Order.__slots__ if name != "holding")
+_SAVED = (
+    *("terms", "order_id", "number", "currency", "parent_order_id", "asked"),
+    *("status", "filled", "cost", "venue", "pending", "cancelling", "ending"),
+    *("counts", "counted", "reference", "reserved", "stands", "partner_id", "shared"),
+)
 
 
 def restored_order(values: list[Any], holding: Holding) -> Order:
@@ -182,26 +164,27 @@ class KnownOrders:
         Most ended orders that are kept whole.
     """
 
-    __slots__ = ("_days", "_ended", "_recent", "_whole", "maximum", "orders")
+    __slots__ = ("_days", "_recent", "_whole", "ended", "maximum", "orders")
 
     def __init__(self, maximum: int, whole: int) -> None:
         self.maximum = maximum
         self._whole = whole
         self.orders: dict[str, Order] = {}
         self._recent: deque[str] = deque()
-        self._ended: dict[str, int] = {}
+        # Identifier to check sum and status of those that are not kept whole, in order of when they were laid aside.
+        self.ended: dict[str, int] = {}
         # Market day, and how many of the ended orders, in order, were laid aside on it.
         self._days: deque[list[int]] = deque()
 
     def __contains__(self, order_id: object) -> bool:
-        return order_id in self.orders or order_id in self._ended
+        return order_id in self.orders or order_id in self.ended
 
     def status(self, order_id: str) -> str:
         """Status of an order; unknown where it is none."""
         found = self.orders.get(order_id)
         if found is not None:
             return found.status
-        code = self._ended.get(order_id)
+        code = self.ended.get(order_id)
         return UNKNOWN if code is None else STATUSES[code & (1 << _STATUS_BITS) - 1]
 
     def is_same(self, order_id: str, asked: Alike) -> bool:
@@ -209,16 +192,16 @@ class KnownOrders:
         found = self.orders.get(order_id)
         if found is not None:
             return found.asked == asked
-        return self._ended[order_id] >> _STATUS_BITS == _sum(asked)
+        return self.ended[order_id] >> _STATUS_BITS == _sum(asked)
 
     def has_room(self, day: int) -> bool:
         """Whether one more can be remembered, once ended orders of days before this one are forgotten."""
-        while len(self.orders) + len(self._ended) >= self.maximum:
+        while len(self.orders) + len(self.ended) >= self.maximum:
             if not self._days or self._days[0][0] >= day:
                 return False
             _, count = self._days.popleft()
-            for order_id in list(self._ended)[:count]:
-                del self._ended[order_id]
+            for order_id in list(self.ended)[:count]:
+                del self.ended[order_id]
         return True
 
     def add(self, order: Order) -> None:
@@ -227,7 +210,7 @@ class KnownOrders:
 
     def refuse(self, order_id: str, status: str, asked: Alike, day: int) -> None:
         """Remember an order that was not accepted, or that needs not be known whole any more."""
-        self._ended[order_id] = _sum(asked) << _STATUS_BITS | STATUSES.index(status)
+        self.ended[order_id] = _sum(asked) << _STATUS_BITS | STATUSES.index(status)
         if self._days and self._days[-1][0] == day:
             self._days[-1][1] += 1
         else:
@@ -245,8 +228,8 @@ class KnownOrders:
         return [
             [one.saved() for one in self.orders.values()],
             list(self._recent),
-            list(self._ended),
-            list(self._ended.values()),
+            list(self.ended),
+            list(self.ended.values()),
             [list(one) for one in self._days],
         ]
 
@@ -254,7 +237,7 @@ class KnownOrders:
         """Take over what `saved` gave, with its orders made anew."""
         self.orders = {one.order_id: one for one in orders}
         self._recent.extend(values[1])
-        self._ended = dict(zip(values[2], values[3], strict=True))
+        self.ended = dict(zip(values[2], values[3], strict=True))
         self._days.extend(values[4])
 
 

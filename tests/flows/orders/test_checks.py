@@ -241,7 +241,7 @@ def test_a_market_buy_is_valued_at_the_ask_and_a_stop_at_its_stop() -> None:
     ],
 )
 def test_a_short_sale_says_so_and_has_a_locate(
-    account: dict[str, str], terms: dict[str, str], passes: bool
+    account: dict[str, str], terms: dict[str, str], *, passes: bool
 ) -> None:
     events = OrderSystem(**account).new(limit_price="60", **terms)
     if passes:

@@ -29,7 +29,11 @@ def sent(desk: OrderSystem, since: int = 0) -> list[tuple[str, str, str]]:
     """Action, which order of c1's family, and quantity of instructions."""
     base = order_id("c1")
     return [
-        (one["action"], one["order_id"].removeprefix(base), f"{one['quantity']:f}".rstrip("0").rstrip("."))
+        (
+            one["action"],
+            one["order_id"].removeprefix(base),
+            f"{one['quantity']:f}".rstrip("0").rstrip("."),
+        )
         for one in desk.instructions[since:]
     ]
 
@@ -195,7 +199,11 @@ def test_a_bracket_makes_its_exits_when_the_entry_is_filled() -> None:
     assert (profit["side"], profit["order_type"], profit["limit_price"]) == ("sell", "limit", 55)
     assert (loss["side"], loss["order_type"], loss["stop_price"]) == ("sell", "stop", 45)
     assert {one["parent_order_id"] for one in (profit, loss)} == {order_id("c1")}
-    assert (loss["client_order_id"], loss["strategy"], loss["correlation_id"]) == ("c1-sl", "s", "k")
+    assert (loss["client_order_id"], loss["strategy"], loss["correlation_id"]) == (
+        "c1-sl",
+        "s",
+        "k",
+    )
     # One of the two can be filled, so that they count once.
     assert holding(desk) == (100, 0, 100)
 
@@ -354,7 +362,11 @@ def test_fills_change_cash_by_what_is_rounded_to_the_minor_unit() -> None:
 @pytest.mark.parametrize(
     ("params", "topic", "rows"),
     [
-        ({"max_accounts": 1}, ORDERS, [{"account": "B", "client_order_id": "c", "command": "cancel"}]),
+        (
+            {"max_accounts": 1},
+            ORDERS,
+            [{"account": "B", "client_order_id": "c", "command": "cancel"}],
+        ),
         ({"max_accounts": 1}, ACCOUNTS, [{"account": "B"}]),
         ({"max_symbols": 1}, INSTRUMENTS, [{"symbol": "IBM"}]),
     ],
@@ -363,7 +375,5 @@ def test_bounds_of_the_state_say_which_to_raise(
     params: dict[str, int], topic: Any, rows: list[Row]
 ) -> None:
     desk = with_params(OrderSystem(), **params)
-    (name,) = params
-    with pytest.raises(FlowError, match="is one more than|max_keys"):
+    with pytest.raises(FlowError, match="is one more than max_"):
         desk.feed(topic, *rows)
-    assert name

@@ -30,7 +30,9 @@ _REACHABLE = {
     "partially_filled": {"filled", "cancelled", "expired"},
 }
 _CLIENTS = ("c1", "c2", "c3")
-_NAMES = st.sampled_from([order_id(one) + exit_ for one in _CLIENTS for exit_ in ("", "-tp", "-sl")])
+_NAMES = st.sampled_from(
+    [order_id(one) + exit_ for one in _CLIENTS for exit_ in ("", "-tp", "-sl")]
+)
 _QUANTITIES = st.sampled_from(["10", "40", "60", "100", "150"])
 _PRICES = st.sampled_from(["49", "49.99", "50", "50.01", "51"])
 
@@ -160,7 +162,7 @@ class Orders(RuleBasedStateMachine):
         elif before["status"] != status:
             assert status in _REACHABLE[before["status"]], (before, event)
             assert event["event"] in (status, "routed"), (before, event)
-        if event["quantity"] is None or event["event"] == "replace_rejected" and before is None:
+        if event["quantity"] is None or (event["event"] == "replace_rejected" and before is None):
             return
         if status != "rejected" or before is not None:
             left = event["remaining_quantity"]
