@@ -6,11 +6,12 @@ session of its own (settings, database, temporary tables), and queries of severa
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from connectors.clickhouse_statement import InsertHead, StatementError
 
@@ -75,6 +76,19 @@ class Session:
             self.run(f"SET {', '.join(gone + new)}".encode(), "TSV")
         self._applied = dict(settings)
 
+    def restrict(self, roles: Iterable[str], settings: Mapping[str, str]) -> None:
+        """Leave a session these roles' rights only, and settings that its statements cannot change.
+
+        Parameters
+        ----------
+        roles : iterable of str
+            Of `connectors.chdb_roles`; none for a statement that reads no table of ours.
+        settings : mapping of str to str
+            The last one may be ``readonly``.
+        """
+        self.run(f"SET ROLE {', '.join(roles) or 'NONE'}".encode(), "TSV")
+        self.apply(settings)
+
     def bind(self, parameters: Mapping[str, str]) -> None:
         """Let these be the values of ``{name:Type}`` in the next statement, escaped as in TSV."""
         self._parameters = dict(parameters)
@@ -102,11 +116,23 @@ class Session:
             elapsed_ns=int(result.elapsed() * 1e9),
         )
 
-    def stream(self, statement: bytes, output: str) -> Iterator[bytes]:
-        """Run a query and give its result block by block, in one of `STREAMED_FORMATS`."""
+    def stream(
+        self, statement: bytes, output: str, read: Callable[[int], None] | None = None
+    ) -> Iterator[bytes]:
+        """Run a query and give its result block by block, in one of `STREAMED_FORMATS`.
+
+        Parameters
+        ----------
+        statement, output : bytes, str
+            As `run` takes them.
+        read : callable, optional
+            Told the rows read so far, with each block.
+        """
         try:
             with self._connection.send_query(statement, output, self._parameters) as result:
                 for block in result:
+                    if read is not None:
+                        read(block.storage_rows_read())
                     yield block.bytes()
         except _chdb().ChdbError as error:
             raise _refused(error) from None
@@ -164,10 +190,14 @@ class Engine:
     """
 
     def __init__(self, path: Path) -> None:
+        # It knows the views by parsing them: only who opens the files needs that.
+        from connectors.chdb_roles import write_access  # noqa: PLC0415
+
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._root = _chdb().connect(str(path))
+            config = write_access(path)
+            self._root = _chdb().connect(f"{path}?config-file={quote(str(config))}")
         except (RuntimeError, OSError) as error:
             raise StoreError(_cannot_open(path, error)) from error
         with self.session() as session:

@@ -1,16 +1,17 @@
 """ClickHouse's HTTP protocol over chDB: an ASGI application that clients take for a server.
 
-https://clickhouse.com/docs/interfaces/http says what a server does. Not here: ClickHouse's own block
+https://clickhouse.com/docs/interfaces/http says what a server does. Who asks, says `store_door`; what becomes of
+a statement before it runs, `chdb_admission`. Not here: ClickHouse's own block
 compression (``compress=1``), external tables, and data for ``INSERT … SELECT … FROM input()``.
 """
 
 import asyncio
+import contextlib
 import threading
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 from typing import Any
 
 import orjson
@@ -18,7 +19,9 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Send
 
+from connectors.chdb_admission import ON_BEHALF, READER_BODY_BYTES, Admitted, admit, on_behalf
 from connectors.chdb_engine import Answer, Engine, Session
 from connectors.chdb_request import (
     Call,
@@ -31,10 +34,15 @@ from connectors.chdb_sessions import Sessions
 from connectors.clickhouse_statement import StatementError
 from connectors.crash_points import crash_point
 from connectors.http_bodies import compressor
+from connectors.store_door import StoreDoor, knock_of
+from connectors.store_quotas import Quotas, Statement
+from connectors.store_users import StoreRole, StoreUser
 
 STORE_HEADER = "X-Tapeflow-Store"
 # Queries use both cores each; more at once only wait in the engine instead of here.
 _QUERIES_AT_ONCE = 16
+# Whatever analysts run, the platform's own programs find a thread.
+_BOUND_AT_ONCE = 12
 _EXCEPTION = b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n"
 _CONTENT_TYPES = {
     "JSON": "application/json; charset=UTF-8",
@@ -48,6 +56,7 @@ _CONTENT_TYPES = {
 # As HTTPHandler's exceptionCodeToHTTPStatus of ClickHouse; every other code is a 500.
 _STATUS = (
     {194: 401, 192: 403, 193: 403, 516: 403, 497: 403, 159: 408, 229: 413, 48: 501, 201: 429}
+    | {202: 429, 164: 403, 452: 403, 512: 403}
     | dict.fromkeys((209, 439, 76), 503)
     | dict.fromkeys((46, 47, 50, 56, 60, 63, 73, 78, 81, 115, 336), 404)
     | dict.fromkeys(
@@ -79,10 +88,16 @@ class _Protocol:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._sessions = Sessions(engine)
+        self._door = StoreDoor(engine.path)
+        self._quotas = Quotas()
         self._threads = ThreadPoolExecutor(_QUERIES_AT_ONCE, thread_name_prefix="store")
+        self._bound_threads = ThreadPoolExecutor(_BOUND_AT_ONCE, thread_name_prefix="analysts")
+        # One password at a time: to hash one takes a core and 64 MB.
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="passwords")
 
     def close(self) -> None:
-        self._threads.shutdown(wait=True)
+        for threads in (self._threads, self._bound_threads, self._hashing):
+            threads.shutdown(wait=True)
         self._sessions.close()
 
     async def ping(self, _: Request) -> Response:
@@ -96,12 +111,14 @@ class _Protocol:
         }
         try:
             refuse_other_origins(request)
+            user = await self._user(request)
             with memory_file() as data_fd:
-                call = await read_call(request, data_fd)
+                writes = user.role in {StoreRole.ADMIN, StoreRole.LANDER}
+                call = await read_call(request, data_fd, None if writes else READER_BODY_BYTES)
                 if not call.statement.strip():
                     return await self.ping(request)
                 refuse_change_by_get(request, call)
-                return await self._answer(call, headers, request.headers)
+                return await self._answer(call, user, headers, request.headers)
         except StatementError as error:
             return Response(
                 f"{error}\n",
@@ -110,10 +127,22 @@ class _Protocol:
                 headers={**headers, "X-ClickHouse-Exception-Code": str(error.code)},
             )
 
+    async def _user(self, request: Request) -> StoreUser:
+        client = request.client.host if request.client else None
+        knock = knock_of(request.headers, request.query_params, client)
+        user = self._door.known(knock)
+        if user is None:
+            loop = asyncio.get_running_loop()
+            user = await loop.run_in_executor(self._hashing, self._door.enter, knock)
+        return on_behalf(user, request.headers.get(ON_BEHALF))
+
     async def _answer(
-        self, call: Call, headers: dict[str, str], asked: Mapping[str, str]
+        self, call: Call, user: StoreUser, headers: dict[str, str], asked: Mapping[str, str]
     ) -> Response:
         loop = asyncio.get_running_loop()
+        threads = self._bound_threads if user.is_bound else self._threads
+        admitted = await loop.run_in_executor(threads, admit, call, user)
+        call = admitted.call
         headers |= {
             "X-ClickHouse-Format": call.format,
             "X-ClickHouse-Timezone": self._engine.timezone,
@@ -124,26 +153,31 @@ class _Protocol:
         if encoding:
             headers["Content-Encoding"] = encoding
         if call.streamed:
-            blocks = _Blocks(self._stream(call))
+            blocks = _Blocks(self._stream(admitted, user))
             # The first block is waited for, so that a refused statement gets its own status.
-            first = await loop.run_in_executor(self._threads, blocks.next)
+            first = await loop.run_in_executor(threads, blocks.next)
             tag = uuid.uuid4().hex[:16]
             headers["X-ClickHouse-Exception-Tag"] = tag
-            return StreamingResponse(
-                self._rest(first, blocks, compress, tag.encode()), headers=headers
+            return _Stream(
+                self._rest(first, blocks, compress, tag.encode(), threads), headers=headers
             )
-        answer = await loop.run_in_executor(self._threads, partial(self._run, call))
+        answer = await loop.run_in_executor(threads, self._run, admitted, user)
         headers["X-ClickHouse-Summary"] = orjson.dumps(_summary(answer)).decode()
         body = answer.body
         if encoding and body:
             part, end = compress()
-            body = await loop.run_in_executor(self._threads, lambda: part(answer.body) + end())
+            body = await loop.run_in_executor(threads, lambda: part(answer.body) + end())
         elif encoding:
             del headers["Content-Encoding"]
         return Response(body, headers=headers)
 
     async def _rest(
-        self, first: bytes, blocks: "_Blocks", compress: Any, tag: bytes
+        self,
+        first: bytes,
+        blocks: "_Blocks",
+        compress: Any,
+        tag: bytes,
+        threads: ThreadPoolExecutor,
     ) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         part, end = compress()
@@ -153,7 +187,7 @@ class _Protocol:
                 coded = part(block)
                 if coded:
                     yield coded
-                block = await loop.run_in_executor(self._threads, blocks.next)
+                block = await loop.run_in_executor(threads, blocks.next)
             rest = end()
             if rest:
                 yield rest
@@ -165,28 +199,60 @@ class _Protocol:
             raise
         finally:
             # A client that went away leaves the query where it is: its end frees the session.
-            await loop.run_in_executor(self._threads, blocks.close)
+            await loop.run_in_executor(threads, blocks.close)
 
-    def _run(self, call: Call) -> Answer:
-        with self._session(call) as session:
+    def _run(self, admitted: Admitted, user: StoreUser) -> Answer:
+        call = admitted.call
+        with self._counted(user) as taken, self._session(admitted) as session:
             if call.head is not None:
                 crash_point("store: insert received")
                 answer = session.insert(call.head, call.data_fd, call.data_compression)
                 crash_point("store: inserted")
                 return answer
-            return session.run(call.statement, call.format)
+            answer = session.run(call.statement, call.format)
+            taken.read_rows = answer.read_rows
+            taken.sent(len(answer.body))
+            return answer
 
-    def _stream(self, call: Call) -> Generator[bytes]:
-        with self._session(call) as session:
-            yield from session.stream(call.statement, call.format)
+    def _stream(self, admitted: Admitted, user: StoreUser) -> Generator[bytes]:
+        call = admitted.call
+        with self._counted(user) as taken, self._session(admitted) as session:
+            for block in session.stream(call.statement, call.format, taken.read):
+                taken.sent(len(block))
+                yield block
 
     @contextmanager
-    def _session(self, call: Call) -> Iterator[Session]:
+    def _counted(self, user: StoreUser) -> Iterator[Statement]:
+        if not user.is_bound:
+            yield Statement()
+            return
+        with self._quotas.statement(user.name, user.limits, user.quota) as taken:
+            yield taken
+
+    @contextmanager
+    def _session(self, admitted: Admitted) -> Iterator[Session]:
+        call = admitted.call
+        if admitted.roles is not None:
+            # What a bound user could keep in a session, its rights would not let it make.
+            with self._engine.session() as session:
+                admitted.confirm(session)
+                session.restrict(admitted.roles, admitted.settings)
+                session.bind(call.bound)
+                yield session
+            return
         with self._sessions.borrow(call.parameters) as session:
             session.use(call.parameters.get("database") or "default")
-            session.apply(call.settings)
+            session.apply(admitted.settings)
             session.bind(call.bound)
             yield session
+
+
+class _Stream(StreamingResponse):
+    """A streamed answer that is broken off where its statement fails: the client is told, it is no fault."""
+
+    async def stream_response(self, send: Send) -> None:
+        with contextlib.suppress(StatementError):
+            await super().stream_response(send)
 
 
 class _Blocks:

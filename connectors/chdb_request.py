@@ -78,8 +78,17 @@ class Call:
         return not waits and self.format in STREAMED_FORMATS and is_select(self.statement)
 
 
-async def read_call(request: Request, data_fd: int) -> Call:
+async def read_call(request: Request, data_fd: int, most: int | None = None) -> Call:
     """Read a request whole; an INSERT's data goes to an open file.
+
+    Parameters
+    ----------
+    request : Request
+        The request.
+    data_fd : int
+        The open file.
+    most : int, optional
+        Bytes that its body may have, where an INSERT's data is not for this user.
 
     Raises
     ------
@@ -87,6 +96,9 @@ async def read_call(request: Request, data_fd: int) -> Call:
         Where the request asks for what is not spoken here, or its body is not what it says.
     """
     parameters = dict(request.query_params)
+    named = request.headers.get("x-clickhouse-database")
+    if named:
+        parameters.setdefault("database", named)
     coding = request.headers.get("content-encoding", "none")
     url_statement = parameters.get("query", "").encode()
     head = insert_head(url_statement)
@@ -96,7 +108,7 @@ async def read_call(request: Request, data_fd: int) -> Call:
             "compress=1 and decompress=1, and use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)"
         )
     wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
-    if head is not None and not url_statement[head.data_at :].strip(b" \n\t;"):
+    if most is None and head is not None and not url_statement[head.data_at :].strip(b" \n\t;"):
         async for part in request.stream():
             _write(data_fd, part)
         coding = {"identity": "none", "": "none"}.get(coding, coding)
@@ -107,7 +119,7 @@ async def read_call(request: Request, data_fd: int) -> Call:
             data_compression=coding,
             parameters=parameters,
         )
-    body = decompress(await request.body(), coding)
+    body = decompress(await _body(request, most), coding, most)
     kind = request.headers.get("content-type", "")
     if kind.startswith("multipart/form-data"):
         fields = form_fields(kind, body)
@@ -133,6 +145,18 @@ async def read_call(request: Request, data_fd: int) -> Call:
         format=own or wanted or "TabSeparated",
         parameters=parameters,
     )
+
+
+async def _body(request: Request, most: int | None) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if most is not None and size > most:
+            raise StatementError(
+                f"Code: 354. DB::Exception: the body of a statement has at most {most:,} bytes"
+            )
+        parts.append(part)
+    return b"".join(parts)
 
 
 def refuse_change_by_get(request: Request, call: Call) -> None:

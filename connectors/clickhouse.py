@@ -17,7 +17,9 @@ from urllib3.exceptions import HTTPError
 from connectors.chdb_engine import StoreError
 from connectors.chdb_server import Address, run_in_thread, running_store
 from connectors.patience import GivenUpError, Patience
+from connectors.sql_texts import sql_folder
 from connectors.store_refusals import KINDS, StoreRefusedError, advice, cause_of
+from connectors.store_users import PROGRAMS, program_key
 from schemas.clickhouse_ddl import create_table
 from schemas.registry import TOPICS
 from schemas.topic import Topic
@@ -169,7 +171,10 @@ def connect(url: str, *, in_process: bool = True, answer_s: int = _ANSWER_S) -> 
         if parts.scheme == "chdb":
             address = stack.enter_context(_chdb_address(store_path(url), in_process=in_process))
             (database,) = parse_qs(parts.query).get("database", ["default"])
-            client = _client(address.host, address.port, answer_s, database=database)
+            # Who may not read the key of the platform's own programs reads market data only.
+            key = program_key(store_path(url))
+            user = {} if key is None else {"username": PROGRAMS, "password": key}
+            client = _client(address.host, address.port, answer_s, database=database, **user)
         elif parts.scheme in {"clickhouse", "clickhouses"} and parts.hostname:
             client = _client(
                 parts.hostname,
@@ -220,21 +225,6 @@ def create_views(client: Client) -> None:
     """Make all views, anew where they are there already."""
     for file in sorted(sql_folder("views").glob("*.sql")):
         client.command(file.read_text())
-
-
-def sql_folder(name: str) -> Path:
-    """Where the repository's, or the installed package's, SQL texts of a kind lie.
-
-    Raises
-    ------
-    StoreRefusedError
-        Where neither is there.
-    """
-    root = Path(__file__).resolve().parents[1]
-    for folder in (root / "sql" / name, root / "serving" / "_sql" / name):
-        if folder.is_dir():
-            return folder
-    raise StoreRefusedError(f"no SQL texts {name!r} beside {root}: the installation is not whole")
 
 
 def insert(client: Client, topic: Topic, rows: pa.Table, token: str) -> None:

@@ -1,6 +1,7 @@
 """Bodies of HTTP requests and responses: their content encodings, and multipart forms."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Callable
 from email.parser import BytesParser
@@ -15,7 +16,7 @@ Part = Callable[[bytes], bytes]
 End = Callable[[], bytes]
 
 
-def decompress(body: bytes, encoding: str) -> bytes:
+def decompress(body: bytes, encoding: str, most: int | None = None) -> bytes:
     """The body without its content encoding.
 
     Parameters
@@ -24,34 +25,29 @@ def decompress(body: bytes, encoding: str) -> bytes:
         As it came.
     encoding : str
         none, identity, gzip, deflate, zstd or lz4.
+    most : int, optional
+        Bytes that it may be at most.
 
     Raises
     ------
     StatementError
-        Where the encoding is another, or the bytes are not in it.
+        Where the encoding is another, the bytes are not in it, or there are more.
     """
     if encoding in {"none", "identity", ""}:
-        return body
+        return _limited(body, most)
+    if encoding not in _DECOMPRESSORS:
+        raise StatementError(
+            f"Code: 354. DB::Exception: Content-Encoding {encoding!r} of a statement is not known; "
+            "use gzip, deflate, zstd or lz4"
+        )
     try:
-        if encoding == "gzip":
-            return gzip.decompress(body)
-        if encoding == "deflate":
-            return zlib.decompress(body)
-        if encoding == "zstd":
-            with zstandard.ZstdDecompressor().stream_reader(
-                body, read_across_frames=True
-            ) as reader:
-                return bytes(reader.read())
-        if encoding == "lz4":
-            return bytes(lz4.frame.decompress(body))
+        # One more than there may be: a small body can stand for gigabytes.
+        plain = _DECOMPRESSORS[encoding](body, -1 if most is None else most + 1)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError, RuntimeError) as error:
         raise StatementError(
             f"Code: 354. DB::Exception: the body is not {encoding}: {error}"
         ) from error
-    raise StatementError(
-        f"Code: 354. DB::Exception: Content-Encoding {encoding!r} of a statement is not known; "
-        "use gzip, deflate, zstd or lz4"
-    )
+    return _limited(plain, most)
 
 
 def compressor(accepted: str) -> tuple[str, Callable[[], tuple[Part, End]]]:
@@ -91,6 +87,38 @@ def form_fields(content_type: str, body: bytes) -> dict[str, str]:
     return fields
 
 
+def _limited(body: bytes, most: int | None) -> bytes:
+    if most is not None and len(body) > most:
+        raise StatementError(
+            f"Code: 354. DB::Exception: the body of a statement has at most {most:,} bytes"
+        )
+    return body
+
+
+def _from_gzip(body: bytes, most: int) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+        return file.read(most)
+
+
+def _from_deflate(body: bytes, most: int) -> bytes:
+    coder = zlib.decompressobj()
+    plain = coder.decompress(body, max(most, 0))
+    if not coder.eof and not coder.unconsumed_tail:
+        raise EOFError("it ends before its end")
+    return plain
+
+
+def _from_zstd(body: bytes, most: int) -> bytes:
+    with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
+        return bytes(reader.read(most))
+
+
+def _from_lz4(body: bytes, most: int) -> bytes:
+    if most < 0:
+        return bytes(lz4.frame.decompress(body))
+    return bytes(lz4.frame.LZ4FrameDecompressor().decompress(body, max_length=most))
+
+
 def _plain() -> tuple[Part, End]:
     return (lambda part: part), (lambda: b"")
 
@@ -123,3 +151,9 @@ def _lz4() -> tuple[Part, End]:
 
 
 _COMPRESSORS = {"zstd": _zstd, "lz4": _lz4, "gzip": _gzip, "deflate": _deflate}
+_DECOMPRESSORS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _from_gzip,
+    "deflate": _from_deflate,
+    "zstd": _from_zstd,
+    "lz4": _from_lz4,
+}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.clickhouse import sql_folder
+from connectors.sql_texts import sql_folder
 from serving.sql import SqlError
 
 _PARAMETER = re.compile(

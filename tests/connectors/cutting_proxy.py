@@ -43,7 +43,7 @@ class CuttingProxy:
     @property
     def url(self) -> str:
         """As the setting ``store``."""
-        return f"clickhouse://default:secret@127.0.0.1:{self.port}/default"
+        return f"clickhouse://lander:secret@127.0.0.1:{self.port}/default"
 
     def serve(self, listener: socket.socket) -> None:
         """Take connections until the listener is closed."""

@@ -18,6 +18,7 @@ from connectors.landings import CLICKHOUSE, read_state
 from connectors.log import Log
 from connectors.metrics import RETRIES
 from connectors.store_refusals import advice, cause_of
+from connectors.store_users import StoreRole, StoreUser, StoreUsers, hash_of_key
 from connectors.topics import create_topics
 from schemas.market import TRADES
 from tests.connectors.cutting_proxy import Cut, CuttingProxy, Refusal, cutting_proxy
@@ -53,6 +54,10 @@ def client(module_store: str) -> Iterator[Client]:
 
 @pytest.fixture
 def proxy(module_store: str) -> Iterator[CuttingProxy]:
+    # As an outside program that lands: a password, and no rights beyond landing.
+    StoreUsers(store_path(module_store)).put(
+        StoreUser(name="lander", role=StoreRole.LANDER, secret=hash_of_key("secret"))
+    )
     address = running_store(store_path(module_store))
     assert address is not None
     with cutting_proxy(address.host, address.port) as proxy:

@@ -9,12 +9,13 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from connectors.clickhouse import connect, insert, sql_folder
+from connectors.clickhouse import connect, insert
 from connectors.feeds.options import FeedOptions
 from connectors.feeds.program import feed
 from connectors.landed import Decoded, landed_table
 from connectors.lander import Lander
 from connectors.log import Record, open_log
+from connectors.sql_texts import sql_folder
 from connectors.topics import create_topics
 from flows.bars import Bars
 from flows.engines.local import run_until_end

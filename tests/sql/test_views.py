@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from connectors.clickhouse import connect, create_tables, create_views, insert, sql_folder
+from connectors.clickhouse import connect, create_tables, create_views, insert
 from connectors.feeds.options import FeedOptions
 from connectors.feeds.program import feed
 from connectors.landed import Decoded, landed_table
 from connectors.lander import Lander
 from connectors.log import Log, Record
+from connectors.sql_texts import sql_folder
 from connectors.topics import create_topics
 from flows.indicators import Indicators, IndicatorsParams
 from schemas.bars import BARS

@@ -1,6 +1,7 @@
 """One store for the tests of a module, with no tables of an earlier test."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 from clickhouse_connect.driver.client import Client
@@ -10,6 +11,7 @@ from connectors.clickhouse import (
     connect,
     store_path,
 )
+from connectors.store_users import PROGRAMS, program_key
 from tests.stores import store_process
 
 
@@ -35,8 +37,21 @@ def client(store_url: str) -> Iterator[Client]:
         yield client
 
 
+@dataclass(frozen=True, slots=True)
+class OwnAddress(Address):
+    """The address as the platform's own programs use it."""
+
+    key: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{PROGRAMS}:{self.key}@{self.host}:{self.port}"
+
+
 @pytest.fixture
-def address(store_url: str) -> Address:
-    address = running_store(store_path(store_url))
+def address(store_url: str) -> OwnAddress:
+    path = store_path(store_url)
+    address, key = running_store(path), program_key(path)
     assert address is not None
-    return address
+    assert key is not None
+    return OwnAddress(address.host, address.port, address.pid, key)

@@ -160,7 +160,8 @@ def test_a_get_changes_nothing(address: Address) -> None:
 def test_a_web_page_of_another_origin_is_refused(address: Address) -> None:
     _, headers, _ = curl("-H", "Origin: http://elsewhere.example", address.url, data=b"SELECT 1")
     assert headers["x-clickhouse-exception-code"] == "497"
-    assert curl("-H", f"Origin: {address.url}", address.url, data=b"SELECT 1")[0] == 200
+    own = f"Origin: http://{address.host}:{address.port}"
+    assert curl("-H", own, address.url, data=b"SELECT 1")[0] == 200
 
 
 def test_settings_of_one_request_do_not_reach_the_next(address: Address) -> None:
@@ -186,15 +187,6 @@ def test_large_parameters_come_as_a_form(address: Address) -> None:
     )
     found = client.query("SELECT length({s:String}) AS n", parameters={"s": "é'" * 300_000})
     assert found.result_rows == [(900_000,)]
-    client.close()
-
-
-def test_user_and_password_are_accepted(address: Address) -> None:
-    assert curl("-u", "quant:secret", address.url, data=b"SELECT 1")[2] == b"1\n"
-    client = clickhouse_connect.get_client(
-        host=address.host, port=address.port, username="quant", password="secret"
-    )
-    assert client.command("SELECT 1") == 1
     client.close()
 
 

@@ -1,0 +1,376 @@
+"""Which statements an analyst may run: exactly one SELECT, or EXPLAIN of one, over what they may read.
+
+The statement is taken apart by strict rules (`sql_guard_text`), parsed with sqlglot, and every table, function and
+clause in it must be known: what is not on a list is refused, and so is what cannot be parsed. What is run is the
+text that was checked. The embedded store has two more lines of defence that this one does not lean on: the
+engine's own parse of the same text (`sql_guard_engine`), and its access rights (`chdb_roles`).
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from connectors.sql_guard_functions import TABLE_FUNCTIONS, function_refusal
+from connectors.sql_guard_outside import Outside, outside_of
+from connectors.sql_guard_tables import DATABASE, SYSTEM_TABLES, ReadScope, views
+from connectors.sql_guard_text import GuardError, Text, Token
+from schemas.registry import TOPICS
+
+# Each of these is a word that stands before a bracket without calling anything.
+_NO_CALL = frozenset(
+    [
+        "ALL",
+        "AND",
+        "ANY",
+        "APPLY",
+        "ARRAY",
+        "AS",
+        "ASOF",
+        "BETWEEN",
+        "BY",
+        "CASE",
+        "COLUMNS",
+        "CUBE",
+        "DISTINCT",
+        "DIV",
+        "ELSE",
+        "EXCEPT",
+        "EXISTS",
+        "FILTER",
+        "FROM",
+        "GLOBAL",
+        "GROUPING",
+        "HAVING",
+        "ILIKE",
+        "IN",
+        "INNER",
+        "INTERPOLATE",
+        "INTERSECT",
+        "IS",
+        "JOIN",
+        "LIKE",
+        "LIMIT",
+        "MOD",
+        "NOT",
+        "NULLS",
+        "OFFSET",
+        "ON",
+        "OR",
+        "OVER",
+        "PREWHERE",
+        "QUALIFY",
+        "REGEXP",
+        "REPLACE",
+        "ROLLUP",
+        "SAMPLE",
+        "SELECT",
+        "SETS",
+        "STEP",
+        "THEN",
+        "TO",
+        "UNION",
+        "USING",
+        "VALUES",
+        "WHEN",
+        "WHERE",
+        "WINDOW",
+        "WITH",
+    ]
+)
+# As they stand in a SELECT's parse; whatever else sqlglot knows (a command, a change of data) is no read.
+_FORBIDDEN_NODES = (
+    exp.Command,
+    exp.DDL,
+    exp.DML,
+    exp.Into,
+    exp.Describe,
+    exp.Set,
+    exp.Use,
+    exp.Kill,
+    exp.Show,
+    exp.Pragma,
+)
+_FORBIDDEN_CLAUSES = {
+    "settings": "SETTINGS are the platform's: leave the clause out",
+    "format": "FORMAT stands at the end of the whole statement only",
+    "into": "INTO is not for reading",
+}
+_logger = logging.getLogger("sqlglot")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A statement that may be run.
+
+    Parameters
+    ----------
+    text : str
+        What to run: as given, but for comments, which are blank.
+    format : str or None
+        Output format that it names itself.
+    tables : frozenset of str
+        Tables and views that it reads, ``database.table``; views are not resolved.
+    describes : bool
+        Whether it is a DESCRIBE.
+    """
+
+    text: str
+    format: str | None
+    tables: frozenset[str]
+    describes: bool = False
+
+
+@lru_cache(maxsize=512)
+def check_statement(statement: str, scope: ReadScope) -> Checked:
+    """Check a statement.
+
+    Parameters
+    ----------
+    statement : str
+        As it came.
+    scope : ReadScope
+        What may be read.
+
+    Returns
+    -------
+    Checked
+        What to run.
+
+    Raises
+    ------
+    GuardError
+        Where it is not one SELECT, or EXPLAIN or DESCRIBE, over tables, views and functions that are allowed.
+        The message says what, and where.
+    """
+    outside = outside_of(statement)
+    if outside.described is not None:
+        return _describe(outside, scope)
+    _check_calls(outside.inner, scope)
+    tree = _parsed(outside.inner)
+    _check_nodes(tree, outside.inner)
+    tables = frozenset(_tables(tree, outside.inner, scope))
+    return Checked(outside.text, outside.format, tables)
+
+
+def _describe(outside: Outside, scope: ReadScope) -> Checked:
+    assert outside.described is not None  # noqa: S101 - asked by the caller
+    database, name = outside.described
+    table = _allowed(name.name, database.name if database else "", scope, name.start)
+    text = f"DESCRIBE TABLE {table}"
+    if outside.format is not None:
+        text += f" FORMAT {outside.format}"
+    return Checked(text, outside.format, frozenset({table}), describes=True)
+
+
+def _parsed(inner: Text) -> exp.Expr:
+    # It says on its logger what it cannot parse; we say it in the answer.
+    disabled, _logger.disabled = _logger.disabled, True
+    try:
+        trees = sqlglot.parse(inner.text, dialect="clickhouse")
+    except SqlglotError as error:
+        raise _unreadable(error, inner) from error
+    except RecursionError:
+        raise GuardError("the statement is too deep; cut it into WITH parts", code=62) from None
+    finally:
+        _logger.disabled = disabled
+    if len(trees) != 1 or trees[0] is None:
+        raise GuardError("one statement at a time")
+    tree = trees[0]
+    if not isinstance(tree.unnest(), exp.Query):
+        raise GuardError("only SELECT (or EXPLAIN of one) may be run here", inner.tokens[0].start)
+    return tree
+
+
+def _unreadable(error: SqlglotError, inner: Text) -> GuardError:
+    found = getattr(error, "errors", None)
+    position = None
+    if found:
+        line, column = found[0].get("line"), found[0].get("col")
+        if line and column:
+            # Of the last character of the word that did not fit.
+            lines = inner.text.split("\n")
+            end = sum(len(one) + 1 for one in lines[: line - 1]) + column - 1
+            position = next((one.start for one in inner.tokens if one.end > end), None)
+    said = found[0].get("description", "") if found else ""
+    said = said.rstrip(".") or "it is no statement that the parser of the platform knows"
+    return GuardError(f"this cannot be read: {said}", position, code=62)
+
+
+def _check_calls(inner: Text, scope: ReadScope) -> None:
+    """Refuse every call of a function that is not on a list, wherever it stands."""
+    tokens = inner.tokens
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1] if index else None
+        after = tokens[index + 1] if index + 1 < len(tokens) else None
+        if token.upper == "APPLY":
+            _check_applied(tokens, index)
+        if token.upper in {"INTO", "OUTFILE", "SETTINGS"} and (
+            before is None or before.text != "."
+        ):
+            raise GuardError(
+                f"{token.upper} is not for reading; quote a column of this name", token.start
+            )
+        if not token.name or after is None or after.text != "(":
+            continue
+        if token.upper in _NO_CALL:
+            continue
+        if before is not None and before.text == "." and _is_view_of_ours(tokens, index):
+            continue
+        _check_call(token, before, scope)
+
+
+def _check_call(token: Token, before: Token | None, scope: ReadScope) -> None:
+    name = token.name
+    in_table_place = before is not None and (before.upper in {"FROM", "JOIN"} or before.text == ",")
+    if in_table_place and (name in scope.tables or name.lower() in TABLE_FUNCTIONS):
+        # That it stands where a table does, the parse says.
+        return
+    if name in scope.tables and name in views():
+        return
+    refusal = function_refusal(name)
+    if refusal is not None:
+        raise GuardError(f"the function {name} is not allowed: {refusal}", token.start)
+
+
+def _is_view_of_ours(tokens: tuple[Token, ...], index: int) -> bool:
+    return index > 1 and tokens[index - 2].name == DATABASE and tokens[index].name in views()
+
+
+def _check_applied(tokens: tuple[Token, ...], index: int) -> None:
+    """APPLY names a function without a bracket behind it."""
+    at = index + 1
+    while at < len(tokens) and tokens[at].text == "(":
+        at += 1
+    if at >= len(tokens) or not tokens[at].name:
+        return
+    if at + 1 < len(tokens) and tokens[at + 1].text in {"->", "("}:
+        return
+    refusal = function_refusal(tokens[at].name)
+    if refusal is not None:
+        raise GuardError(
+            f"the function {tokens[at].name} is not allowed: {refusal}", tokens[at].start
+        )
+
+
+def _check_nodes(tree: exp.Expr, inner: Text) -> None:
+    for node in tree.walk():
+        if isinstance(node, _FORBIDDEN_NODES):
+            raise GuardError("only SELECT may be run here", inner.tokens[0].start)
+        for clause, reason in _FORBIDDEN_CLAUSES.items():
+            if node.args.get(clause) and isinstance(node, exp.Query):
+                raise GuardError(reason)
+
+
+def _tables(tree: exp.Expr, inner: Text, scope: ReadScope) -> Iterator[str]:
+    for node in tree.walk():
+        if isinstance(node, exp.Table):
+            yield from _of_table(node, inner, scope)
+        elif isinstance(node, exp.In):
+            for right in _right_sides(node):
+                yield from _of_name(right, inner, scope)
+
+
+def _of_table(table: exp.Table, inner: Text, scope: ReadScope) -> Iterator[str]:
+    what = table.this
+    if isinstance(what, exp.Identifier):
+        if table.catalog:
+            raise GuardError(f"a table is database.table, not {table.sql()}")
+        if table.db or not _is_common(table, what.name, scope):
+            yield _allowed(what.name, table.db, scope, _place(inner, what.name))
+        return
+    name = (
+        what.name
+        if isinstance(what, exp.Anonymous)
+        else what.sql_name()
+        if isinstance(what, exp.Func)
+        else ""
+    )
+    if name in views():
+        yield _allowed(name, table.db, scope, _place(inner, name))
+    elif name.lower() not in TABLE_FUNCTIONS or table.db:
+        told = name or what.sql(dialect="clickhouse")
+        raise GuardError(
+            f"the table function {told} is not allowed; take a table or a view of the platform",
+            _place(inner, name),
+        )
+
+
+def _right_sides(node: exp.In) -> Iterator[exp.Column]:
+    """Names on the right of IN that ClickHouse takes for tables."""
+    field = node.args.get("field")
+    if isinstance(field, exp.Expr):
+        yield from _bare(field)
+    if len(node.expressions) == 1:
+        yield from _bare(node.expressions[0])
+
+
+def _bare(node: exp.Expr) -> Iterator[exp.Column]:
+    inside = node.unnest()
+    if isinstance(inside, exp.Column) and not isinstance(inside.this, exp.Star):
+        yield inside
+
+
+def _of_name(column: exp.Column, inner: Text, scope: ReadScope) -> Iterator[str]:
+    if len(column.parts) > 2:
+        raise GuardError("behind IN stands a list or (SELECT …)", _place(inner, column.name))
+    if column.table or not _is_common(column, column.name, scope):
+        try:
+            yield _allowed(column.name, column.table, scope, _place(inner, column.name))
+        except GuardError as error:
+            raise GuardError(
+                f"{error.reason}; ClickHouse takes a name behind IN for a table: write IN (SELECT …), or "
+                "has(array, x)",
+                error.position,
+            ) from None
+
+
+def _is_common(node: exp.Expr, name: str, scope: ReadScope) -> bool:
+    """Whether the name is that of a WITH part that can be seen from here."""
+    if _is_ours(name) and name not in scope.tables:
+        # Where we see a WITH part and the engine would see the table behind it.
+        return False
+    inside, above = node, node.parent
+    while above is not None:
+        common = above.args.get("with_") or above.args.get("with")
+        parts = above if isinstance(above, exp.With) else common
+        # From within a WITH, its own earlier parts are seen, not those behind.
+        if isinstance(parts, exp.With) and parts is not inside and name in _seen(parts, inside):
+            return True
+        inside, above = above, above.parent
+    return False
+
+
+def _seen(common: exp.With, inside: exp.Expr) -> Iterator[str]:
+    for part in common.expressions:
+        if part is inside:
+            if common.args.get("recursive"):
+                yield part.alias
+            return
+        if isinstance(part, exp.CTE) and not part.args.get("scalar"):
+            yield part.alias
+
+
+def _is_ours(name: str) -> bool:
+    return name in TOPICS or name in views()
+
+
+def _allowed(name: str, database: str, scope: ReadScope, place: int | None) -> str:
+    """The table's full name; `GuardError` where it may not be read."""
+    if not database or database == DATABASE:
+        if name in scope.tables:
+            return f"{DATABASE}.{name}"
+        if _is_ours(name):
+            raise GuardError(f"{name} may not be read by this user", place)
+        raise GuardError(f"there is no table or view {name!r} that may be read here", place)
+    if name.lower() in SYSTEM_TABLES.get(database.lower(), ()):
+        return f"{database}.{name}"
+    raise GuardError(f"{database}.{name} may not be read here", place)
+
+
+def _place(inner: Text, name: str) -> int | None:
+    return next((token.start for token in inner.tokens if token.name == name), None)
