@@ -15,6 +15,8 @@ from tests.conformity.outputs import by_topic, same_bytes
 from tests.conformity.workload import Piece, interleaved, pieces, segments
 
 ROWS = 3_000
+# Flows of exact numbers, a Python step for each row.
+EXACT = {"oms", "execution", "positions"}
 
 
 def carried(kind: type[Flow], made: list[Piece], cut: int | None = None) -> dict[str, pa.Table]:
