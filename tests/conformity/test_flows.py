@@ -15,8 +15,6 @@ from tests.conformity.outputs import by_topic, same_bytes
 from tests.conformity.workload import Piece, interleaved, pieces, segments
 
 ROWS = 3_000
-# Flows of exact numbers, a Python step for each row.
-EXACT = {"oms", "execution", "positions"}
 
 
 def carried(kind: type[Flow], made: list[Piece], cut: int | None = None) -> dict[str, pa.Table]:
@@ -81,7 +79,7 @@ def test_any_cut_into_batches_gives_the_same_bytes(kind: type[Flow], cut: int) -
 
 
 @pytest.mark.parametrize("cut", [4_099])
-def test_a_million_rows_over_six_decades_in_any_cut_give_the_same_bytes(
+def test_many_rows_over_six_decades_in_any_cut_give_the_same_bytes(
     kind: type[Flow], cut: int
 ) -> None:
     """Sums that were not taken strictly from left to right would differ in their last bits."""
@@ -89,7 +87,7 @@ def test_a_million_rows_over_six_decades_in_any_cut_give_the_same_bytes(
     # long a row.
     by_row = any(one.inbox or one.topic.synced for one in kind.inputs)
     columnar = kind.name in catalog() and not by_row
-    made = pieces(kind, 8, 1_000_000 if columnar else 10_000)
+    made = pieces(kind, 8, 200_000 if columnar else 10_000)
     same_bytes(carried(kind, made, cut), carried(kind, made))
 
 
