@@ -16,6 +16,8 @@ def run_until_end(
 ) -> int:
     """Run flows over everything in the log, upstream flows first, and stop at its end.
 
+    Flows that read each other take turns until none of them has anything to read.
+
     Parameters
     ----------
     log : Log
@@ -32,25 +34,62 @@ def run_until_end(
     int
         Rows read.
     """
+    ordered = in_order(kinds)
+    again = _has_cycle(ordered)
     rows = 0
-    for kind in in_order(kinds):
-        given = (params or {}).get(kind.name) or kind.params_type()
-        for index in range(prepare(log, kind)):
-            rows += _run_shard(Shard(log, kind, given, index, options or ShardOptions()))
-    return rows
+    while True:
+        read = 0
+        for kind in ordered:
+            given = (params or {}).get(kind.name) or kind.params_type()
+            for index in range(prepare(log, kind)):
+                read += _run_shard(Shard(log, kind, given, index, options or ShardOptions()))
+        rows += read
+        if not (again and read):
+            return rows
 
 
 def in_order(kinds: Sequence[type[Flow]]) -> list[type[Flow]]:
-    """The flows, each behind those that write its inputs."""
-    writers: dict[str, list[type[Flow]]] = {}
-    for kind in kinds:
-        for topic in kind.outputs:
-            writers.setdefault(topic.name, []).append(kind)
+    """The flows, each behind those that write its inputs; of those that read each other, the first given is first."""
+    writers = _writers(kinds)
+    place = {kind: at for at, kind in enumerate(kinds)}
     graph = {
-        kind: [writer for one in kind.inputs for writer in writers.get(one.name, [])]
+        kind: [
+            one
+            for one in writers[kind]
+            if place[one] < place[kind] or kind not in _above(one, writers)
+        ]
         for kind in kinds
     }
     return list(TopologicalSorter(graph).static_order())
+
+
+def _has_cycle(kinds: Sequence[type[Flow]]) -> bool:
+    writers = _writers(kinds)
+    return any(kind in _above(kind, writers) for kind in kinds)
+
+
+def _writers(kinds: Sequence[type[Flow]]) -> dict[type[Flow], list[type[Flow]]]:
+    """Of each flow, those that write its inputs."""
+    by_topic: dict[str, list[type[Flow]]] = {}
+    for kind in kinds:
+        for topic in kind.outputs:
+            by_topic.setdefault(topic.name, []).append(kind)
+    return {
+        kind: [writer for one in kind.inputs for writer in by_topic.get(one.name, [])]
+        for kind in kinds
+    }
+
+
+def _above(kind: type[Flow], writers: dict[type[Flow], list[type[Flow]]]) -> set[type[Flow]]:
+    """All whose rows reach a flow, in however many steps; itself, too, where it is in a cycle."""
+    found: set[type[Flow]] = set()
+    left = list(writers[kind])
+    while left:
+        one = left.pop()
+        if one not in found:
+            found.add(one)
+            left += writers[one]
+    return found
 
 
 def _run_shard(shard: Shard) -> int:

@@ -36,7 +36,8 @@ class TopicSample:
     ts_event_ns : int or None
         Newest event time in its partitions' newest rows, ns since 1970 UTC; None without rows there.
     behind_s : float or None
-        How far that is behind the newest of all raw topics, in market time.
+        How far that is behind the newest of all raw topics of the market, in market time; None for what people
+        enter.
     watermark_delay_s : float or None
         The same of its keys' least watermark; None where it has none.
     rows_per_second : float or None
@@ -139,15 +140,14 @@ class SystemView:
         }
         held = {name: offsets for name, offsets in ends.items() if any(offsets)}
         times = {name: self._newest_ns(name, len(offsets)) for name, offsets in held.items()}
-        # Only what has watermarks is of the market: the time at which an order was typed is not.
-        market = [times.get(topic.name) for topic in raw_topics() if topic.watermarked]
+        market = [times.get(topic.name) for topic in raw_topics() if _is_of_market(topic.name)]
         market_ns = max((one for one in market if one is not None), default=None)
         return [
             TopicSample(
                 topic=name,
                 records=sum(offsets),
                 ts_event_ns=times[name],
-                behind_s=_seconds(market_ns, times[name]),
+                behind_s=_seconds(market_ns, times[name]) if _is_of_market(name) else None,
                 watermark_delay_s=_seconds(market_ns, self._watermark_ns(name, len(offsets))),
                 rows_per_second=rates.get(name),
             )
@@ -198,6 +198,11 @@ class SystemView:
                 continue
             samples.append(sample)
         return samples
+
+
+def _is_of_market(name: str) -> bool:
+    """Whether a topic's event times are the market's: those of what people enter are the wall clock's."""
+    return TOPICS[name].watermarked
 
 
 def _seconds(market_ns: int | None, time_ns: int | None) -> float | None:

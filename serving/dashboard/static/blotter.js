@@ -3,7 +3,7 @@ import { Problem, ask, get } from "./api.js";
 import { announce, atNextFrame, byId, cell, fill, make } from "./dom.js";
 import { decimal, moment, words } from "./format.js";
 
-const OPEN = new Set(["sending", "accepted", "working", "partially_filled"]);
+const OPEN = new Set(["received", "accepted", "working", "partially_filled"]);
 const ROWS_MAX = 300;
 
 /** The blotter. */
@@ -18,13 +18,17 @@ export class Blotter {
     this.draw();
   }
 
-  /** Orders as the API lists them. */
-  async load() {
-    const listed = await get("v1/orders", { limit: 200 });
-    this.take(listed.orders);
+  /** Orders of an account as the API lists them, the newest first. */
+  async load(account) {
+    const listed = await get("v1/orders", { account, limit: 200 });
+    // In the order of the list, the oldest first; how they stand, their events may know better already.
+    const held = this.orders;
+    this.orders = new Map(listed.orders.reverse().map((order) => [order.order_id, held.get(order.order_id) ?? { ...order, sequence: 0 }]));
+    for (const [orderId, order] of held) this.orders.set(orderId, order);
+    this.draw();
   }
 
-  /** Rows of `order_events`, or of the list: the one with the greatest number says how its order stands. */
+  /** Rows of `order_events`: the one with the greatest number says how its order stands. */
   take(rows) {
     for (const row of rows) {
       const held = this.orders.get(row.order_id);
@@ -39,7 +43,7 @@ export class Blotter {
   /** An order that the API has acknowledged, before the first event of it. */
   sent(order, answer) {
     if (this.orders.has(answer.order_id)) return;
-    const row = { ...order, order_id: answer.order_id, status: "sending", sequence: 0, filled_quantity: "0", ts_event: null };
+    const row = { ...order, order_id: answer.order_id, status: "received", sequence: 0, filled_quantity: "0", ts_event: null };
     this.orders.set(answer.order_id, row);
     this.draw();
   }

@@ -7,6 +7,9 @@ import { onTheme, theme } from "./theme.js";
 
 const KEY = "tapeflow.chart";
 const BARS_MAX = 500;
+const ROWS_MAX = 10_000;
+// What was closed or computed just before has landed after the first of these, at busy times after the second.
+const LANDED_MS = [5_000, 20_000];
 const SPANS_MS = { "1s": 1000, "1m": 60_000, "5m": 300_000, "1h": 3_600_000, "1d": 86_400_000 };
 const COLOURS = {
   dark: { sma_20: "#e3b341", ema_20: "#d2a8ff", bands: "#79c0ff", vwap_session: "#ffa657" },
@@ -47,17 +50,29 @@ export class Chart {
     this.open = null;
   }
 
-  /** Bars and indicators that there are already. */
-  async load(symbol) {
-    this.symbol = symbol;
-    const asked = { symbol, interval: this.interval, limit: BARS_MAX };
-    const [bars, indicators] = await Promise.all([
-      get("v1/bars", asked),
-      get("v1/indicators", { ...asked, limit: 10_000 }),
-    ]);
-    if (symbol !== this.symbol) return;
-    this.takeBars(bars.bars);
-    this.takeIndicators(indicators.indicators);
+  /** Bars and indicators that there are already, up to the newest. */
+  async load() {
+    const { symbol, interval } = this;
+    const newest = (await get("v1/bars", { symbol, interval })).rows.at(-1);
+    if (!newest || !this.#isShown(symbol, interval)) return;
+    this.takeBars([newest]);
+    await this.#loadHistory(newest);
+    for (const later of LANDED_MS) {
+      setTimeout(() => this.#isShown(symbol, interval) && this.#loadHistory(newest), later);
+    }
+  }
+
+  async #loadHistory({ symbol, interval, ts_event: end }) {
+    const from = new Date(milliseconds(end) - BARS_MAX * SPANS_MS[interval]).toISOString();
+    const asked = { symbol, interval, from, limit: ROWS_MAX };
+    const [bars, indicators] = await Promise.all([get("v1/bars", asked), get("v1/indicators", asked)]);
+    if (!this.#isShown(symbol, interval)) return;
+    this.takeBars(bars.rows);
+    this.takeIndicators(indicators.rows);
+  }
+
+  #isShown(symbol, interval) {
+    return symbol === this.symbol && interval === this.interval;
   }
 
   /** Rows of `bars`. */

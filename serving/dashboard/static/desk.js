@@ -16,6 +16,10 @@ import { Watchlist } from "./watchlist.js";
 const SYMBOL_KEY = "tapeflow.symbol";
 // People see no difference below this; a busy topic is conflated to it by the server.
 const CALM_MS = 250;
+const SLOW_MS = 2000;
+const ENOUGH_SYMBOLS = 50;
+// The account that stands for all of them: what holds for the firm.
+const EVERY_ACCOUNT = "*";
 
 /** What a signed-in user works at. `me` is who that is, as the API says it. */
 export class Desk {
@@ -23,25 +27,25 @@ export class Desk {
     this.me = me;
     this.shown = [];
     this.watched = [];
+    this.accounts = new Set();
     this.marketTime = null;
   }
 
   /** Make the panels, and begin to stream. */
   async open() {
     const { me } = this;
-    const [symbols, topics] = await Promise.all([knownSymbols(), readableTopics()]);
-    byId("symbols").replaceChildren(...symbols.map((symbol) => make("option", { value: symbol })));
+    const topics = (await get("v1/topics")).topics.map((one) => one.name);
     this.streams = new Streams((state, since) => this.#connection(state, since));
     this.chart = new Chart();
     this.ladder = new Ladder((price) => this.ticket.setPrice(price));
-    this.blotter = new Blotter((account) => me.trades.includes(account));
+    this.blotter = new Blotter((account) => this.#mayTrade(account));
     this.ticket = new Ticket((order, answer) => this.blotter.sent(order, answer));
-    this.ticket.setAccounts(me.trades);
+    this.ticket.setAccounts(me.trades ?? []);
     this.positions = new Positions();
     this.alerts = new Alerts(topics.filter((name) => name.startsWith("alerts")));
     this.explore = new Explore(this.streams, topics);
     this.system = new System(() => this.#measured(), me.scopes.includes("operations:read"));
-    this.watchlist = new Watchlist(symbols, (symbol) => this.show(symbol), (watched) => this.#watch(watched));
+    this.watchlist = new Watchlist((symbol) => this.show(symbol), (watched) => this.#watch(watched));
     byId("symbol-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.show(byId("symbol").value.trim().toUpperCase());
@@ -50,6 +54,7 @@ export class Desk {
     this.#follow(topics);
     this.#watch(this.watchlist.symbols);
     this.show(localStorage.getItem(SYMBOL_KEY) ?? this.watchlist.symbols[0] ?? "");
+    this.#findSymbols();
   }
 
   /** End the streams. */
@@ -77,57 +82,62 @@ export class Desk {
     const keys = [symbol];
     const of = (topic, options) => this.streams.subscribe({ topic, keys, ...options });
     this.shown = [
-      of("bars", { onRows: (rows) => this.chart.takeBars(rows), onBegin: () => this.chart.load(symbol) }),
-      of("indicators", { onRows: (rows) => this.chart.takeIndicators(rows) }),
+      of("bars", { newest: true, onRows: (rows) => this.chart.takeBars(rows), onBegin: () => this.chart.load() }),
+      of("indicators", { newest: true, onRows: (rows) => this.chart.takeIndicators(rows) }),
       of("trades", { onRows: (rows) => this.#tick(rows, () => this.chart.takeTrades(rows)) }),
-      of("quotes", {
-        everyMs: CALM_MS,
-        onRows: (rows) => this.#tick(rows, () => this.ladder.takeQuotes(rows)),
-        onBegin: async () => this.#onShown(symbol, await get("v1/quotes", { symbol }), (found) => this.ladder.takeQuotes(found.quotes)),
-      }),
-      of("book_top", {
-        everyMs: CALM_MS,
-        onRows: (rows) => this.#tick(rows, () => this.ladder.takeBooks(rows)),
-        onBegin: async () => this.#onShown(symbol, await get(`v1/book/${encodeURIComponent(symbol)}`), (found) => this.ladder.takeBooks(found.venues)),
-      }),
+      // Every row: some venues tell one side at a time, so that the newest row is not all that holds.
+      of("quotes", { newest: true, onRows: (rows) => this.#tick(rows, () => this.ladder.takeQuotes(rows)) }),
+      of("book_top", { everyMs: CALM_MS, newest: true, onRows: (rows) => this.#tick(rows, () => this.ladder.takeBooks(rows)) }),
     ];
   }
 
-  #onShown(symbol, found, take) {
-    if (symbol === this.symbol) take(found);
+  #mayTrade(account) {
+    return this.me.scopes.includes("orders:write") && (this.me.trades === null || this.me.trades.includes(account));
   }
 
   #follow(topics) {
-    const { scopes } = this.me;
-    if (scopes.includes("orders:read")) {
-      this.streams.subscribe({ topic: "order_events", onRows: (rows) => this.blotter.take(rows), onBegin: () => this.blotter.load() });
-    }
-    if (scopes.includes("accounts:read")) {
-      this.streams.subscribe({ topic: "positions", everyMs: CALM_MS, onRows: (rows) => this.positions.take(rows), onBegin: () => this.positions.load() });
-    }
-    for (const topic of topics.filter((name) => name.startsWith("alerts"))) {
-      this.streams.subscribe({ topic, onRows: (rows) => this.alerts.take(topic, rows) });
-    }
+    const follow = (topic, take, options = {}) => {
+      if (topics.includes(topic)) this.streams.subscribe({ topic, newest: true, onRows: take, ...options });
+    };
+    const loads = (panel) => ({ onBegin: () => Promise.all((this.me.sees ?? []).map((account) => panel.load(account))) });
+    follow("order_events", (rows) => this.blotter.take(rows), loads(this.blotter));
+    follow("positions", (rows) => this.positions.take(rows), { everyMs: CALM_MS, ...loads(this.positions) });
+    // Who may trade all accounts, or see all, learns from the rows which there are.
+    if (this.me.trades === null) follow("accounts", (rows) => this.#openAccounts(rows));
+    for (const topic of this.alerts.topics) follow(topic, (rows) => this.alerts.take(topic, rows));
+  }
+
+  #openAccounts(rows) {
+    for (const row of rows) if (row.account !== EVERY_ACCOUNT) this.accounts.add(row.account);
+    this.ticket.setAccounts([...this.accounts].sort());
+  }
+
+  /** Learn which symbols there are, until there are enough to begin with. */
+  #findSymbols() {
+    const found = new Set();
+    const stream = this.streams.subscribe({
+      topic: "marks",
+      everyMs: SLOW_MS,
+      newest: true,
+      onRows: (rows) => {
+        for (const row of rows) found.add(row.symbol);
+        const symbols = [...found].sort();
+        byId("symbols").replaceChildren(...symbols.map((symbol) => make("option", { value: symbol })));
+        this.watchlist.offer(symbols);
+        if (!this.symbol) this.show(this.watchlist.symbols[0] ?? "");
+        if (found.size >= ENOUGH_SYMBOLS) stream.close();
+      },
+    });
   }
 
   #watch(symbols) {
     for (const subscription of this.watched) subscription.close();
     this.watched = [];
     if (!symbols.length) return;
+    const of = (topic, onRows) => this.streams.subscribe({ topic, keys: symbols, everyMs: CALM_MS, newest: true, onRows });
     this.watched = [
-      this.streams.subscribe({
-        topic: "marks",
-        keys: symbols,
-        everyMs: CALM_MS,
-        onRows: (rows) => this.#tick(rows, () => this.watchlist.takeMarks(rows)),
-        onBegin: async () => this.watchlist.takeMarks((await get("v1/marks", { symbols: symbols.join(",") })).marks),
-      }),
-      this.streams.subscribe({
-        topic: "indicators",
-        keys: symbols,
-        everyMs: CALM_MS,
-        onRows: (rows) => this.watchlist.takeIndicators(rows),
-      }),
+      of("marks", (rows) => this.#tick(rows, () => this.watchlist.takeMarks(rows))),
+      of("indicators", (rows) => this.watchlist.takeIndicators(rows)),
     ];
   }
 
@@ -159,12 +169,4 @@ export class Desk {
       ["Reconnections", count(reconnections)],
     ];
   }
-}
-
-async function readableTopics() {
-  return (await get("v1/topics")).topics.map((one) => one.name);
-}
-
-async function knownSymbols() {
-  return [...new Set((await get("v1/marks")).marks.map((row) => row.symbol))].sort();
 }

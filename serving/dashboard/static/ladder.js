@@ -1,5 +1,5 @@
 // The depth of the shown symbol: price levels of the venues' books, or their best quotes where there is no book.
-import { byId, fill, make } from "./dom.js";
+import { atNextFrame, byId, fill, make } from "./dom.js";
 import { count, price } from "./format.js";
 
 const LEVELS = 10;
@@ -8,6 +8,7 @@ const LEVELS = 10;
 export class Ladder {
   constructor(onPrice) {
     this.onPrice = onPrice;
+    this.draw = atNextFrame(() => this.#draw());
     this.clear();
   }
 
@@ -29,11 +30,10 @@ export class Ladder {
     for (const row of rows) {
       const held = this.quotes.get(row.venue) ?? { bid: null, bid_size: 0, ask: null, ask_size: 0 };
       for (const side of ["bid", "ask"]) {
-        if (row[side] !== null) {
+        if (row[`${side}_size`] === 0) held[side] = null;
+        else if (row[side] !== null) {
           held[side] = row[side];
           held[`${side}_size`] = row[`${side}_size`];
-        } else if (row[`${side}_size`] === 0) {
-          held[side] = null;
         }
       }
       this.quotes.set(row.venue, held);
@@ -41,7 +41,7 @@ export class Ladder {
     this.draw();
   }
 
-  draw() {
+  #draw() {
     const booked = this.books.size > 0;
     const source = booked ? this.books : this.quotes;
     byId("ladder-source").textContent = source.size

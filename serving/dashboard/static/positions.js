@@ -11,10 +11,9 @@ export class Positions {
     this.draw();
   }
 
-  /** Positions as the API lists them. */
-  async load() {
-    const listed = await get("v1/positions", { limit: 500 });
-    this.take(listed.positions);
+  /** Positions of an account as the API lists them. */
+  async load(account) {
+    this.take((await get("v1/positions", { account, flat: true })).positions);
   }
 
   /** Rows of `positions`: the one with the greatest number says how its position stands. */

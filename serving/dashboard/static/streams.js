@@ -2,8 +2,12 @@
 
 const WAIT_FIRST_MS = 500;
 const WAIT_MOST_MS = 15_000;
-// The server says something at least so often; silence for longer is a lost connection that nobody has closed.
-const SILENCE_MS = 25_000;
+// Silent for so long, the server is asked whether it is there; silent for twice as long, it is not.
+const SILENCE_MS = 10_000;
+// Codes of the server's own reasons to close, beside those of the protocol.
+const TRIMMED = 4010;
+// A position as the server writes it, such as 0:1200,1:88.40.
+const POSITION = /\d+:\d+(?:\.\d+)?(?:,\d+:\d+(?:\.\d+)?)*/;
 const RATE_OVER_MS = 5_000;
 
 /** All streams of the page. `onState` is called with "live" or "lost", and the time since when. */
@@ -17,6 +21,7 @@ export class Streams {
     this.counts = [];
     this.lastRow = null;
     this.lostSince = null;
+    this.arrow = null;
     this.onOffline = () => this.socket?.close();
     this.onOnline = () => this.#connect();
     addEventListener("offline", this.onOffline);
@@ -32,11 +37,12 @@ export class Streams {
    * @param everyMs 0 for every row; else the newest of each group, so often at most
    * @param newest whether the newest rows that there are come first
    * @param onRows called with rows, in order
+   * @param onArrow in place of it: called with rows as Arrow streams; one such stream at a time
    * @param onBegin called when it begins anew: at first, and where what was missed is not kept any more
    */
-  subscribe({ topic, keys = [], everyMs = 0, newest = false, onRows, onBegin = () => {} }) {
+  subscribe({ topic, keys = [], everyMs = 0, newest = false, onRows, onArrow, onBegin = () => {} }) {
     const id = `s${++this.named}`;
-    const one = { id, topic, keys, everyMs, newest, onRows, onBegin, position: null };
+    const one = { id, topic, keys, everyMs, newest, onRows, onArrow, onBegin, position: null };
     this.subscriptions.set(id, one);
     if (this.#isOpen()) this.#ask(one);
     return { close: () => this.#drop(id) };
@@ -75,9 +81,10 @@ export class Streams {
     const address = new URL("v1/stream", document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     const socket = (this.socket = new WebSocket(address));
+    socket.binaryType = "arraybuffer";
     socket.addEventListener("open", () => this.#opened());
-    socket.addEventListener("message", (event) => this.#said(event.data));
-    socket.addEventListener("close", () => this.#lost(socket));
+    socket.addEventListener("message", (event) => this.#heard(event.data));
+    socket.addEventListener("close", (event) => this.#lost(socket, event.code));
   }
 
   #opened() {
@@ -89,8 +96,9 @@ export class Streams {
     this.onState("live", new Date());
   }
 
-  #lost(socket) {
+  #lost(socket, code) {
     if (this.closed || socket !== this.socket) return;
+    if (code === TRIMMED) this.#beginAnew();
     this.lostSince ??= new Date();
     this.onState("lost", this.lostSince);
     // Half of it by chance: a server that comes back is not asked by all pages at once.
@@ -101,44 +109,80 @@ export class Streams {
   }
 
   #checkSilence() {
-    if (this.#isOpen() && performance.now() - this.heard > SILENCE_MS) this.socket.close();
+    if (!this.#isOpen()) return;
+    const silent = performance.now() - this.heard;
+    if (silent > 2 * SILENCE_MS) this.socket.close();
+    // Nothing has this name: the answer is that, and that the server is there.
+    else if (silent > SILENCE_MS) this.#send({ unsubscribe: "?" });
+  }
+
+  #beginAnew() {
+    for (const one of this.subscriptions.values()) one.position = null;
   }
 
   #ask(one) {
-    const wanted = { topic: one.topic, format: "json" };
+    const wanted = { id: one.id, topic: one.topic, conflate_ms: one.everyMs, format: one.onArrow ? "arrow" : "json" };
     if (one.keys.length) wanted.keys = one.keys;
-    if (one.everyMs) wanted.interval_ms = one.everyMs;
-    if (one.position !== null) wanted.position = one.position;
-    else if (one.newest) wanted.snapshot = true;
-    this.#send({ subscribe: { id: one.id, ...wanted } });
-    if (one.position === null) one.onBegin();
+    wanted.begin = one.position ?? (one.newest ? "latest" : "now");
+    this.#send({ subscribe: wanted });
   }
 
   #drop(id) {
-    if (this.subscriptions.delete(id) && this.#isOpen()) this.#send({ unsubscribe: { id } });
+    if (this.subscriptions.delete(id) && this.#isOpen()) this.#send({ unsubscribe: id });
   }
 
   #send(message) {
     this.socket.send(JSON.stringify(message));
   }
 
-  #said(text) {
+  #heard(data) {
     this.heard = performance.now();
-    const message = JSON.parse(text);
-    const one = this.subscriptions.get(message.id);
-    if (!one) return;
-    if (message.position !== undefined) one.position = message.position;
-    if (message.rows?.length) {
-      this.lastRow = this.heard;
-      this.counts.push([this.heard, message.rows.length]);
-      one.onRows(message.rows);
+    if (data instanceof ArrayBuffer) {
+      this.#takeArrow(data);
+      return;
     }
-    if (message.end) this.#ended(one, message.end);
+    const message = JSON.parse(data);
+    if (message.subscribed) this.#subscribed(this.subscriptions.get(message.subscribed));
+    else if (message.rows) this.#take(this.subscriptions.get(message.id), message);
+    else if (message.error) this.#refused(message.error);
   }
 
-  #ended(one, end) {
-    // Behind what was kept, or too slow for every row: begin anew with what is there.
-    if (end.kind === "trimmed") one.position = null;
-    this.#ask(one);
+  #subscribed(one) {
+    if (!one) return;
+    if (one.onArrow) this.arrow = one;
+    if (one.position === null) one.onBegin();
+  }
+
+  #take(one, { position, rows }) {
+    if (!one) return;
+    one.position = position;
+    this.#count(rows.length);
+    one.onRows(rows);
+  }
+
+  #takeArrow(buffer) {
+    const one = this.arrow;
+    if (!one || !this.subscriptions.has(one.id)) return;
+    // Text in the metadata of the schema, at its head: so the page needs no reader of Arrow of its own.
+    const head = new TextDecoder("latin1").decode(buffer.slice(0, 16_384));
+    one.position = POSITION.exec(head)?.[0] ?? null;
+    this.#count(1);
+    one.onArrow(buffer);
+  }
+
+  #count(rows) {
+    this.lastRow = this.heard;
+    this.counts.push([this.heard, rows]);
+  }
+
+  #refused({ kind, detail }) {
+    if (kind === "id") return;
+    if (kind === "position") {
+      // Another log than before: whatever was seen of the old one is no place in it.
+      this.#beginAnew();
+      this.socket.close();
+      return;
+    }
+    console.warn(`stream refused: ${detail}`);
   }
 }

@@ -26,10 +26,12 @@ export class Ticket {
   /** The accounts that may be chosen. */
   setAccounts(accounts) {
     const select = this.form.elements.account;
-    select.replaceChildren(...accounts.map((name) => make("option", { value: name }, name)));
-    select.disabled = accounts.length === 0;
-    byId("place-order").disabled = byId("check-order").disabled = accounts.length === 0;
-    if (accounts.length === 0) this.#say("bad", "You may not trade on any account.");
+    const none = accounts.length === 0;
+    const chosen = select.value;
+    select.replaceChildren(...accounts.map((name) => make("option", { value: name, selected: name === chosen }, name)));
+    for (const control of [select, byId("place-order"), byId("check-order")]) control.disabled = none;
+    if (none || select.dataset.none) this.#say(none ? "bad" : "", none ? "There is no account that you may trade." : "");
+    select.dataset.none = none ? "1" : "";
   }
 
   /** The symbol that is shown elsewhere. */

@@ -28,10 +28,11 @@ const CONFIG = {
 
 /** The watchlist. `onShow` is called with a symbol that was chosen, `onChange` with all that are watched. */
 export class Watchlist {
-  constructor(known, onShow, onChange) {
+  constructor(onShow, onChange) {
     this.onShow = onShow;
     this.onChange = onChange;
-    this.symbols = saved() ?? known.slice(0, USUAL);
+    this.symbols = saved() ?? [];
+    this.chosen = saved() !== null;
     this.rows = new Map();
     this.live = false;
     byId("watch-form").addEventListener("submit", (event) => {
@@ -54,6 +55,16 @@ export class Watchlist {
       if (symbol) this.onShow(symbol);
     });
     return grid;
+  }
+
+  /** Symbols that there are: the first of them are watched by whoever has not chosen any. */
+  offer(known) {
+    if (this.chosen || this.symbols.length >= USUAL) return;
+    const more = known.filter((symbol) => !this.symbols.includes(symbol)).slice(0, USUAL - this.symbols.length);
+    if (!more.length) return;
+    this.symbols = [...this.symbols, ...more];
+    this.#chips();
+    this.onChange(this.symbols);
   }
 
   /** Mark the symbol that is shown elsewhere. */
@@ -119,6 +130,7 @@ export class Watchlist {
   }
 
   #changed() {
+    this.chosen = true;
     localStorage.setItem(KEY, JSON.stringify(this.symbols));
     this.#chips();
     this.onChange(this.symbols);

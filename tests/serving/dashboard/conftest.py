@@ -38,7 +38,9 @@ def page(chromium: Browser) -> Iterator[Page]:
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
             "console",
-            lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None,
+            lambda said: (
+                wrong.append(said.text) if "Content Security Policy" in said.text else None
+            ),
         )
         yield page
         assert not wrong

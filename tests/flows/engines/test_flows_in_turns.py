@@ -1,0 +1,95 @@
+"""Flows that read each other, as orders and their execution do: none waits for the other for ever."""
+
+from decimal import Decimal
+from typing import Any
+
+from connectors.log import Log
+from connectors.records import decode_rows, is_rows, rows_record
+from connectors.scan import scan_records
+from connectors.topics import create_topics
+from flows.catalog import catalog
+from flows.engines.local import in_order, run_until_end
+from flows.execution import Execution
+from flows.flow import Flow
+from flows.marks import Marks
+from flows.oms import Oms
+from flows.positions import Positions
+from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
+from schemas.instruments import INSTRUMENTS
+from schemas.market import QUOTES
+from schemas.order_ids import order_id_of
+from schemas.orders import ORDER_EVENTS, ORDERS
+from schemas.topic import Topic
+
+# 15:00 in New York on a Wednesday.
+NOW_NS = 1_381_345_200 * 10**9
+
+
+def _append(log: Log, topic: Topic, **row: Any) -> None:
+    columns = {field.name: [row.get(field.name, field.default)] for field in topic.fields}
+    log.append([rows_record(topic, 0, topic.batch(columns))])
+
+
+def _events(log: Log) -> list[str]:
+    return [
+        event
+        for record in scan_records(log, ORDER_EVENTS.name, 0)
+        if is_rows(record)
+        for event in decode_rows(ORDER_EVENTS, record).column("event").to_pylist()
+    ]
+
+
+def test_every_flow_comes_once_and_behind_those_that_it_reads_one_way() -> None:
+    kinds = list(catalog().values())
+    names = [kind.name for kind in in_order(kinds)]
+    assert sorted(names) == sorted(kind.name for kind in kinds)
+    for upstream, downstream in (
+        ("bars", "indicators"),
+        ("marks", "oms"),
+        ("execution", "positions"),
+    ):
+        assert names.index(upstream) < names.index(downstream)
+    assert names == [kind.name for kind in in_order(kinds)]
+
+
+def test_an_order_is_filled_in_one_run_to_the_end(sqlite_log: Log) -> None:
+    create_topics(sqlite_log, 1)
+    times = {"ts_event": NOW_NS, "ts_recv": NOW_NS}
+    quote = {"venue": "N", "bid": 49.0, "bid_size": 500.0, "ask": 49.01, "ask_size": 500.0}
+    listed = {"ts_event": NOW_NS - 86_400 * 10**9, "currency": "USD", "tick_size": 0.01}
+    _append(sqlite_log, INSTRUMENTS, symbol="AIG", **listed)
+    _append(sqlite_log, ACCOUNTS, account="A", type="margin", user="u", **times)
+    _append(
+        sqlite_log,
+        CASH_MOVEMENTS,
+        account="A",
+        movement_id="1",
+        kind="deposit",
+        amount=Decimal(100_000),
+        currency="USD",
+        **times,
+    )
+    _append(sqlite_log, QUOTES, symbol="AIG", **quote, **times)
+    kinds: list[type[Flow]] = [Execution, Oms, Positions, Marks]
+    run_until_end(sqlite_log, kinds)
+    _append(
+        sqlite_log,
+        ORDERS,
+        account="A",
+        command="new",
+        order_id=order_id_of("A", "1"),
+        client_order_id="1",
+        symbol="AIG",
+        side="buy",
+        quantity=Decimal(100),
+        order_type="market",
+        time_in_force="day",
+        user="u",
+        **times,
+    )
+    # Time goes on, so that the order reaches its venue and is filled there.
+    for second in range(4):
+        later = {"ts_event": NOW_NS + second * 10**9, "ts_recv": NOW_NS}
+        _append(sqlite_log, QUOTES, symbol="AIG", **quote, **later)
+        run_until_end(sqlite_log, kinds)
+    assert _events(sqlite_log)[-1] == "filled"
