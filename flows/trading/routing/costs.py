@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 
+from flows.trading.interfaces import ONE
 from flows.trading.routing.venues import VenueModel
 
 _NS = 1e9
@@ -76,25 +77,40 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """Where the market stands, in units of one.
+    """Where the market stands for one side of it.
 
     Parameters
     ----------
     is_buy : bool
         Side of the order.
-    mid, spread : float or None
-        Of the best bid and ask; None where a side is missing.
+    bid, ask : int or None
+        Best prices, scaled by 10**10; None where there is none.
     """
 
     is_buy: bool
-    mid: float | None
-    spread: float | None
+    bid: int | None
+    ask: int | None
+
+    @property
+    def mid(self) -> float | None:
+        """Between the two, in units of one; None where a side is missing."""
+        if self.bid is None or self.ask is None:
+            return None
+        return (self.bid + self.ask) / (2 * ONE)
+
+    @property
+    def spread(self) -> float:
+        """From bid to ask, in units of one; 0 where a side is missing, or they are crossed."""
+        if self.bid is None or self.ask is None:
+            return 0.0
+        return max(self.ask - self.bid, 0) / ONE
 
     def against_mid(self, price: float) -> float:
         """How much worse than the mid a price is; 0 where there is no mid."""
-        if self.mid is None:
+        mid = self.mid
+        if mid is None:
             return 0.0
-        return price - self.mid if self.is_buy else self.mid - price
+        return price - mid if self.is_buy else mid - price
 
 
 def taking_cost(model: VenueModel, price: Decimal, quoted: Quoted, conditions: Conditions) -> Cost:
@@ -118,7 +134,7 @@ def taking_cost(model: VenueModel, price: Decimal, quoted: Quoted, conditions: C
         price=quoted.against_mid(at),
         fee=float(model.taking_fee(price)),
         delay=at * conditions.volatility * math.sqrt(seconds) * _MEAN_AWAY,
-        missed=(1.0 - there) * (1.0 - model.hidden_share) * max(quoted.spread or 0.0, 0.0),
+        missed=(1.0 - there) * (1.0 - model.hidden_share) * quoted.spread,
         fill_probability=there,
     )
 
@@ -146,7 +162,7 @@ def resting_cost(
     volume = 0.5 * model.volume_share * conditions.volume_rate * conditions.horizon_seconds
     filled = math.exp(-(queue + _OWN) / volume) if volume > 0 else 0.0
     away = at * conditions.volatility * math.sqrt(conditions.horizon_seconds) * _MEAN_AWAY
-    crossing = max(quoted.spread or 0.0, 0.0) + float(model.taking_fee(price)) + away
+    crossing = quoted.spread + float(model.taking_fee(price)) + away
     return Cost(
         price=filled * quoted.against_mid(at),
         fee=filled * float(model.adding_fee(price)),

@@ -10,14 +10,8 @@ that is expected to cost least. Nothing depends on the order in which venues or 
 from typing import Any
 
 from flows.trading.interfaces import CONSOLIDATED, Decision, Market, Order, RouterBase
-from flows.trading.routing.candidates import (
-    Candidates,
-    quoted_for,
-    resting_candidates,
-    taking_candidates,
-)
+from flows.trading.routing.candidates import Candidates, Ranking
 from flows.trading.routing.costs import Conditions, Quoted
-from flows.trading.routing.venues import VenueModel, venue_model
 
 _TAKES = "displays the best price that is left, at the least expected cost"
 _RESTS = "rests where queue, volume and fee make it cheapest"
@@ -37,18 +31,15 @@ class Router(RouterBase):
     """
 
     def __init__(self, instrument_type: str, conditions: Conditions | None = None) -> None:
-        self._type = instrument_type
-        self._conditions = conditions or Conditions()
+        self._ranking = Ranking(instrument_type, conditions or Conditions())
 
     def route(self, order: Order, market: Market) -> list[Decision]:
         """Where the order goes; see `RouterBase.route`."""
-        quoted = quoted_for(order, market.bid, market.ask)
+        quoted = Quoted(order.is_buy, market.bid, market.ask)
         if order.order_type == "pegged":
             price = _pegged_price(order, market)
             return [self._rested(market, quoted, price, order.quantity)]
-        taking = taking_candidates(
-            market.levels(order.side), self._model_of, quoted, self._conditions
-        )
+        taking = self._ranking.taking(market.levels(order.side), quoted)
         decisions, left = _taken(taking, order, has_mid=quoted.mid is not None)
         if left and decisions and (order.limit_price is None or order.time_in_force == "ioc"):
             # It does not rest: what is not displayed goes where most was, for what is behind or comes next.
@@ -71,23 +62,18 @@ class Router(RouterBase):
     def _rested(self, market: Market, quoted: Quoted, price: int | None, quantity: int) -> Decision:
         if price is None:
             return Decision(venue=CONSOLIDATED, quantity=quantity, immediate=False, reason=_UNKNOWN)
-        resting = resting_candidates(
-            market.touches(), self._model_of, price, quoted, self._conditions
-        )
+        resting = self._ranking.resting(market.touches(), price, quoted)
         if not resting.ranked:
             return Decision(venue=CONSOLIDATED, quantity=quantity, immediate=False, reason=_UNKNOWN)
         best = resting.ranked[0]
         return Decision(
-            venue=best.model.venue,
+            venue=best.place.model.venue,
             quantity=quantity,
             immediate=False,
             reason=_RESTS,
             candidates=resting.text,
-            expected_cost=best.cost.total if quoted.mid is not None else None,
+            expected_cost=best.place.total if quoted.mid is not None else None,
         )
-
-    def _model_of(self, code: str) -> VenueModel:
-        return venue_model(code, self._type)
 
 
 def _taken(taking: Candidates, order: Order, *, has_mid: bool) -> tuple[list[Decision], int]:
@@ -95,13 +81,13 @@ def _taken(taking: Candidates, order: Order, *, has_mid: bool) -> tuple[list[Dec
     parts: dict[str, list[Any]] = {}
     left = order.quantity
     for one in taking.ranked:
-        if left <= 0 or _is_beyond(one.price, order):
+        if left <= 0 or _is_beyond(one.place.price, order):
             break
         size = min(left, one.displayed)
         left -= size
-        part = parts.setdefault(one.model.venue, [0, 0.0])
+        part = parts.setdefault(one.place.model.venue, [0, 0.0])
         part[0] += size
-        part[1] += size * one.cost.total
+        part[1] += size * one.place.total
     decisions = [
         Decision(
             venue=name,

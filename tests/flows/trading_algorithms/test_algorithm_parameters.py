@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.trading.algorithms import ALGORITHMS
@@ -77,6 +77,7 @@ _VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
+@settings(deadline=None)
 @given(params=st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=8), _VALUES, max_size=4))
 def test_any_object_is_refused_or_can_be_begun_with(name: str, params: dict[str, Any]) -> None:
     kind, order = ALGORITHMS[name], ordered()

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.trading.interfaces import CONSOLIDATED, ONE, Decision, Market, Order, Touch
@@ -101,6 +101,7 @@ _ORDERS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(_TOUCHES, _ORDERS)
 def test_parts_sum_to_the_quantity_and_are_above_zero(touches: list[Touch], one: Order) -> None:
     decisions = Router("stock").route(one, Quotes(touches))
@@ -108,6 +109,7 @@ def test_parts_sum_to_the_quantity_and_are_above_zero(touches: list[Touch], one:
     assert all(part.quantity > 0 for part in decisions)
 
 
+@settings(deadline=None)
 @given(_TOUCHES, _ORDERS)
 def test_no_displayed_quote_is_traded_through(touches: list[Touch], one: Order) -> None:
     """What is taken at once is never dearer than what is displayed and left; and nothing in reach is left."""
@@ -143,6 +145,7 @@ def test_no_displayed_quote_is_traded_through(touches: list[Touch], one: Order) 
     assert sum(taken.values()) == min(in_reach, one.quantity)
 
 
+@settings(deadline=None)
 @given(_TOUCHES, _ORDERS, st.randoms(use_true_random=False))
 def test_decisions_do_not_hang_on_the_order_of_quotes(
     touches: list[Touch], one: Order, shuffle: Any
@@ -152,6 +155,7 @@ def test_decisions_do_not_hang_on_the_order_of_quotes(
     assert Router("stock").route(one, Quotes(touches)) == Router("stock").route(one, Quotes(other))
 
 
+@settings(deadline=None)
 @given(_TOUCHES, _ORDERS)
 def test_the_evidence_has_every_venue_once_a_price_and_adds_up(
     touches: list[Touch], one: Order
