@@ -157,7 +157,9 @@ def _checks(batch: pa.RecordBatch) -> list[Result]:
             assert refused is None, refused
         flow.on_rows(_rows(flow, ORDERS, part))
     micros = np.array(taken) / 1e3
-    note = f"{len(micros):,} orders, every limit set, {ACCOUNT_COUNT} accounts, {SYMBOL_COUNT} symbols"
+    note = (
+        f"{len(micros):,} orders, every limit set, {ACCOUNT_COUNT} accounts, {SYMBOL_COUNT} symbols"
+    )
     return [
         Result(name=f"pre-trade check, {what}", value=value, unit="µs", wanted=wanted, note=note)
         for what, value, wanted in (

@@ -2,7 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from flows.orders.commands import Command
 from flows.orders.exposure import Holding, Purse, fine
@@ -26,18 +26,6 @@ def alike(command: Command) -> Alike:
         command.limit_price,
         command.stop_price,
     )
-
-
-class Worth(NamedTuple):
-    """An account in its own currency; ``ONE`` times as fine as a scaled integer.
-
-    ``cash`` is less open buys; ``equity`` is cash and positions; ``gross`` the most that all positions together
-    can be worth as open orders are filled, whatever their sign.
-    """
-
-    cash: int
-    equity: int
-    gross: int
 
 
 class RecentOrders:
@@ -180,13 +168,21 @@ class Account:
             purse.cash += consideration - fees
             holding.trade(-quantity)
 
-    def worth(self) -> Worth | None:
-        """What it can spend and owns, in its currency; None where something that lessens it has no rate."""
+    def worth(self) -> tuple[int, int, int] | None:
+        """What it can spend and owns, in its currency.
+
+        Returns
+        -------
+        tuple of int, or None
+            Cash less open buys; equity, which is cash and positions; and the most that all positions together can
+            be worth as open orders are filled, whatever their sign. All ``ONE`` times as fine as a scaled integer.
+            None where something that lessens them has no rate of exchange.
+        """
         own = "" if self.own is None else self.own.currency
         if len(self.purses) == 1 and own in self.purses:
             purse = self.purses[own]
             held = fine(purse.cash)
-            return Worth(held - purse.reserved, held + purse.value, purse.gross)
+            return held - purse.reserved, held + purse.value, purse.gross
         cash = equity = gross = 0
         for currency, purse in self.purses.items():
             held = fine(purse.cash)
@@ -201,7 +197,7 @@ class Account:
             cash += parts[0]
             equity += parts[1]
             gross += parts[2]
-        return Worth(cash, equity, gross)
+        return cash, equity, gross
 
     def saved(self) -> list[Any]:
         """The state as JSON values, but for limits and open orders, which others keep."""

@@ -224,7 +224,8 @@ class Blotter:
         """Have an accepted order executed."""
         terms = order.terms
         self.value(order)
-        self.recount(order)
+        if order.counts:
+            self.recount(order)
         if terms.order_type in ACTIVE:
             self.stand(order)
         self.instruct(order, "new", terms)
@@ -257,8 +258,10 @@ class Blotter:
 
     def recount(self, order: Order) -> None:
         """Bring what an order ties up in line with what is open of it."""
-        counts = order.counts and order.status not in ENDED
-        quantity = order.most - order.filled if counts else 0
+        if not order.counts or order.status in ENDED:
+            quantity = 0
+        else:
+            quantity = (order.most if order.pending else order.terms.quantity or 0) - order.filled
         is_buy = order.terms.side == "buy"
         if quantity != order.counted:
             order.holding.open(is_buy, quantity - order.counted)

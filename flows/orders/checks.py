@@ -204,17 +204,14 @@ def _off_grid(order: Command, symbol: Quoted, quantity: int) -> Rejection | None
     tick = symbol.tick
     if tick is None:
         return None
-    prices = [order.limit_price, order.stop_price]
+    prices: tuple[int | None, ...] = (order.limit_price, order.stop_price)
     if order.order_class != "simple":
-        prices += [order.take_profit_price, order.stop_loss_price, order.stop_loss_limit_price]
+        exits = (order.take_profit_price, order.stop_loss_price, order.stop_loss_limit_price)
+        prices += exits
     for price in prices:
         if price is not None and price % tick:
-            return Rejection(
-                "tick_size",
-                text(tick),
-                text(price),
-                f"prices must be multiples of {text(tick)} for {symbol.name}",
-            )
+            why = f"prices must be multiples of {text(tick)} for {symbol.name}"
+            return Rejection("tick_size", text(tick), text(price), why)
     return None
 
 
@@ -329,18 +326,21 @@ def _means(account: Account, limits: Limits, notional: int, more: int) -> Reject
     worth = account.worth()
     if worth is None:
         return _no_rate("one of its currencies", limits)
-    gross = worth.gross + more
-    if more and gross > limits.max_gross_notional * ONE:
+    cash, equity, gross = worth
+    after = gross + more
+    if more and after > limits.max_gross_notional * ONE:
         limit = limits.max_gross_notional
-        return _over("gross_notional", limit, gross, "the value of all positions with open orders")
-    if limits.is_margin:
-        power = max(worth.equity * limits.leverage // ONE - worth.gross, 0)
-        needed = more
+        return _over("gross_notional", limit, after, "the value of all positions with open orders")
+    if limits.type == "margin":
+        # Multiplied out: a division of such integers takes longer than the rest.
+        if after * ONE <= equity * limits.leverage:
+            return None
+        power, needed = equity * limits.leverage // ONE - gross, more
     else:
-        power, needed = max(worth.cash, 0), notional
-    if needed <= power:
-        return None
-    return _over("buying_power", divided(power, ONE), needed, "what the order needs")
+        power, needed = cash, notional
+        if needed <= power:
+            return None
+    return _over("buying_power", divided(max(power, 0), ONE), needed, "what the order needs")
 
 
 def _self_trade(order: Command, holding: Holding) -> Rejection | None:

@@ -104,12 +104,15 @@ class Holding:
 
     def open(self, is_buy: bool, quantity: int) -> None:  # noqa: FBT001 - a side; keywords cost a call's time
         """So much more is open on a side; less where negative."""
-        before = self.worst
+        held, buy, sell = self.quantity, self.open_buy, self.open_sell
+        before = max(held + buy, sell - held)
         if is_buy:
-            self.open_buy += quantity
+            self.open_buy = buy = buy + quantity
         else:
-            self.open_sell += quantity
-        self.purse.gross += (self.worst - before) * self.price
+            self.open_sell = sell = sell + quantity
+        change = max(held + buy, sell - held) - before
+        if change:
+            self.purse.gross += change * self.price
 
     def trade(self, quantity: int) -> None:
         """The position changes by so much."""
