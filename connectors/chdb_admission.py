@@ -17,12 +17,10 @@ from connectors.sql_guard_tables import DATABASE, views
 from connectors.sql_guard_text import GuardError, Token, read_text
 from connectors.sql_texts import sql_folder
 from connectors.store_quotas import LIMIT_SETTINGS, Limits, changed
-from connectors.store_users import PROGRAMS, StoreRole, StoreUser
+from connectors.store_users import ON_BEHALF, PROGRAMS, StoreRole, StoreUser
 from schemas.clickhouse_ddl import create_table
 from schemas.registry import TOPICS
 
-ON_BEHALF = "x-tapeflow-on-behalf"
-"""Header of the platform's API: for whom it asks, as JSON."""
 READER_BODY_BYTES = 8 << 20
 
 # Formats of data that are data only: in Values, an expression is computed.
@@ -89,7 +87,7 @@ def on_behalf(user: StoreUser, header: str | None) -> StoreUser:
     try:
         said = orjson.loads(header)
         limits = changed(Limits(), said.get("limits", {}))
-        reads = frozenset(said["topics"]) & TOPICS.keys()
+        reads = frozenset(said["topics"]) & frozenset(TOPICS)
         name = f"api:{said['user']}"
     except (ValueError, KeyError, TypeError) as error:
         raise StatementError(

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Send
 
-from connectors.chdb_admission import ON_BEHALF, READER_BODY_BYTES, Admitted, admit, on_behalf
+from connectors.chdb_admission import READER_BODY_BYTES, Admitted, admit, on_behalf
 from connectors.chdb_engine import Answer, Engine, Session
 from connectors.chdb_request import (
     Call,
@@ -36,7 +36,7 @@ from connectors.crash_points import crash_point
 from connectors.http_bodies import compressor
 from connectors.store_door import StoreDoor, knock_of
 from connectors.store_quotas import Quotas, Statement
-from connectors.store_users import StoreRole, StoreUser
+from connectors.store_users import ON_BEHALF, StoreRole, StoreUser
 
 STORE_HEADER = "X-Tapeflow-Store"
 # Queries use both cores each; more at once only wait in the engine instead of here.

@@ -107,7 +107,6 @@ async def read_call(request: Request, data_fd: int, most: int | None = None) -> 
             "Code: 48. DB::Exception: ClickHouse's block compression is not spoken here: leave out "
             "compress=1 and decompress=1, and use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)"
         )
-    wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
     if most is None and head is not None and not url_statement[head.data_at :].strip(b" \n\t;"):
         async for part in request.stream():
             _write(data_fd, part)
@@ -134,6 +133,7 @@ async def read_call(request: Request, data_fd: int, most: int | None = None) -> 
             "INSERT INTO … FORMAT …, into a temporary table where it must be changed on the way. "
             "(NOT_IMPLEMENTED)"
         )
+    wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
     head = insert_head(text)
     if head is not None:
         _write(data_fd, memoryview(text)[head.data_at :])

@@ -53,7 +53,7 @@ class ReadScope:
     def tables(self) -> frozenset[str]:
         """Readable tables and views of the database `DATABASE`."""
         open_views = {name for name, reads in views().items() if reads <= self.topics}
-        return (self.topics & TOPICS.keys()) | open_views
+        return frozenset(self.topics & frozenset(TOPICS) | open_views)
 
 
 def every_topic() -> ReadScope:

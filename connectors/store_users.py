@@ -29,6 +29,8 @@ PROGRAMS = "tapeflow"
 """User of the platform's own programs; it has the program key, and may do everything."""
 GUEST = "default"
 """User of who says nothing; without a password it may read market data from the same machine."""
+ON_BEHALF = "X-Tapeflow-On-Behalf"
+"""Header of the platform's API: for whom it asks, as JSON; of no use to others."""
 
 _USERS = "users.json"
 _KEY = "program-key"
