@@ -29,6 +29,13 @@ class Clock:
         self.now_ns += int(seconds * 1e9)
 
 
+def hash_cheaply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let argon2 take no time."""
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_HASHER", hasher)
+    monkeypatch.setattr(passwords, "_NOBODY", hasher.hash(secrets.token_hex(8)))
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -64,14 +71,12 @@ def users_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords whose hashing takes no time: what is tested is what is done with it."""
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(passwords, "_HASHER", hasher)
-    monkeypatch.setattr(passwords, "_NOBODY", hasher.hash(secrets.token_hex(8)))
+    hash_cheaply(monkeypatch)
 
 
 @pytest.fixture
 def users(users_url: str, tmp_path: Path, clock: Clock, cheap_passwords: None) -> Iterator[Users]:
-    """A users database, with one user: tess, a trader, who has the password of `PASSWORD_OF_TESS`."""
+    """An empty users database."""
     opened = Users(Settings(home=tmp_path, users=users_url), clock)
     yield opened
     opened.close()
