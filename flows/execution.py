@@ -130,9 +130,15 @@ class Execution(Flow):
         self._desks: dict[int, Desk] = {}
         self._known_until: dict[int, int | None] = {}
         for saved in state.get("desks", ()):
-            desk = self._new_desk(self._tape.slot(saved["symbol"]))
+            slot = self._tape.slot(saved["symbol"])
+            desk = self._new_desk(slot)
             desk.restore(saved)
-            self._activate(self._tape.slot(saved["symbol"]), desk)
+            self._learn(slot, desk)
+            # Behind the tick, whose change forgets what our fills used up.
+            desk.market.restore(saved["market"])
+            if desk.orders:
+                desk.market.renew()
+                self._tape.active[slot] = True
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take instructions, market data and brokers' reports in; give what becomes of orders."""
@@ -239,7 +245,7 @@ class Execution(Flow):
             if desk is None:
                 desk = self._new_desk(slot)
             if not desk.orders:
-                self._activate(slot, desk)
+                self._follow(slot, desk)
             desk.fallback_ns = max(desk.fallback_ns, terms.ts_begin)
             terms.ts_begin = desk.now
             if action == "new":
@@ -287,15 +293,14 @@ class Execution(Flow):
         self._learn(slot, desk)
         return desk
 
-    def _activate(self, slot: int, desk: Desk) -> None:
-        """The market goes on to be followed."""
+    def _follow(self, slot: int, desk: Desk) -> None:
+        """A desk had no orders: give it the market as it stands by now."""
         now = self._tape.now(slot)
         if now is not None:
             desk.has_time = True
             desk.market.now = max(desk.market.now, now)
         self._learn(slot, desk)
         desk.market.renew()
-        self._tape.active[slot] = bool(desk.orders)
 
     def _rested(self, slot: int, desk: Desk) -> None:
         """After anything was told: the market is followed while there are orders."""

@@ -179,10 +179,9 @@ class Desk:
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Take over what `saved` gave."""
+        """Take over what `saved` gave, but for the market's part."""
         self.market.now = saved["now"]
         self.has_time, self.fallback_ns = saved["has_time"], saved["fallback_ns"]
-        self.market.restore(saved["market"])
         for values in saved["orders"]:
             working = Working.restored(values)
             self.orders[working.order.order_id] = working

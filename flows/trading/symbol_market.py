@@ -259,10 +259,11 @@ class SymbolMarket(Market):
         return side
 
     def _displayed(self, venue: int, of: int) -> list[tuple[int, int]]:
-        """Touch of a side, and deeper levels where ``book_top`` has them."""
+        """Touch of a side that can be met, and deeper levels where ``book_top`` has them."""
         touch, size, _ = self._standing(venue, of)
-        if touch is None:
-            return []
+        return [] if touch is None else self._with_levels(venue, of, touch, size)
+
+    def _with_levels(self, venue: int, of: int, touch: int, size: int) -> list[tuple[int, int]]:
         found = [(touch, size)]
         levels = self._tape.levels(self._slot, venue)
         for at in range(2 * of, len(levels), 4):
@@ -283,14 +284,14 @@ class SymbolMarket(Market):
         return sum(left for price, left, _ in self.levels(side) if price == best)
 
     def _forget(self, venue: int, of: int) -> None:
-        """Forget what we took of quotes that have changed."""
+        """Forget what we took of quotes that have changed; one that is stale or halted has not."""
         used = self._used.get((venue, of))
         if not used:
             return
-        displayed = dict(self._displayed(venue, of))
+        touch, size, _ = self._sides[venue][of]
+        displayed = {} if touch is None else dict(self._with_levels(venue, of, touch, size))
         for price in [one for one, use in used.items() if displayed.get(one) != use[0]]:
             # Behind the touch a venue without levels says nothing of what stands there.
-            touch = self._sides[venue][of][0]
             behind = touch is not None and (price < touch if of == _BID else price > touch)
             if not behind or price in displayed:
                 del used[price]

@@ -143,8 +143,10 @@ def test_state_is_bounded_by_keys_not_by_rows(kind: type[Flow]) -> None:
         for one in segments(kind, pieces(kind, 20, 2_000)) if seed == 0 else _later(kind, seed):
             stepper.take(one)
         sizes.append(len(stepper.snapshot()))
-    # Counters grow by a digit now and then; state must not.
-    assert max(sizes[2:]) <= sizes[1] + 256, sizes
+    # Counters grow by a digit now and then; state must not. Of open orders random commands leave now few, now
+    # many; their bound is a parameter, which the flow's own tests reach.
+    swings = sizes[1] if "max_orders" in kind.params_type.model_fields else 256
+    assert max(sizes[2:]) <= sizes[1] + swings, sizes
 
 
 def _later(kind: type[Flow], seed: int) -> list[Segment]:
