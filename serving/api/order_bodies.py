@@ -56,6 +56,22 @@ class ReceivedBatch(BaseModel):
     orders: list[Received | Unreceived]
 
 
+class Rejection(BaseModel):
+    """A pre-trade check that refuses an order: its limit, the value that broke it, and why in words."""
+
+    check: str
+    limit: str
+    value: str
+    reason: str
+
+
+class Checked(BaseModel):
+    """What the pre-trade checks say."""
+
+    passes: bool
+    rejection: Rejection | None
+
+
 class OrderStanding(BaseModel):
     """An order: what was asked (the fields of `orders`), and how it stands (those of `order_events`)."""
 

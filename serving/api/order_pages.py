@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import orjson
 import pyarrow as pa
 
+from flows.orders.states import ENDED, UNKNOWN
 from schemas.json_codec import encode_lines
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
@@ -111,7 +112,8 @@ async def orders_page(
 
 def _in_memory(view: OrdersView, asked: OrderFilter, cursor: str | None, limit: int) -> list[Json]:
     found: list[Json] = []
-    for block in view.newest_first(asked.account, cursor, _BLOCK):
+    only_open = asked.status is not None and asked.status not in ENDED
+    for block in view.newest_first(asked.account, cursor, _BLOCK, only_open=only_open):
         found += [one for one in block if asked.passes(one) and _within(one, asked)]
         if len(found) >= limit:
             break
@@ -181,11 +183,12 @@ async def _landed(state: ApiState, order_id: str) -> Json | None:
     )
     told = await history.ask("order_events", order_id=order_id, limit=_EVENTS_MAX)
     events = objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, told))
-    if not commands and not events:
+    standing = [event for event in events if event["status"] != UNKNOWN]
+    if not commands and not standing:
         return None
     filled = await history.ask("order_executions", order_id=order_id, limit=_EVENTS_MAX)
     return {
-        **order_json(next(iter(commands), None), events[-1] if events else None),
+        **order_json(next(iter(commands), None), standing[-1] if standing else None),
         "events": events,
         "executions": objects_of(EXECUTIONS, rows_of(EXECUTIONS, filled)),
     }

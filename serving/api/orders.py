@@ -17,7 +17,9 @@ from schemas.order_ids import order_id_of
 from serving.api.audit import Result, entry_of
 from serving.api.order_bodies import (
     BATCH_BODY,
+    ORDER_BODY,
     REPLACEMENT_BODY,
+    Checked,
     OrderPage,
     OrderStanding,
     PreparedBatch,
@@ -32,6 +34,7 @@ from serving.api.scopes import Scope
 from serving.api.security import Principal, check_sees, check_trades, require
 from serving.api.state import ApiState, Part, state_of
 from serving.api.stored_rows import StoredRows
+from serving.api.trial import trial
 from serving.gateway.gateway import OrderGateway
 from serving.gateway.known_orders import unpacked
 from serving.gateway.order_rows import command_row
@@ -90,6 +93,27 @@ async def place(request: Request, principal: Trader) -> Response:
         request, principal, "new", {**fields, "order_id": order_id}, "order_new"
     )
     return _answer(_received(submission), 201)
+
+
+@router.post(
+    "/check",
+    openapi_extra=ORDER_BODY,
+    responses={200: {"model": Checked}},
+)
+async def check(request: Request, principal: Trader) -> Response:
+    """Ask what the pre-trade checks would say of an order now; nothing is ordered."""
+    fields = _read(await request.body(), order_model)
+    _check_account(request, principal, fields["account"], "order_check")
+    order_id = order_id_of(fields["account"], fields["client_order_id"])
+    command = command_row(
+        {**fields, "order_id": order_id},
+        command="new",
+        user=principal.user,
+        correlation_id=correlation_of(request),
+    )
+    found = await trial(state_of(request), command)
+    rejection = None if found is None else found._asdict()
+    return _answer({"passes": found is None, "rejection": rejection}, 200)
 
 
 @router.put(

@@ -4,7 +4,7 @@ Bounded: of what is older than the newest some hundred thousand orders, a repeat
 order system, for which the first one counts, does nothing with it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 _OFFSET_SHIFT = 16
@@ -34,23 +34,20 @@ class KnownOrders:
         self._newer: dict[str, int] = {}
         self._older: dict[str, int] = {}
 
-    def add(
-        self, order_ids: Sequence[str], partition: int, offset: int, rows: Sequence[int]
-    ) -> None:
-        """Take orders in whose commands are rows of one record; the first of an identifier counts."""
+    def add(self, makes: Mapping[str, int], partition: int, offset: int) -> None:
+        """Take orders in: identifier to row of the record; the first place of an identifier counts."""
         base = packed(partition, offset, 0)
-        if len(self._newer) + len(order_ids) > self._half:
+        if len(self._newer) + len(makes) > self._half:
             self._older, self._newer = self._newer, {}
-        if self.has_none(order_ids):
-            self._newer.update(zip(order_ids, [base + row for row in rows], strict=True))
+        if self.has_none(makes):
+            self._newer.update(zip(makes, [base + row for row in makes.values()], strict=True))
             return
-        for order_id, row in zip(order_ids, rows, strict=True):
+        for order_id, row in makes.items():
             if order_id not in self._older:
                 self._newer.setdefault(order_id, base + row)
 
-    def has_none(self, order_ids: Iterable[str]) -> bool:
+    def has_none(self, order_ids: Collection[str]) -> bool:
         """Whether none of the orders is known."""
-        order_ids = set(order_ids)
         return self._newer.keys().isdisjoint(order_ids) and self._older.keys().isdisjoint(order_ids)
 
     def find(self, order_id: str) -> int | None:

@@ -226,14 +226,11 @@ class OrderWriter:
             for record in chunk.records:
                 if is_rows(record):
                     block = _block(decode_rows(ORDERS, record), [])
-                    self._know(block.makes, partition, record.offset)
+                    self._known.add(block.makes, partition, record.offset)
             moved = chunk.next_offset != self._next[partition]
             self._next[partition] = chunk.next_offset
             if not moved:
                 return
-
-    def _know(self, makes: dict[str, int], partition: int, offset: int) -> None:
-        self._known.add(list(makes), partition, offset, list(makes.values()))
 
     def _commit(self, group: list[Submission]) -> None:
         for partition in self._next:
@@ -278,7 +275,7 @@ class OrderWriter:
             one.places[row] = base + at
         if self._next[partition] == offset:
             self._next[partition] = offset + 1
-            self._know(part.makes, partition, offset)
+            self._known.add(part.makes, partition, offset)
 
     def _without_repeats(
         self, block: _Block, before: list[_Block], repeats: list["_Repeat"]

@@ -15,7 +15,8 @@ from serving.latest.newest import LatestView
 from serving.latest.orders_view import FOLLOWED, ROWS_MAX, OrdersView
 
 # Reads that may be on their way to the event loop: the reader waits for it, and memory stays bounded.
-_ON_THE_WAY = 4
+_ON_THE_WAY = 1
+_RECORDS_A_TURN = 16
 # Records at the end of a topic that a start reads; what changed before is asked of ClickHouse.
 _RECORDS_BACK = 1_000
 # How long a start waits for the reader: a long tail is read on while requests come.
@@ -170,8 +171,8 @@ class Hub:
         loop.call_soon_threadsafe(self._take, came)
 
     def _take(self, came: list[Arrived | Lost]) -> None:
-        self._room.release()
-        for one in came:
+        """Hand over what came: a few records at a turn, so that who takes them fast is never far behind."""
+        for one in came[:_RECORDS_A_TURN]:
             feed = self._feeds.get(one.topic.name)
             if feed is None:
                 continue
@@ -179,3 +180,7 @@ class Hub:
                 feed.lose(one)
             else:
                 feed.take(one)
+        if len(came) > _RECORDS_A_TURN and self._loop is not None:
+            self._loop.call_soon(self._take, came[_RECORDS_A_TURN:])
+        else:
+            self._room.release()

@@ -26,6 +26,7 @@ _WITHIN: dict[str, tuple[str, ...]] = {
 # Always followed: what is asked for its newest value.
 LATEST: tuple[str, ...] = (
     "accounts",
+    "instruments",
     "positions",
     "balances",
     "marks",

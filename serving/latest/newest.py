@@ -21,7 +21,7 @@ from serving.latest.groups import group_fields
 GROUPS_MAX = 500_000
 # A part is cut down once so few of its rows are still the newest: each row is moved twice at most on average.
 _LIVE_SHARE = 4
-_SMALL_PART = 32
+_SMALL_PART = 4
 
 Group = tuple[str, ...]
 
@@ -105,11 +105,14 @@ class LatestView:
     ----------
     change : int
         How many rows have come: each change has a number, see `Entry`.
+    last : Entry or None
+        The row that came last.
     """
 
     def __init__(self, topic: Topic, groups_max: int = GROUPS_MAX) -> None:
         self.topic = topic
         self.change = 0
+        self.last: Entry | None = None
         self._groups_max = groups_max
         self._by_key: dict[str, dict[Group, Entry]] = {}
         self._count = 0
@@ -122,7 +125,7 @@ class LatestView:
             if entries is None:
                 entries = self._by_key[group[0]] = {}
             old = entries.get(group)
-            entries[group] = Entry(self.change, part, row)
+            entries[group] = self.last = Entry(self.change, part, row)
             if old is None:
                 self._count += 1
             else:

@@ -10,7 +10,10 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from flows.orders.states import ENDED, UNKNOWN
+from schemas.field import TEXT
 from schemas.json_codec import encode_lines
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
@@ -88,6 +91,7 @@ class OrdersView:
         self._executions = _Chains(EXECUTIONS, rows_max)
         # Orders of an account as they first came; a dict, for its keys keep their order and say what is there.
         self._of_account: dict[str, dict[str, None]] = {}
+        self._open: dict[str, dict[str, None]] = {}
         self._count = 0
 
     def append(self, topic: Topic, partition: int, offset: int, batch: pa.RecordBatch) -> None:
@@ -95,9 +99,14 @@ class OrdersView:
         if topic is EXECUTIONS:
             self._executions.append(partition, offset, batch)
             return
+        if topic is ORDER_EVENTS and UNKNOWN in batch.column("status").dictionary.to_pylist():
+            # They answer commands that speak of no order.
+            batch = batch.filter(pc.not_equal(batch.column("status").cast(TEXT), UNKNOWN))
         accounts = batch.column("account").to_pylist()
         if topic is ORDER_EVENTS:
-            self._note(accounts, self._events.append(partition, offset, batch))
+            order_ids = self._events.append(partition, offset, batch)
+            self._note(accounts, order_ids)
+            self._note_open(accounts, order_ids, batch.column("status").to_pylist())
             return
         order_ids = batch.column("order_id").to_pylist()
         commands = batch.column("command").to_pylist()
@@ -106,10 +115,16 @@ class OrdersView:
         for row, order_id in enumerate(order_ids):
             if new[row]:
                 self._commands.setdefault(order_id, number + row)
-        self._note(
-            [account for account, is_new in zip(accounts, new, strict=True) if is_new],
-            [order_id for order_id, is_new in zip(order_ids, new, strict=True) if is_new],
-        )
+        made = [
+            pair
+            for pair, is_new in zip(zip(accounts, order_ids, strict=True), new, strict=True)
+            if is_new
+        ]
+        accounts, order_ids = [pair[0] for pair in made], [pair[1] for pair in made]
+        self._note(accounts, order_ids)
+        # A retry is no order that stands anew.
+        known = [name in self._events.newest for name in order_ids]
+        self._note_open(accounts, order_ids, [ENDED[0] if one else "received" for one in known])
 
     def order(self, order_id: str) -> Json | None:
         """How an order stands, with its events and executions, oldest first; None where it is not known."""
@@ -149,7 +164,9 @@ class OrdersView:
         """Accounts that have orders here."""
         return list(self._of_account)
 
-    def newest_first(self, account: str, behind: str | None, block: int) -> Iterator[list[Json]]:
+    def newest_first(
+        self, account: str, behind: str | None, block: int, *, only_open: bool = False
+    ) -> Iterator[list[Json]]:
         """Orders of an account as they stand, newest first, in blocks.
 
         Parameters
@@ -160,11 +177,17 @@ class OrdersView:
             Begin behind this order; where it is not known, nothing is found.
         block : int
             Orders of a block.
+        only_open : bool
+            Only those that have not ended.
         """
         order_ids = list(self._of_account.get(account, ()))
-        end = len(order_ids)
         if behind is not None:
-            end = order_ids.index(behind) if behind in self._of_account.get(account, {}) else 0
+            known = behind in self._of_account.get(account, {})
+            del order_ids[order_ids.index(behind) if known else 0 :]
+        if only_open:
+            standing = self._open.get(account, {})
+            order_ids = [name for name in order_ids if name in standing]
+        end = len(order_ids)
         for stop in range(end, 0, -block):
             names = order_ids[max(0, stop - block) : stop]
             found = [self._standing(name) for name in reversed(names)]
@@ -181,6 +204,13 @@ class OrdersView:
         if self._count > 2 * self._rows_max:
             self._purge()
 
+    def _note_open(self, accounts: list[str], order_ids: list[str], statuses: list[str]) -> None:
+        for account, order_id, status in zip(accounts, order_ids, statuses, strict=True):
+            if status in ENDED:
+                self._open.get(account, {}).pop(order_id, None)
+            else:
+                self._open.setdefault(account, {}).setdefault(order_id)
+
     def _purge(self) -> None:
         """Forget orders of which no row is kept."""
         first = self._command_rows.first
@@ -191,6 +221,9 @@ class OrdersView:
         }
         self._of_account = {account: orders for account, orders in kept.items() if orders}
         self._count = sum(map(len, self._of_account.values()))
+        for account, orders in self._open.items():
+            for name in [name for name in orders if name not in self._of_account.get(account, {})]:
+                del orders[name]
 
     def _standing(self, order_id: str) -> Standing | None:
         command = self._commands.get(order_id, -1)

@@ -1,0 +1,310 @@
+"""Routes of orders: what a client sees of the door, and what it may not do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from connectors.log import Log
+from connectors.records import rows_record
+from schemas.field import DECIMAL
+from schemas.orders import EXECUTIONS, ORDER_EVENTS
+from schemas.partition import partition_of
+from schemas.topic import Topic
+from serving.api.scopes import Role
+from serving.hub.hub import Hub
+from tests.serving.api.apps import principal, running
+from tests.serving.ordering import order, orders_in
+
+Client = httpx.AsyncClient
+
+
+class Api:
+    """A running application, its client, and its log."""
+
+    def __init__(self, app: FastAPI, client: Client) -> None:
+        self.app = app
+        self.client = client
+        self.log: Log = app.state.api.log
+        self.hub: Hub = app.state.api.part(Hub)
+
+    async def append(self, topic: Topic, *rows: dict[str, Any]) -> None:
+        """Append derived rows, and return once the hub has them."""
+        for row in rows:
+            columns = {name: [_exact(topic, name, value)] for name, value in row.items()}
+            partitions = self.log.topics()[topic.name].partitions
+            partition = partition_of(row[topic.key], partitions)
+            record = rows_record(topic, partition, topic.batch(columns))
+            (offset,) = await asyncio.to_thread(self.log.append, [record])
+            feed = self.hub._feeds[topic.name]
+            while feed.positions[partition] <= offset:
+                await feed.moved()
+
+
+def _exact(topic: Topic, name: str, value: Any) -> Any:
+    return Decimal(value) if topic.field(name).type == DECIMAL else value
+
+
+def event(order_id: str, sequence: int, status: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "account": "A1",
+        "ts_event": 1_000 + sequence,
+        "sequence": sequence,
+        "order_id": order_id,
+        "client_order_id": "a",
+        "event": {"working": "routed"}.get(status, status),
+        "status": status,
+        "symbol": "AAPL",
+        "side": "buy",
+        "order_type": "limit",
+        "time_in_force": "day",
+        "quantity": "100",
+        "filled_quantity": "0",
+        "remaining_quantity": "100",
+        "strategy": "",
+        "user": "tess",
+        **fields,
+    }
+
+
+def execution(order_id: str, number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "account": "A1",
+        "ts_event": 2_000 + number,
+        "execution_id": f"e{number}",
+        "order_id": order_id,
+        "client_order_id": "a",
+        "symbol": "AAPL",
+        "side": "buy",
+        "quantity": "10",
+        "price": "150.25",
+        "currency": "USD",
+        "fees": "0",
+        "liquidity": "added",
+        "venue": "N",
+        "strategy": "",
+        **fields,
+    }
+
+
+def run(home: Path, work: Callable[[Api], Awaitable[None]], *roles: Role, **who: Any) -> None:
+    async def all_of_it() -> None:
+        async with running(home, principal(*roles, **who), partitions=2) as (app, client):
+            await work(Api(app, client))
+
+    asyncio.run(all_of_it())
+
+
+def test_an_order_is_acknowledged_once_and_its_retry_gets_the_same_answer(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        first = await api.client.post(
+            "/v1/orders", json=order("a"), headers={"X-Correlation-ID": "mine-1"}
+        )
+        again = await api.client.post("/v1/orders", json=order("a"))
+        other = await api.client.post("/v1/orders", json=order("a", quantity="5"))
+        assert (first.status_code, again.status_code, other.status_code) == (201, 201, 409)
+        assert first.json() == again.json()
+        assert other.headers["content-type"] == "application/problem+json"
+        (row,) = orders_in(api.log)
+        assert (row["order_id"], row["user"], row["correlation_id"]) == (
+            first.json()["order_id"],
+            "tess",
+            "mine-1",
+        )
+        partition, offset, number = row["place"]
+        assert first.json()["position"] == f"{partition}:{offset}.{number}"
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 422),
+        (b"", 422),
+        (b"[]", 422),
+        (b'"x"', 422),
+        (b'{"account": "A1"}', 422),
+        (b'{"quantity": NaN}', 422),
+    ],
+)
+def test_a_body_that_is_no_order_is_a_problem(tmp_path: Path, body: bytes, status: int) -> None:
+    async def work(api: Api) -> None:
+        answer = await api.client.post("/v1/orders", content=body)
+        assert answer.status_code == status
+        assert answer.json()["type"].startswith("urn:tapeflow:problem:")
+        assert not orders_in(api.log)
+
+    run(tmp_path, work)
+
+
+def test_of_a_batch_each_order_is_answered_in_its_place(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        await api.client.post("/v1/orders", json=order("known"))
+        bad = [order("b", quantity="-1"), {"x": 1}, order("known", side="sell")]
+        answer = await api.client.post(
+            "/v1/orders", json=[order("a"), *bad, order("c", order_type="stop"), order("z")]
+        )
+        found = answer.json()
+        assert answer.status_code == 200
+        assert (found["received"], found["refused"]) == (2, 4)
+        assert [one["status"] for one in found["orders"]] == [
+            "received",
+            *["refused"] * 4,
+            "received",
+        ]
+        assert [one.get("kind") for one in found["orders"][1:5]] == [
+            "invalid",
+            "invalid",
+            "conflict",
+            "invalid",
+        ]
+        assert {row["client_order_id"] for row in orders_in(api.log)} == {"known", "a", "z"}
+
+    run(tmp_path, work)
+
+
+def test_who_may_not_trade_an_account_gives_no_order_for_it(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        mine, others = order("a"), order("b", account="A2")
+        for body in (others, [mine, others]):
+            answer = await api.client.post("/v1/orders", json=body)
+            assert answer.status_code == 403
+        assert not orders_in(api.log)
+        assert (await api.client.post("/v1/orders", json=mine)).status_code == 201
+        assert (await api.client.delete("/v1/orders?account=A2")).status_code == 403
+        assert (await api.client.post("/v1/orders/check", json=others)).status_code == 403
+
+    run(tmp_path, work, Role.TRADER, sees=frozenset({"A1"}), trades=frozenset({"A1"}))
+
+
+def test_an_order_of_an_account_that_one_may_not_see_is_not_there(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        placed = (await api.client.post("/v1/orders", json=order("a"))).json()
+        api.app.state.api.door.who = principal(
+            Role.TRADER, user="eve", sees=frozenset({"A2"}), trades=frozenset({"A2"})
+        )
+        path = f"/v1/orders/{placed['order_id']}"
+        assert (await api.client.get(path)).status_code == 404
+        assert (await api.client.put(path, json={"quantity": "1"})).status_code == 404
+        assert (await api.client.delete(path)).status_code == 404
+        assert (await api.client.get("/v1/orders?account=A1")).status_code == 403
+        assert (await api.client.get("/v1/positions?account=A1")).status_code == 403
+        assert (await api.client.get("/v1/executions?account=A1")).status_code == 403
+        assert (await api.client.get("/v1/accounts/A1")).status_code == 404
+        assert len(orders_in(api.log)) == 1
+
+    run(tmp_path, work)
+
+
+def test_who_sees_but_does_not_trade_changes_nothing(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        placed = (await api.client.post("/v1/orders", json=order("a"))).json()
+        api.app.state.api.door.who = principal(
+            Role.TRADER, user="sam", sees=frozenset({"A1"}), trades=frozenset()
+        )
+        path = f"/v1/orders/{placed['order_id']}"
+        assert (await api.client.get(path)).status_code == 200
+        assert (await api.client.delete(path)).status_code == 403
+        assert len(orders_in(api.log)) == 1
+
+    run(tmp_path, work)
+
+
+def test_commands_are_rows_that_name_their_order(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        placed = (await api.client.post("/v1/orders", json=order("a"))).json()
+        path = f"/v1/orders/{placed['order_id']}"
+        assert (await api.client.put(path, json={"limit_price": 151.5})).status_code == 202
+        assert (await api.client.put(path, json={})).status_code == 422
+        assert (await api.client.put(path, json={"side": "sell"})).status_code == 422
+        assert (await api.client.delete(path)).status_code == 202
+        assert (await api.client.delete("/v1/orders?account=A1&symbol=AAPL")).status_code == 202
+        assert (await api.client.delete("/v1/orders/unknown")).status_code == 404
+        rows = {row["command"]: row for row in orders_in(api.log)}
+        assert list(rows) == ["new", "replace", "cancel", "cancel_all"]
+        assert str(rows["replace"]["limit_price"]) == "151.5000000000"
+        assert rows["replace"]["quantity"] is None
+        for command in ("replace", "cancel"):
+            assert rows[command]["order_id"] == placed["order_id"]
+            assert rows[command]["client_order_id"] == "a"
+        assert rows["cancel_all"]["symbol"] == "AAPL"
+
+    run(tmp_path, work)
+
+
+def test_an_order_stands_as_its_newest_event_says(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        order_id = (await api.client.post("/v1/orders", json=order("a"))).json()["order_id"]
+        path = f"/v1/orders/{order_id}"
+        assert (await api.client.get(path)).json()["status"] == "received"
+        await api.append(
+            ORDER_EVENTS,
+            event(order_id, 1, "accepted"),
+            event(order_id, 2, "working", venue="N"),
+            event(
+                order_id,
+                3,
+                "partially_filled",
+                filled_quantity="10",
+                remaining_quantity="90",
+                average_price="150.25",
+            ),
+            event("nobody", 4, "unknown", event="cancel_rejected"),
+        )
+        await api.append(EXECUTIONS, execution(order_id, 1))
+        found = (await api.client.get(path)).json()
+        assert found["status"] == "partially_filled"
+        assert found["filled_quantity"] == "10.0000000000"
+        assert found["limit_price"] is None
+        assert [one["event"] for one in found["events"]] == [
+            "accepted",
+            "routed",
+            "partially_filled",
+        ]
+        assert [one["execution_id"] for one in found["executions"]] == ["e1"]
+        assert (await api.client.get("/v1/orders/nobody")).status_code == 404
+
+    run(tmp_path, work)
+
+
+def test_pages_of_orders_and_executions_give_each_once_newest_first(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        placed = [
+            (await api.client.post("/v1/orders", json=order(f"o{number}", symbol=symbol))).json()
+            for number, symbol in enumerate(["AAPL", "MSFT"] * 4)
+        ]
+        ids = [one["order_id"] for one in placed]
+        await api.append(ORDER_EVENTS, event(ids[0], 1, "filled", symbol="AAPL"))
+        await api.append(EXECUTIONS, *(execution(ids[0], number) for number in range(1, 6)))
+        for query, wanted in (
+            ("", ids[::-1]),
+            ("&symbol=MSFT", ids[1::2][::-1]),
+            ("&status=filled", ids[:1]),
+            ("&status=received", ids[:0:-1]),
+            ("&strategy=none", []),
+            ("&to=2000-01-01T00:00:00Z", []),
+        ):
+            assert await pages(api, f"/v1/orders?account=A1{query}", "orders", "order_id") == wanted
+        path = f"/v1/executions?account=A1&order_id={ids[0]}"
+        assert await pages(api, path, "executions", "execution_id") == [
+            f"e{number}" for number in range(5, 0, -1)
+        ]
+
+    run(tmp_path, work)
+
+
+async def pages(api: Api, path: str, member: str, name: str) -> list[str]:
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = (await api.client.get(f"{path}&limit=3{cursor}")).json()
+        found += [one[name] for one in page[member]]
+        if page["cursor"] is None:
+            return found
+        cursor = f"&cursor={page['cursor']}"

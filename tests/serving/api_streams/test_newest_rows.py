@@ -1,0 +1,146 @@
+"""Newest rows in memory: as a dictionary that takes row after row, and never more than what is newest."""
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.accounts import CASH_MOVEMENTS
+from schemas.bars import BARS
+from schemas.registry import TOPICS
+from serving.latest.groups import group_fields
+from serving.latest.newest import LatestView, newest_rows
+from serving.latest.row_store import RowStore
+
+Bars = list[tuple[str, str, int]]
+BATCHES = st.lists(
+    st.lists(
+        st.tuples(st.sampled_from("ABC"), st.sampled_from(["1m", "5m"]), st.integers(0, 99)),
+        min_size=1,
+        max_size=8,
+    ),
+    max_size=12,
+)
+
+
+def bars(rows: Bars) -> pa.RecordBatch:
+    count = len(rows)
+    return BARS.batch(
+        {
+            "symbol": [row[0] for row in rows],
+            "interval": [row[1] for row in rows],
+            "ts_event": [row[2] for row in rows],
+            "ts_start": [0] * count,
+            "trade_count": [row[2] for row in rows],
+            **{name: [0.0] * count for name in ("volume", "buy_volume", "sell_volume")},
+        }
+    )
+
+
+def shown(view: LatestView, keys: Any = None) -> dict[tuple[str, str], int]:
+    rows = [orjson.loads(entry.line) for entry in view.entries(keys)]
+    return {(row["symbol"], row["interval"]): row["trade_count"] for row in rows}
+
+
+@settings(deadline=None)
+@given(BATCHES)
+def test_the_newest_row_of_each_group_is_the_last_that_came(batches: list[Bars]) -> None:
+    view, known = LatestView(BARS), {}
+    since, changed = 0, {}
+    for number, rows in enumerate(batches):
+        view.apply(newest_rows(BARS, bars(rows)))
+        known.update({(symbol, interval): value for symbol, interval, value in rows})
+        changed.update({(symbol, interval): value for symbol, interval, value in rows})
+        assert shown(view) == known
+        assert shown(view, ["A"]) == {key: known[key] for key in known if key[0] == "A"}
+        if number % 3 == 2:
+            found = view.changes(None, since)
+            assert {
+                entry.group: orjson.loads(entry.line)["trade_count"] for entry in found
+            } == changed
+            assert view.batch(found).column("trade_count").to_pylist() == [
+                orjson.loads(entry.line)["trade_count"] for entry in found
+            ]
+            since, changed = view.change, {}
+    assert len(view) == len(known)
+
+
+def test_memory_follows_the_groups_and_not_the_rows() -> None:
+    """Each record brings one row of a group that stays, beside many that are replaced."""
+    view = LatestView(BARS)
+    common = [(f"C{number}", "1m", 0) for number in range(200)]
+    for number in range(300):
+        view.apply(newest_rows(BARS, bars([*common, (f"S{number}", "1m", number)])))
+    parts = {id(entry.part): entry.part for entry in view.entries()}.values()
+    assert len(view) == 500
+    assert sum(part.batch.num_rows for part in parts) < 4 * 500
+    assert shown(view)["S7", "1m"] == 7
+
+
+def test_of_too_many_groups_the_oldest_are_forgotten() -> None:
+    view = LatestView(BARS, groups_max=100)
+    for number in range(250):
+        view.apply(newest_rows(BARS, bars([(f"S{number}", "1m", number)])))
+        assert len(view) <= 100
+    assert ("S249", "1m") in shown(view)
+    assert ("S0", "1m") not in shown(view)
+
+
+def test_older_rows_fill_gaps_and_replace_nothing() -> None:
+    view = LatestView(BARS)
+    view.apply(newest_rows(BARS, bars([("A", "1m", 5)])))
+    view.fill(newest_rows(BARS, bars([("A", "1m", 1), ("B", "1m", 2)])))
+    assert shown(view) == {("A", "1m"): 5, ("B", "1m"): 2}
+    assert not view.changes(None, 1)
+
+
+def test_a_dictionary_that_says_a_word_twice_is_one_group() -> None:
+    batch = bars([("A", "1m", 1), ("A", "1m", 2)])
+    codes, words = pa.array([0, 1], pa.int32()), pa.array(["A", "A"])
+    symbols = pa.DictionaryArray.from_arrays(codes, words)
+    batch = batch.set_column(0, BARS.schema.field(0), symbols)
+    part = newest_rows(BARS, batch)
+    assert part.groups == [("A", "1m")]
+    assert orjson.loads(part.line(0))["trade_count"] == 2
+
+
+def test_groups_are_made_of_strings_that_are_always_there() -> None:
+    for topic in TOPICS.values():
+        for name in group_fields(topic):
+            field = topic.field(name)
+            assert not field.nullable, (topic.name, name)
+            assert pa.types.is_dictionary(field.type) or field.type == pa.string()
+
+
+def movements(numbers: list[int]) -> pa.RecordBatch:
+    count = len(numbers)
+    return CASH_MOVEMENTS.batch(
+        {
+            "account": ["A1"] * count,
+            "ts_event": numbers,
+            "ts_recv": numbers,
+            "movement_id": [str(number) for number in numbers],
+            "kind": ["deposit"] * count,
+            "amount": numbers,
+            "currency": ["USD"] * count,
+        }
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=40), st.randoms())
+def test_a_store_of_rows_keeps_the_newest_by_number(sizes: list[int], random: Any) -> None:
+    store = RowStore(CASH_MOVEMENTS, rows_max=1000)
+    end = 0
+    for offset, size in enumerate(sizes):
+        assert store.append(0, offset, movements(list(range(end, end + size)))) == end
+        end += size
+    assert store.end == end
+    assert end - store.first >= min(end, 1000)
+    asked = [random.randrange(store.first, end) for _ in range(20)]
+    found, rows = store.rows([*asked, store.first - 1, -1])
+    assert found == asked
+    assert [int(name) for name in rows.column("movement_id").to_pylist()] == asked
+    assert all(number >= store.first for number in found)
