@@ -154,6 +154,17 @@ def test_pov_keeps_to_its_share_of_the_volume() -> None:
     assert report.participation == pytest.approx(host.filled / ONE / (150 * 199))
 
 
+def test_pov_crosses_with_what_has_rested_too_long() -> None:
+    host = hosted("pov", ordered(10_000), rate=0.1, interval_seconds=10)
+    host.begin()
+    host.trade(ASK, 1_000 * ONE)
+    host.pass_time(OPEN + 19 * SECOND)
+    assert [(send.quantity // ONE, send.limit_price) for _, send in host.sent] == [(100, BID)]
+    assert host.filled == 0
+    host.pass_time(OPEN + 20 * SECOND)
+    assert host.filled == 100 * ONE
+
+
 def test_pov_without_volume_does_nothing_and_leaves_the_rest() -> None:
     host = hosted("pov", rate=0.1, duration_seconds=600)
     host.begin()

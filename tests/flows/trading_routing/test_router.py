@@ -188,6 +188,26 @@ def test_a_better_price_comes_before_a_cheaper_fee() -> None:
     assert sent(Router("stock").route(order(150), quotes)) == [("XNYS", 100), ("BATY", 50)]
 
 
+def test_a_price_that_is_better_by_less_than_a_fee_is_not_traded_through() -> None:
+    """The rule protects prices, not what is paid in all: a rebate does not make up for a worse one."""
+    better = Touch("N", None, 0, 10_001 * CENT, 100 * ONE, 0)
+    rebated = Touch("Y", None, 0, 10_001 * CENT + CENT // 100, 100 * ONE, 0)
+    decisions = Router("stock").route(order(150), Quotes([rebated, better]))
+    assert sent(decisions) == [("XNYS", 100), ("BATY", 50)]
+
+
+def test_what_is_equal_in_all_goes_by_size_and_then_by_name() -> None:
+    """Two exchanges of the past have the same model."""
+    small, large = touch("I", None, 10_001, 100), touch("W", None, 10_001, 200)
+    same = touch("W", None, 10_001, 100)
+    for quotes in ([small, large], [large, small]):
+        assert sent(Router("stock").route(order(250), Quotes(quotes)))[0] == ("XCBO", 200)
+    for quotes in ([small, same], [same, small]):
+        assert sent(Router("stock").route(order(50), Quotes(quotes))) == [("XCBO", 50)]
+    renamed = [touch("I", None, 10_001, 300), same]
+    assert sent(Router("stock").route(order(50), Quotes(renamed))) == [("XISX", 50)]
+
+
 def test_the_fee_in_the_evidence_is_that_of_the_schedule() -> None:
     quotes = Quotes([touch("K", 9_999, 10_001), touch("Y", 9_999, 10_001)])
     fees = {
