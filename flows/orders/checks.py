@@ -72,7 +72,7 @@ def check_terms(
     symbol = market.listed(name)
     if limits.halted or symbol is None or name in limits.restricted:
         return _not_now(name, limits, is_listed=symbol is not None)
-    refused = _ill_formed(order, quantity, market.now) or _off_grid(order, symbol, quantity)
+    refused = _ill_formed(order, quantity, symbol.now) or _off_grid(order, symbol, quantity)
     if refused is not None:
         return refused
     price = reference_price(order, symbol)
@@ -163,7 +163,10 @@ def _duplicate(account: Account, limits: Limits, order: Command) -> Rejection | 
 def _ill_formed(order: Command, quantity: int, now: int) -> Rejection | None:
     if order.ts_expire is not None and order.time_in_force == "gtd" and order.ts_expire <= now:
         return Rejection(
-            "ts_expire", str(now), str(order.ts_expire), "it expires at a market time that is over"
+            "ts_expire",
+            str(now),
+            str(order.ts_expire),
+            "it expires when the symbol's market is past it",
         )
     shown = order.display_quantity
     if shown is not None and shown > quantity:

@@ -31,6 +31,7 @@ class Quoted:
         "currency",
         "holdings",
         "name",
+        "now",
         "price",
         "sold_freely",
         "step",
@@ -40,6 +41,8 @@ class Quoted:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        # Time of its newest mark, 0 before the first: one symbol may live in 2013 while another's market is open.
+        self.now = 0
         self.bid: int | None = None
         self.ask: int | None = None
         self.price: int | None = None
@@ -83,9 +86,9 @@ class Market:
         self.now: int = known["now"]
         self._table = InstrumentTable(known["instruments"], max_keys=max_symbols)
         self._symbols: dict[str, Quoted] = {}
-        for name, bid, ask, price in known["prices"]:
+        for name, *values in known["prices"]:
             one = self.symbol(name)
-            one.bid, one.ask, one.price = bid, ask, price
+            one.now, one.bid, one.ask, one.price = values
 
     def take_instruments(self, batch: pa.RecordBatch) -> None:
         """Take rows of ``instruments`` in."""
@@ -93,34 +96,40 @@ class Market:
 
     def take_marks(self, batch: pa.RecordBatch) -> None:
         """Take rows of ``marks`` in; only each symbol's last of them says anything."""
-        times = np.maximum.accumulate(times_ns(batch.column("ts_event")))
+        times = times_ns(batch.column("ts_event"))
+        all_times = np.maximum.accumulate(times)
         codes = dictionary_codes(batch.column("symbol"))
+        own_times = np.zeros(int(codes.max()) + 1, np.int64)
+        np.maximum.at(own_times, codes, times)
         _, last = np.unique(codes[::-1], return_index=True)
         rows = np.sort(len(codes) - 1 - last)
         newest = batch.take(pa.array(rows))
-        columns = [newest.column(name).to_pylist() for name in ("symbol", "bid", "ask", "price")]
-        for now, name, bid, ask, price in zip(times[rows].tolist(), *columns, strict=True):
+        values = [newest.column(name).to_pylist() for name in ("symbol", "bid", "ask", "price")]
+        both = (all_times[rows].tolist(), own_times[codes[rows]].tolist())
+        for now, own, name, bid, ask, price in zip(*both, *values, strict=True):
             self.pass_time(now)
-            one = self._listed(self.symbol(name))
+            one = self.symbol(name)
+            one.now = max(one.now, own)
+            self._listed(one)
             one.bid, one.ask = _on_tick(bid, one.tick), _on_tick(ask, one.tick)
             if price is not None:
                 one.price = value = rounded(of_float(price), one.tick or 1)
                 for holding in one.holdings:
                     holding.revalue(value)
-        self.pass_time(int(times[-1]))
+        self.pass_time(int(all_times[-1]))
 
     def pass_time(self, ts_ns: int) -> None:
         """Market time is at least this."""
         self.now = max(self.now, ts_ns)
 
     def listed(self, name: str) -> Quoted | None:
-        """The symbol as of market time; None where no instrument of it is listed."""
+        """The symbol as of its newest mark, or before that as of market time; None where it is not listed."""
         one = self._symbols.get(name)
         if one is None:
             if self._table.at(name, self.now) is None:
                 return None
             one = self.symbol(name)
-        if one.changes != self._table.changes or one.until <= self.now:
+        if one.changes != self._table.changes or one.until <= (one.now or self.now):
             self._listed(one)
         return None if one.currency is None else one
 
@@ -161,15 +170,17 @@ class Market:
         return {
             "now": self.now,
             "instruments": self._table.saved(),
-            "prices": [[one.name, one.bid, one.ask, one.price] for one in self._symbols.values()],
+            "prices": [
+                [one.name, one.now, one.bid, one.ask, one.price] for one in self._symbols.values()
+            ],
         }
 
-    def _listed(self, one: Quoted) -> Quoted:
-        if one.changes != self._table.changes or one.until <= self.now:
-            one.list(self._table.at(one.name, self.now))
-            one.until = self._table.until(one.name, self.now) or _FOREVER
+    def _listed(self, one: Quoted) -> None:
+        now = one.now or self.now
+        if one.changes != self._table.changes or one.until <= now:
+            one.list(self._table.at(one.name, now))
+            one.until = self._table.until(one.name, now) or _FOREVER
             one.changes = self._table.changes
-        return one
 
 
 def _positive(size: float | None) -> int | None:

@@ -51,6 +51,22 @@ def test_an_unknown_instrument_is_refused_and_one_that_is_listed_later_at_its_ti
     assert refusal(desk.new("c5", symbol="XYZ"))[0] == "instrument"
 
 
+def test_each_symbol_lives_in_the_time_of_its_own_marks() -> None:
+    """One symbol's history may be fed while another's market is open."""
+    desk = OrderSystem()
+    day = 86_400_000_000_000
+    desk.feed(INSTRUMENTS, {"symbol": "AIG", "ts_event": MARKET_NS + 5 * day, "is_active": False})
+    desk.feed(INSTRUMENTS, {"symbol": "IBM"})
+    desk.mark("IBM", 180.0, 180.02, ts_event=MARKET_NS + 10 * day)
+    gtd = {"time_in_force": "gtd", "ts_expire": MARKET_NS + day}
+    events = desk.new("c1", **gtd)
+    assert said(events) == ACCEPTED
+    assert events[0]["ts_event"] == MARKET_NS + 10 * day
+    assert refusal(desk.new("c2", symbol="IBM", **gtd))[0] == "ts_expire"
+    desk.mark("AIG", 49.99, 50.01, ts_event=MARKET_NS + 5 * day)
+    assert refusal(desk.new("c3"))[0] == "instrument"
+
+
 @pytest.mark.parametrize(("who", "words"), [("A", "account A"), ("*", "the firm")])
 def test_the_kill_switch_stops_new_orders_until_it_is_off(who: str, words: str) -> None:
     desk = OrderSystem()
