@@ -266,6 +266,20 @@ def with_changes(user: StoreUser, changes: Mapping[str, int]) -> StoreUser:
         raise StoreError(f"user {user.name}: {error}") from error
 
 
+def described(user: StoreUser) -> dict[str, Any]:
+    """What may be shown of a user."""
+    kept = _kept(user)
+    by = "key" if user.secret.startswith("sha256:") else "password"
+    return {
+        "name": user.name,
+        "role": kept["role"],
+        "by": by,
+        "topics": kept["topics"],
+        "limits": kept["limits"],
+        "quota": kept["quota"],
+    }
+
+
 def _kept(user: StoreUser) -> dict[str, Any]:
     usual_limits, usual_quota = Limits(), Quota()
     return {

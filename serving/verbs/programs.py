@@ -7,6 +7,7 @@ import typer
 
 from serving.settings import SettingsError
 from serving.settings_sources import flow_params, load_settings
+from serving.verbs.store_users import users_app
 
 if TYPE_CHECKING:
     from threading import Event
@@ -19,7 +20,10 @@ def add_to(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(land)
     app.command()(clock)
-    app.command()(store)
+    stores = typer.Typer(invoke_without_command=True)
+    stores.callback()(store)
+    stores.add_typer(users_app(), name="users")
+    app.add_typer(stores, name="store")
 
 
 def run(
@@ -148,6 +152,7 @@ def land(
 
 
 def store(
+    context: typer.Context,
     *,
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[
@@ -158,6 +163,8 @@ def store(
     ] = False,
 ) -> None:
     """Serve the embedded ClickHouse over its HTTP protocol."""
+    if context.invoked_subcommand is not None:
+        return
     import structlog
 
     from connectors.chdb_engine import StoreError
