@@ -1,6 +1,7 @@
 """Wrong parameters are refused with words that say what is allowed; any JSON object gets an answer."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +86,17 @@ def test_any_object_is_refused_or_can_be_begun_with(name: str, params: dict[str,
         worker = kind(order, params)
         worker.begin(StandInMarket(), None)
         worker.saved()
+
+
+def test_the_documentation_names_every_parameter_and_no_other() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "orders.md").read_text()
+    table = text.split("### Algorithms")[1].split("| algorithm | follows |")[0]
+    told = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
+    declared: dict[str, set[str]] = {}
+    for name, kind in ALGORITHMS.items():
+        for field in kind.params_type.model_fields:  # type: ignore[attr-defined]
+            declared.setdefault(field, set()).add(name)
+    assert set(told) == set(declared)
+    for field, names in declared.items():
+        of = told[field].split("|")[2]
+        assert of.strip() == "all" or {one for one in ALGORITHMS if f"`{one}`" in of} == names
