@@ -33,8 +33,10 @@ _UNAVAILABLE = {"log": "log", "users": "users database"}
 _logger = structlog.get_logger("api")
 
 
-class ApiError(Exception):
+class ApiError(HTTPException):
     """What a request cannot have, and why.
+
+    An `HTTPException`, for FastAPI takes any other that comes out of reading a body for a fault of the body.
 
     Parameters
     ----------
@@ -59,12 +61,14 @@ class ApiError(Exception):
         headers: Mapping[str, str] | None = None,
         **extra: Any,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
+        super().__init__(status, detail, headers)
         self.kind = kind
-        self.detail = detail
-        self.headers = dict(headers or {})
         self.extra = extra
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self.status_code
 
 
 def correlation_of(connection: HTTPConnection) -> str:
