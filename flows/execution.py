@@ -136,7 +136,7 @@ class Execution(Flow):
             self._learn(slot, desk)
             # Behind the tick, whose change forgets what our fills used up.
             desk.market.restore(saved["market"])
-            if desk.orders:
+            if desk.is_followed:
                 desk.market.renew()
                 self._tape.active[slot] = True
 
@@ -172,7 +172,6 @@ class Execution(Flow):
             desk = self._desks.get(slot)
             if desk is not None and desk.orders:
                 self.before(slot, time)
-                self._rested(slot, desk)
             self._tape.pass_time(slot, time)
         return self._context.outbox.emptied()
 
@@ -201,6 +200,9 @@ class Execution(Flow):
     def before(self, slot: int, ts_event: int) -> None:
         """Time has come to a row that is not in the market yet."""
         desk = self._desks[slot]
+        if not desk.orders:
+            desk.is_followed = self._tape.active[slot] = False
+            return
         until = self._known_until[slot]
         if until is not None and ts_event >= until:
             self._learn(slot, desk, ts_event)
@@ -209,16 +211,19 @@ class Execution(Flow):
     def quoted(self, slot: int, ts_event: int, venue: int, *, best: bool, depth: bool) -> None:
         """A quote is in the market."""
         desk = self._desks[slot]
+        if not desk.is_followed:
+            return
         if best:
             desk.market.renew()
         else:
             desk.market.renew_venue(venue)
         desk.after(QuoteEvent(ts_event, self._tape.venues.keys[venue], depth))
-        self._rested(slot, desk)
 
     def traded(self, slot: int, ts_event: int, trade: Trade) -> None:
         """A trade is in the market."""
         desk = self._desks[slot]
+        if not desk.is_followed:
+            return
         market = desk.market
         price, size = market.price(trade.price), market.size(trade.size)
         if price is not None and size:
@@ -236,7 +241,6 @@ class Execution(Flow):
                     _AUCTIONS.get(trade.kind),
                 )
             )
-        self._rested(slot, desk)
 
     def _take_instructions(self, given: InputRows) -> None:
         for symbol, action, terms in instructions(given.batch):
@@ -244,7 +248,7 @@ class Execution(Flow):
             desk = self._desks.get(slot)
             if desk is None:
                 desk = self._new_desk(slot)
-            if not desk.orders:
+            if not desk.is_followed:
                 self._follow(slot, desk)
             desk.fallback_ns = max(desk.fallback_ns, terms.ts_begin)
             terms.ts_begin = desk.now
@@ -257,7 +261,6 @@ class Execution(Flow):
                     replace_order(desk, terms)
                 else:
                     desk.cancel(terms)
-            self._rested(slot, desk)
 
     def _take_broker_reports(self, at: int, given: InputRows) -> list[Emitted]:
         unfit = []
@@ -268,7 +271,6 @@ class Execution(Flow):
                 unfit.append(row)
             if desk is not None:
                 desk.drain()
-                self._rested(slot, desk)
         if not unfit:
             return []
         index = np.array(unfit, dtype=np.int64)
@@ -294,18 +296,14 @@ class Execution(Flow):
         return desk
 
     def _follow(self, slot: int, desk: Desk) -> None:
-        """A desk had no orders: give it the market as it stands by now."""
+        """A desk was not told of the market: give it how that stands by now, and tell it from here on."""
         now = self._tape.now(slot)
         if now is not None:
             desk.has_time = True
             desk.market.now = max(desk.market.now, now)
         self._learn(slot, desk)
         desk.market.renew()
-
-    def _rested(self, slot: int, desk: Desk) -> None:
-        """After anything was told: the market is followed while there are orders."""
-        desk.rest()
-        self._tape.active[slot] = bool(desk.orders)
+        desk.is_followed = self._tape.active[slot] = True
 
     def _learn(self, slot: int, desk: Desk, ts_ns: int | None = None) -> None:
         """Ask ``instruments`` what the symbol is by now."""

@@ -6,7 +6,6 @@ event there is no time, and orders wait.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flows.trading.agenda import Agenda
@@ -44,6 +43,8 @@ class Desk:
         self.orders: dict[str, Working] = {}
         self.has_time = False
         """Whether a market event was seen."""
+        self.is_followed = False
+        """Whether it is told of the market, which lasts until the first event that finds no order here."""
         self.fallback_ns = 0
         """Time of the newest instruction, which stands for market time until then."""
         self.agenda = Agenda()
@@ -112,11 +113,6 @@ class Desk:
             self.host.on_event(event)
             self.drain()
 
-    def rest(self) -> None:
-        """Without orders nothing is due."""
-        if not self.orders:
-            self.agenda = Agenda()
-
     def stop(
         self, working: Working, ends_as: str, reason: str | None, *, at_once: bool = False
     ) -> None:
@@ -170,6 +166,7 @@ class Desk:
             "symbol": self.symbol,
             "now": self.market.now,
             "has_time": self.has_time,
+            "is_followed": self.is_followed,
             "fallback_ns": self.fallback_ns,
             "market": self.market.saved(),
             "orders": [one.saved() for one in self.orders.values()],
@@ -182,6 +179,7 @@ class Desk:
         """Take over what `saved` gave, but for the market's part."""
         self.market.now = saved["now"]
         self.has_time, self.fallback_ns = saved["has_time"], saved["fallback_ns"]
+        self.is_followed = saved["is_followed"]
         for values in saved["orders"]:
             working = Working.restored(values)
             self.orders[working.order.order_id] = working
@@ -210,7 +208,7 @@ class Desk:
             self._send(working)
 
     def _send(self, working: Working) -> None:
-        leg = working.legs[0] = Leg(0, replace(working.order), unrouted=working.order.quantity)
+        leg = working.legs[0] = Leg(0, working.order, unrouted=working.order.quantity)
         self.dispatch.send(working, leg)
 
     def _next_due(self, ts_ns: int) -> bool:
@@ -263,3 +261,6 @@ class Desk:
                 report(self, working, "cancel_rejected", "it was filled before")
         self.host.ended(working)
         self.context.remember(working)
+        if not self.orders:
+            # Nothing is due any more but what was noted for orders that have ended.
+            self.agenda = Agenda()

@@ -28,7 +28,7 @@ def routes(desk: "Desk", working: Working, leg: Leg, quantity: int) -> list[tupl
     if not desk.market.is_tradable:
         return []
     found = []
-    part = replace(order, quantity=quantity)
+    part = order if order.quantity == quantity else replace(order, quantity=quantity)
     for decision in desk.context.router(desk.market).route(part, desk.market):
         if (
             order.order_type == "market"
