@@ -45,16 +45,9 @@ def run(quick: bool) -> list[Result]:
     ):
         create_tables(client)
         create_views(client)
-        for day in range(_DAYS):
-            opening = f"{_FIRST + dt.timedelta(day)} 14:30:00"
-            client.command(
-                _FILL,
-                parameters={"symbols": _SYMBOLS, "opening": opening, "rows": rows // _DAYS},
-            )
+        fill(client, rows)
         client.command(_QUOTES, parameters={"day": _FIRST})
-        for name in ("trades", "quotes"):
-            # As the store does by itself with a day that nothing was inserted into for an hour.
-            client.command(f"OPTIMIZE TABLE {name} FINAL")
+        client.command("OPTIMIZE TABLE quotes FINAL")
         return [
             _timed(name, client, ask, rows)
             for name, ask in (
@@ -66,6 +59,19 @@ def run(quick: bool) -> list[Result]:
                 ("query vwap_slippage", _query("vwap_slippage")),
             )
         ]
+
+
+def fill(client: Client, rows: int) -> list[dt.date]:
+    """Trades of all symbols and days; the days."""
+    days = [_FIRST + dt.timedelta(day) for day in range(_DAYS)]
+    for day in days:
+        client.command(
+            _FILL,
+            parameters={"symbols": _SYMBOLS, "opening": f"{day} 14:30:00", "rows": rows // _DAYS},
+        )
+    # As the store does by itself with a day that nothing was inserted into for an hour.
+    client.command("OPTIMIZE TABLE trades FINAL")
+    return days
 
 
 def _ohlcv(client: Client, turn: int) -> None:

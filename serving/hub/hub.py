@@ -1,6 +1,7 @@
 """The part of the API that follows the log: newest rows, orders as they stand, and streams."""
 
 import asyncio
+import sys
 import threading
 
 from connectors.log import Log
@@ -17,6 +18,7 @@ from serving.latest.orders_view import FOLLOWED, ROWS_MAX, OrdersView
 # Reads that may be on their way to the event loop: the reader waits for it, and memory stays bounded.
 _ON_THE_WAY = 1
 _RECORDS_A_TURN = 16
+_TURN_S = 0.0005
 # Records at the end of a topic that a start reads; what changed before is asked of ClickHouse.
 _RECORDS_BACK = 1_000
 # How long a start waits for the reader: a long tail is read on while requests come.
@@ -62,6 +64,9 @@ class Hub:
     async def start(self) -> None:
         """Follow, and return once what was in the log is known."""
         self._loop = asyncio.get_running_loop()
+        # Requests, the reader and the writer of orders share one interpreter: with Python's 5 ms a request would
+        # wait for so long whenever the others are busy.
+        sys.setswitchinterval(_TURN_S)
         topics = [*FOLLOWED, *(TOPICS[name] for name in self._followed)]
         ends = {}
         for topic in topics:
