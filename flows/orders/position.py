@@ -55,9 +55,12 @@ class Position:
 
     def value(self, mark: int | None) -> int | None:
         """What it is worth at a mark, rounded half-even to the minor unit; None where nothing can be said."""
+        quantity = self.lots.quantity
+        if not quantity:
+            return 0
         if mark is None:
             return None
-        worth = product(self.lots.quantity, mark, self.unit)
+        worth = product(quantity, mark, self.unit)
         return worth if abs(worth) <= LIMIT else None
 
     def bears(self, quantity: int, amount: int, fees: int) -> bool:

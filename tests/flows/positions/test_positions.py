@@ -29,7 +29,7 @@ def test_a_round_trip_brings_its_profit_less_fees_and_no_more() -> None:
         "0",
         "10",
         "1.5",
-        None,
+        "0",
     )
     assert row["average_cost"] is None
     assert books.balance() == D("10008.5")

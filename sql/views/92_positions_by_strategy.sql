@@ -1,0 +1,20 @@
+-- What each strategy holds and has earned, over all accounts: SELECT * FROM positions_by_strategy WHERE strategy = 'momentum'
+-- A sum is null where a part of it is unknown.
+CREATE OR REPLACE VIEW positions_by_strategy AS
+SELECT
+    strategy,
+    symbol,
+    currency,
+    uniqExact(account) AS accounts,
+    sum(p.quantity) AS quantity,
+    sumIf(p.quantity, p.quantity > 0) AS long_quantity,
+    sumIf(p.quantity, p.quantity < 0) AS short_quantity,
+    sum(p.cost) AS cost,
+    if(countIf(isNull(p.value)) = 0, sum(p.value), NULL) AS value,
+    if(countIf(isNull(p.unrealised)) = 0, sum(p.unrealised), NULL) AS unrealised,
+    sum(p.realised) AS realised,
+    sum(p.dividends) AS dividends,
+    sum(p.fees) AS fees,
+    realised + unrealised + dividends - fees AS profit
+FROM positions_current AS p
+GROUP BY strategy, symbol, currency
