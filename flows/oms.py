@@ -51,7 +51,7 @@ class OmsParams(Params):
     max_recent : int
         Orders of an account that the rate limit counts, and that duplicates are looked for among; a limit
         beyond it is none, and the oldest are forgotten first.
-    max_accounts, max_symbols : int
+    max_accounts, max_keys : int
         Bounds of the state; one more is an error.
     """
 
@@ -60,7 +60,7 @@ class OmsParams(Params):
     max_movements: int = Field(default=10_000, ge=1)
     max_recent: int = Field(default=100_000, ge=1)
     max_accounts: int = Field(default=100_000, ge=1)
-    max_symbols: int = Field(default=100_000, ge=1)
+    max_keys: int = Field(default=100_000, ge=1)
 
 
 class Oms(Flow):
@@ -97,7 +97,7 @@ class Oms(Flow):
             packed = unpack(snapshot, self.name, self.version)[1]["state"]
             state = json.loads(packed.tobytes())
         self._out = Outbox()
-        self._market = Market(params.max_symbols, state["market"])
+        self._market = Market(params.max_keys, state["market"])
         self._limits = {name: restored(values) for name, values in state["limits"]}
         self._blotters: dict[str, Blotter] = {}
         self._movements: dict[str, dict[str, None]] = {}

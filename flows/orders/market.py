@@ -74,17 +74,17 @@ class Market:
 
     Parameters
     ----------
-    max_symbols : int
+    max_keys : int
         Bound of the state; one symbol more is an error.
     saved : dict or None
         What `saved` of an earlier market gave.
     """
 
-    def __init__(self, max_symbols: int, saved: dict[str, Any] | None = None) -> None:
-        self._max_symbols = max_symbols
+    def __init__(self, max_keys: int, saved: dict[str, Any] | None = None) -> None:
+        self._max_keys = max_keys
         known = saved or {"now": 0, "instruments": [], "prices": []}
         self.now: int = known["now"]
-        self._table = InstrumentTable(known["instruments"], max_keys=max_symbols)
+        self._table = InstrumentTable(known["instruments"], max_keys=max_keys)
         self._symbols: dict[str, Quoted] = {}
         for name, *values in known["prices"]:
             one = self.symbol(name)
@@ -139,13 +139,13 @@ class Market:
         Raises
         ------
         FlowError
-            For more symbols than ``max_symbols``.
+            For more symbols than ``max_keys``.
         """
         found = self._symbols.get(name)
         if found is None:
-            if len(self._symbols) >= self._max_symbols:
+            if len(self._symbols) >= self._max_keys:
                 raise FlowError(
-                    f"symbol {name!r} is one more than max_symbols = {self._max_symbols}; raise it"
+                    f"symbol {name!r} is one more than max_keys = {self._max_keys}; raise it"
                 )
             found = self._symbols[name] = Quoted(name)
         return found

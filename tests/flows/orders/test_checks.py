@@ -186,6 +186,13 @@ def test_a_limit_beyond_the_collar_is_refused_on_either_side() -> None:
     )
 
 
+def test_a_limit_at_the_very_edge_of_the_collar_passes() -> None:
+    desk = OrderSystem(price_collar="0.1", self_trade_allowed=True, easy_to_borrow="AIG")
+    desk.mark("AIG", 50.0, 50.0)
+    assert said(desk.new("c1", limit_price="55")) == ACCEPTED
+    assert said(desk.new("c2", side="sell_short", limit_price="45")) == ACCEPTED
+
+
 def test_without_any_price_the_collar_lets_nothing_pass() -> None:
     desk = OrderSystem(price_collar="0.1")
     desk.feed(INSTRUMENTS, {"symbol": "IBM"})

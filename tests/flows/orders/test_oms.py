@@ -368,7 +368,7 @@ def test_fills_change_cash_by_what_is_rounded_to_the_minor_unit() -> None:
             [{"account": "B", "client_order_id": "c", "command": "cancel"}],
         ),
         ({"max_accounts": 1}, ACCOUNTS, [{"account": "B"}]),
-        ({"max_symbols": 1}, INSTRUMENTS, [{"symbol": "IBM"}]),
+        ({"max_keys": 1}, INSTRUMENTS, [{"symbol": "IBM"}]),
     ],
 )
 def test_bounds_of_the_state_say_which_to_raise(
