@@ -28,6 +28,8 @@ _INSERT_FORMATS = frozenset(
     {"Arrow", "ArrowStream", "Parquet", "Native", "JSONEachRow", "CSV", "CSVWithNames", "RowBinary"}
     | {"RowBinaryWithNamesAndTypes", "TabSeparated", "TSV", "TSVWithNames", "TabSeparatedWithNames"}
 )
+# chDB takes a bare expression for a SELECT.
+_NOTHING_IMPLIED = {"implicit_select": "0"}
 _SETTINGS_TABLE = "system.settings"
 
 
@@ -126,6 +128,7 @@ def _reading(call: Call, user: StoreUser) -> Admitted:
     settings = asked_settings(call.settings, SHAPES | LIMIT_SETTINGS)
     settings = {
         **{name: value for name, value in settings.items() if name not in LIMIT_SETTINGS},
+        **_NOTHING_IMPLIED,
         **user.limits.settings(settings),
     }
     if checked.tables == {_SETTINGS_TABLE}:

@@ -15,7 +15,11 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from connectors.sql_guard_functions import TABLE_FUNCTIONS, function_refusal
+from connectors.sql_guard_functions import (
+    TABLE_FUNCTIONS,
+    function_refusal,
+    higher_order_functions,
+)
 from connectors.sql_guard_outside import Outside, outside_of
 from connectors.sql_guard_tables import DATABASE, SYSTEM_TABLES, ReadScope, views
 from connectors.sql_guard_text import GuardError, Text, Token
@@ -209,6 +213,8 @@ def _check_calls(inner: Text, scope: ReadScope) -> None:
         after = tokens[index + 1] if index + 1 < len(tokens) else None
         if token.upper == "APPLY":
             _check_applied(tokens, index)
+        if token.name.lower() in higher_order_functions():
+            _check_passed(tokens, index)
         if token.upper in {"INTO", "OUTFILE", "SETTINGS"} and (
             before is None or before.text != "."
         ):
@@ -254,6 +260,28 @@ def _check_applied(tokens: tuple[Token, ...], index: int) -> None:
     if refusal is not None:
         raise GuardError(
             f"the function {tokens[at].name} is not allowed: {refusal}", tokens[at].start
+        )
+
+
+def _check_passed(tokens: tuple[Token, ...], index: int) -> None:
+    """A function's bare name is enough to hand it over: arrayMap(file, paths)."""
+    at = index + 1
+    while at < len(tokens) and tokens[at].text == "(":
+        at += 1
+    brackets = at - index - 2
+    if at >= len(tokens) or not tokens[at].name:
+        return
+    name, at = tokens[at], at + 1
+    while brackets > 0 and at < len(tokens) and tokens[at].text == ")":
+        brackets, at = brackets - 1, at + 1
+    # What is computed here, or is the one argument, is no name of a function.
+    if at < len(tokens) and tokens[at].text in {"->", "(", ".", ")", "["}:
+        return
+    refusal = function_refusal(name.name)
+    if refusal is not None:
+        raise GuardError(
+            f"{name.name} stands where a function does, and is not allowed: {refusal}; write x -> …",
+            name.start,
         )
 
 

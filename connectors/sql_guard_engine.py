@@ -14,8 +14,9 @@ from connectors.sql_guard_functions import (
     OPERATOR_FUNCTIONS,
     TABLE_FUNCTIONS,
     function_refusal,
+    higher_order_functions,
 )
-from connectors.sql_guard_tables import views
+from connectors.sql_guard_tables import DATABASE, views
 from connectors.sql_guard_text import GuardError
 
 PARSE = "SELECT parseQueryToJSON({statement:String}) FORMAT TSVRaw"
@@ -95,6 +96,7 @@ def check_with_engine(text: str, parse: Callable[[str], bytes]) -> None:
             _check_table_function(node["table_function"]["name"])
         elif kind == "Function":
             _check_function(node["name"])
+            _check_passed(node)
         elif "func_name" in node:
             _check_function(node["func_name"])
 
@@ -112,7 +114,7 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 def _check_function(name: str) -> None:
     word = name.lower()
-    if word in OPERATOR_FUNCTIONS or word in _INNER or word in TABLE_FUNCTIONS or name in views():
+    if word in OPERATOR_FUNCTIONS or word in _INNER or word in TABLE_FUNCTIONS or _is_view(name):
         # A call of a table function is a function's node too; its place is looked at by the node above.
         return
     refusal = function_refusal(name)
@@ -120,6 +122,19 @@ def _check_function(name: str) -> None:
         raise GuardError(f"the function {name} is not allowed: {refusal}")
 
 
+def _check_passed(call: dict[str, Any]) -> None:
+    """A function may be handed over by its bare name."""
+    if call["name"].lower() not in higher_order_functions():
+        return
+    arguments = call.get("arguments", {}).get("children", [])
+    if len(arguments) > 1 and arguments[0].get("type") == "Identifier":
+        _check_function(arguments[0]["name"])
+
+
+def _is_view(name: str) -> bool:
+    return name.removeprefix(f"{DATABASE}.") in views()
+
+
 def _check_table_function(name: str) -> None:
-    if name.rpartition(".")[2] not in views() and name.lower() not in TABLE_FUNCTIONS:
+    if not _is_view(name) and name.lower() not in TABLE_FUNCTIONS:
         raise GuardError(f"the table function {name} is not allowed")

@@ -181,6 +181,21 @@ _TYPES = frozenset(
 
 
 @cache
+def higher_order_functions() -> frozenset[str]:
+    """Lower-case names of functions whose first argument is a function: a lambda, or a bare name."""
+    # As system.functions says; a test compares.
+    array = """
+    all avg bottomk compact count cumsum cumsumnonnegative difference exists fill filter first firstindex
+    firstornull fold last lastindex lastornull map max min partialreversesort partialsort product reversefill
+    reversesort reversesplit sort split sum topk
+    """
+    of_maps = "all apply exists filter partialreversesort partialsort reversesort sort"
+    return frozenset(
+        {f"array{name}" for name in array.split()} | {f"map{name}" for name in of_maps.split()}
+    )
+
+
+@cache
 def allowed_functions() -> frozenset[str]:
     """Lower-case names of the functions and aggregate functions of the allow list."""
     text = (Path(__file__).parent / "sql_guard_functions.txt").read_text()

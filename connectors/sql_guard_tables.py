@@ -30,7 +30,7 @@ PRIVATE_TOPICS = frozenset(
     # Who trades what, and who has what.
     {"orders", "order_events", "instructions", "order_reports", "executions", "routing_decisions"}
     | {"algorithm_reports", "broker_orders", "broker_reports"}
-    | {"accounts", "cash_movements", "positions", "lot_closings", "balances"}
+    | {"accounts", "cash_movements", "positions", "lot_closings", "balances", "ledger_faults"}
     # Who did what; and whatever bytes somebody sent, of any of these too.
     | {"audit_log", "dead_letter"}
 )
