@@ -1,6 +1,7 @@
 """The OpenAPI document: what FastAPI derives, and what every route has besides: its scope, and its errors."""
 
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -118,12 +119,11 @@ def _complete(operation: dict[str, Any], scope: Scope | None) -> None:
     statuses |= {"404": "There is no such thing", "409": "Not as things are now"}
     answers = operation["responses"]
     for status, meaning in statuses.items():
-        if status in answers and status != "422":
-            continue
-        answers[status] = {
-            "description": meaning,
-            "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
+        answers.setdefault(status, {"description": meaning})
+    for status, answer in answers.items():
+        # What FastAPI foresees for 422 is not what is answered; what a router says of its errors stays.
+        if int(status) >= HTTPStatus.BAD_REQUEST:
+            answer["content"] = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 
 
 def _guards(dependant: Dependant) -> Iterable[Required | Open]:
