@@ -11,6 +11,7 @@ watermark rows, so that one symbol's history can be fed while another's orders w
 import json
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field, field_validator
 
 from flows.flow import Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
@@ -156,9 +157,7 @@ class Execution(Flow):
         elif topic is BROKER_REPORTS:
             late = self._take_broker_reports(at, given)
         elif topic is INSTRUMENTS:
-            self._instruments.take(given.batch)
-            for slot, desk in self._desks.items():
-                self._learn(slot, desk)
+            self._take_instruments(given.batch)
         elif self._context.curves is not None:
             self._context.curves.take(given.batch)
         return self._context.outbox.emptied() + late
@@ -241,6 +240,17 @@ class Execution(Flow):
                     _AUCTIONS.get(trade.kind),
                 )
             )
+
+    def _take_instruments(self, batch: pa.RecordBatch) -> None:
+        """Take instruments in; desks learn row by row, or a tick that stood for a moment would hang on the cut."""
+        slots = {desk.symbol: slot for slot, desk in self._desks.items()}
+        begin = 0
+        for end, symbol in enumerate(batch.column("symbol").to_pylist(), start=1):
+            if symbol in slots or end == batch.num_rows:
+                self._instruments.take(batch.slice(begin, end - begin))
+                begin = end
+            if symbol in slots:
+                self._learn(slots[symbol], self._desks[slots[symbol]])
 
     def _take_instructions(self, given: InputRows) -> None:
         for symbol, action, terms in instructions(given.batch):
