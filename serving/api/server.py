@@ -141,7 +141,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; streams first, for they end only when they are told."""
-        self._app.state.api.closing.set()
+        self._app.state.api.close()
         await super().shutdown(sockets)
 
     def stop_with(self, stop: threading.Event) -> None:

@@ -1,7 +1,7 @@
 """What routers share: settings, the log, the audit trail, the door, rate limits, and the running parts."""
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from starlette.requests import HTTPConnection
 
@@ -26,6 +26,14 @@ class Part(Protocol):
         """End: finish what was begun, tell whoever waits."""
 
 
+@runtime_checkable
+class Closing(Protocol):
+    """A part whose streams have no end of their own: it is told when the server takes no more requests."""
+
+    def close_streams(self) -> None:
+        """Tell every client, and end its stream; returns at once."""
+
+
 P = TypeVar("P", bound=Part)
 
 
@@ -48,7 +56,7 @@ class ApiState:
     Attributes
     ----------
     closing : asyncio.Event
-        Set when the server begins to shut down: streams tell their clients and end.
+        Set when the server begins to shut down, see `close`.
     started : bool
         Whether all parts have started.
     """
@@ -94,10 +102,18 @@ class ApiState:
         await part.start()
         self._parts.append(part)
 
+    def close(self) -> None:
+        """No more requests come: what would go on for ever is ended, so that the rest can finish."""
+        if not self.closing.is_set():
+            self.closing.set()
+            for part in self._parts:
+                if isinstance(part, Closing):
+                    part.close_streams()
+
     async def stop(self) -> None:
         """Stop all parts, the last started first; each is asked, whatever became of the others."""
         self.started = False
-        self.closing.set()
+        self.close()
         failures = []
         while self._parts:
             try:

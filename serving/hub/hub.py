@@ -83,10 +83,14 @@ class Hub:
         except TimeoutError:
             pass
 
-    async def stop(self) -> None:
-        """Tell subscribers that the server closes, and end."""
+    def close_streams(self) -> None:
+        """Tell subscribers that the server closes."""
         for one in list(self._subscriptions):
             one.cut("closing", "the server shuts down; resume from the last position")
+
+    async def stop(self) -> None:
+        """Tell subscribers that the server closes, and end."""
+        self.close_streams()
         self._ended = True
         await asyncio.to_thread(self._reader.stop)
 
