@@ -7,6 +7,7 @@ import typer
 
 from serving.settings import SettingsError
 from serving.verbs import (
+    accounts,
     api,
     inputs,
     platform,
@@ -36,6 +37,7 @@ proofs.add_to(app)
 receipts.add_to(app)
 quality.add_to(app)
 replays.add_to(app)
+accounts.add_to(app)
 api.add_to(app)
 
 
