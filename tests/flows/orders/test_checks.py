@@ -327,6 +327,7 @@ def test_an_order_must_not_meet_its_accounts_own() -> None:
     )
     market = {"order_type": "market", "limit_price": None}
     assert refusal(desk.new("b3", **market)) == ("self_trade", order_id("s1"), "market")
+    assert refusal(desk.new("b4", limit_price="49.51"))[:2] == ("self_trade", order_id("s1"))
     desk.report("cancelled", "b2")
     assert said(desk.new("s3", side="sell_short", limit_price="49.01")) == ACCEPTED
     desk.feed(ACCOUNTS, {"self_trade_allowed": True, "easy_to_borrow": "AIG"})
@@ -359,6 +360,8 @@ def test_other_currencies_count_by_their_rate_and_not_without_one() -> None:
         "2340",
     )
     assert said(desk.new("c4", **(order | {"quantity": "17"}))) == ACCEPTED
+    # 1,700 euros are set aside: 90 dollars are left.
+    assert refusal(desk.new("c5", **(order | {"quantity": "1"}))) == ("buying_power", "90", "130")
 
 
 def test_an_order_whose_value_no_decimal_holds_is_refused() -> None:

@@ -262,6 +262,16 @@ def test_an_order_filled_whole_ends_when_its_larger_replacement_is_refused() -> 
     ]
 
 
+def test_a_replacement_to_less_than_is_filled_by_then_ends_the_order() -> None:
+    desk = OrderSystem()
+    desk.new()
+    desk.replace(quantity="50")
+    desk.fill("60")
+    events = desk.report("replaced", quantity="50", limit_price="50")
+    assert said(events) == [("replaced", "partially_filled"), ("filled", "filled")]
+    assert [(one["quantity"], one["filled_quantity"]) for one in events] == [(60, 60)] * 2
+
+
 def test_more_than_was_open_is_told_and_booked() -> None:
     desk = OrderSystem()
     desk.new()
