@@ -27,6 +27,7 @@ from serving.api.tables import ARROW_TYPE, Format, lines_answer, table_answer
 from serving.hub.hub import Hub
 from serving.hub.lookup import Lookup
 from serving.latest.history import History, Key
+from serving.latest.newest import lines_of
 
 router = APIRouter(prefix="/v1", tags=["market"])
 
@@ -258,7 +259,7 @@ async def _answer(request: Request, topic: Topic, query: RowsQuery) -> Response:
         entries = [entry for entry in entries if entry.group[at] == value]
     entries = entries[: query.limit]
     if query.form is Format.JSON:
-        return lines_answer([entry.line for entry in entries])
+        return lines_answer(lines_of(entries))
     view = state.part(Hub).view(topic.name)
     return await asyncio.to_thread(table_answer, topic, view.batch(entries), query.form)
 

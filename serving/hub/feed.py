@@ -15,7 +15,7 @@ from schemas.topic import Topic
 from serving.hub.frames import Frame, Shape, lines_frame, pieces, rows_frame, selected
 from serving.hub.position import Next, position_text
 from serving.hub.reader import Arrived, Lost
-from serving.latest.newest import LatestView, newest_rows
+from serving.latest.newest import LatestView, lines_of, newest_rows
 
 # Spreads the ticks of groups evenly over an interval, however many there are (the golden ratio).
 _SPREAD = 0.618033988749895
@@ -95,7 +95,7 @@ class ConflatedGroup:
             return None
         if self._shape.arrow:
             return rows_frame(topic, view.batch(entries), self._feed.position_text, arrow=True)
-        return lines_frame(topic, [entry.line for entry in entries], self._feed.position_text)
+        return lines_frame(topic, lines_of(entries), self._feed.position_text)
 
     def _tick(self) -> None:
         self._timer = None
