@@ -109,7 +109,7 @@ def almgren_chriss_shares(slices: int, kappa: float, slice_seconds: float) -> li
     Examples
     --------
     >>> [round(share, 3) for share in almgren_chriss_shares(4, 0.01, 60.0)]
-    [0.479, 0.753, 0.914, 1.0]
+    [0.462, 0.724, 0.884, 1.0]
     """
     if kappa * slice_seconds < 1e-9:
         return even_shares(slices)

@@ -1,5 +1,6 @@
 """Schedules against independent solutions, and what holds of all of them."""
 
+import doctest
 import math
 from itertools import pairwise
 
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.trading import benchmarks
+from flows.trading.algorithms import schedules
 from flows.trading.algorithms.schedules import (
     almgren_chriss_kappa,
     almgren_chriss_shares,
@@ -98,3 +101,9 @@ def test_jitter_spreads_over_its_range() -> None:
 
 def test_a_curve_without_volume_is_flat() -> None:
     assert curve_shares([0.0, 0.0]) == [0.5, 1.0]
+
+
+def test_the_examples_hold() -> None:
+    for module in (schedules, benchmarks):
+        found = doctest.testmod(module)
+        assert (found.failed, found.attempted > 0) == (0, True), module.__name__
