@@ -268,6 +268,8 @@ def test_no_way_out_is_open(store: GuardedStore, attacks: list[str], user: str |
             reply = store.ask(asked, user, param_t="audit_log")
             assert reply.code in {62, 497}, (asked, reply)
             assert HIDDEN not in reply.text, asked
+            # The guard refuses by itself; that the engine's rights would too is another line of defence.
+            assert "Not enough privileges" not in reply.text, asked
     assert not list(store.file.parent.glob("*.out"))
     assert store.ask("SELECT count() FROM trades").text == "1\n"
 
