@@ -30,8 +30,9 @@ def replace_order(desk: "Desk", terms: Working) -> None:
             working.expires_at = max(terms.ts_expire, desk.market.now)
             desk.agenda.note(working.expires_at, "expire", order_id)
     if working.worker is None and working.legs:
-        _replace_leg(desk, working, working.legs[0], quantity, limit_price)
-        settle(desk, working, working.legs[0])
+        leg = working.legs[0]
+        _replace_leg(desk, working, leg, quantity, limit_price)
+        settle(desk, working, leg)
     else:
         replaced(desk, working, done=True)
         if working.worker is not None:
