@@ -303,6 +303,15 @@ def test_an_equal_order_within_the_window_is_a_duplicate() -> None:
     assert said(desk.new("c4", ts_event=ENTRY_NS + 500 * _MS)) == ACCEPTED
 
 
+def test_the_longer_of_two_duplicate_windows_and_the_lower_of_two_rates_hold() -> None:
+    desk = OrderSystem(duplicate_window_ms=100, max_orders_per_second=9)
+    desk.feed(ACCOUNTS, {"account": "*", "duplicate_window_ms": 500, "max_orders_per_second": 2})
+    desk.new("c1")
+    assert refusal(desk.new("c2", ts_event=ENTRY_NS + 499 * _MS))[1] == "500 ms"
+    desk.new("c3", quantity="1")
+    assert refusal(desk.new("c4", quantity="2"))[:2] == ("rate_limit", "2")
+
+
 def test_no_more_orders_than_the_limit_come_within_any_second() -> None:
     desk = OrderSystem(max_orders_per_second=2)
     desk.new("c1")
