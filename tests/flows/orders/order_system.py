@@ -174,9 +174,7 @@ class OrderSystem:
         name = order_id(client) + more.pop("exit", "")
         return self.feed(ORDER_REPORTS, {"order_id": name, "report": report} | more)
 
-    def fill(
-        self, quantity: Any, price: Any = "50", client: str = "c1", **more: Any
-    ) -> list[Row]:
+    def fill(self, quantity: Any, price: Any = "50", client: str = "c1", **more: Any) -> list[Row]:
         name = order_id(client) + more.pop("exit", "")
         row = {
             "order_id": name,
