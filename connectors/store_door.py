@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from connectors.clickhouse_statement import StatementError
@@ -107,8 +108,11 @@ class StoreDoor:
         self._salt = secrets.token_bytes(32)
         self._remembered: dict[bytes, float] = {}
         self._wrong: dict[str, list[float]] = {}
-        # What an unknown name's password is compared with, so that it takes as long as a known one's.
-        self._nobody = hash_of_password(secrets.token_urlsafe(16))
+
+    @cached_property
+    def _nobody(self) -> str:
+        """What an unknown name's password is compared with, so that it takes as long as a known one's."""
+        return hash_of_password(secrets.token_urlsafe(16))
 
     def known(self, knock: Knock) -> StoreUser | None:
         """Who knocks, where that can be said at once; else ask `enter`, which takes time.

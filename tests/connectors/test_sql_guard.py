@@ -1,5 +1,6 @@
 """The guard by itself: what analysts write is let through as it is, what it cannot read is refused with its place."""
 
+import contextlib
 import re
 
 import pytest
@@ -13,7 +14,7 @@ from connectors.sql_guard_tables import PRIVATE_TOPICS, ReadScope, every_topic, 
 from connectors.sql_guard_text import GuardError, read_text
 from connectors.sql_texts import sql_folder
 from schemas.registry import TOPICS
-from serving.api.scopes import Role, Scope, scopes_of
+from serving.api.scopes import TOPIC_SCOPES, Role, Scope, scopes_of
 from serving.queries import queries
 
 MARKET = ReadScope(frozenset(TOPICS) - PRIVATE_TOPICS)
@@ -136,10 +137,9 @@ def test_a_refusal_tells_the_place(statement: str, place: str) -> None:
     ],
 )
 def test_what_is_too_much_for_a_parser_is_refused_and_not_a_fault(statement: str) -> None:
-    try:
+    # What is small enough may pass; nothing but a refusal may come out.
+    with contextlib.suppress(GuardError):
         checked(statement)
-    except GuardError as error:
-        assert error.code in {62, 497}  # noqa: PT017 - what is small enough may pass
 
 
 @given(st.text(max_size=60))
@@ -215,8 +215,6 @@ def test_a_view_is_open_where_all_that_it_reads_is() -> None:
 
 def test_private_topics_are_those_that_the_api_keeps_from_quants() -> None:
     """Said in two places, since a connector knows nothing of the API; whatever names an account is private."""
-    from serving.api.scopes import TOPIC_SCOPES  # noqa: PLC0415 - beside its use
-
     scopes = scopes_of(frozenset({Role.QUANT}))
     closed = {name for name in TOPICS if TOPIC_SCOPES[name] not in scopes}
     assert closed | {"dead_letter"} == PRIVATE_TOPICS
