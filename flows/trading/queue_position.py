@@ -12,6 +12,8 @@ told behind the quote that it changed counts twice, once as a cancellation.
 
 from typing import Any
 
+from flows.orders.money import ONE
+
 
 class QueuePosition:
     """An order's place in the queue of one price.
@@ -49,11 +51,14 @@ class QueuePosition:
         if self.ahead is None or self.displayed is None:
             self.ahead = size if self.ahead is None else min(self.ahead, size)
         elif self.ahead:
-            # Rounded down: a place is never thought better than it can be.
             before = max(self.displayed - self.traded, self.ahead)
             cancelled = max(before - size, 0)
             if cancelled:
-                self.ahead -= cancelled * self.ahead // before
+                # Rounded down, to whole shares where there are no others: a place is never thought better
+                # than it can be, and nobody fills a part of a share.
+                whole = before % ONE == size % ONE == self.ahead % ONE == 0
+                step = ONE if whole else 1
+                self.ahead -= cancelled * self.ahead // before // step * step
             self.ahead = min(self.ahead, size)
         self.displayed = size
         self.traded = 0

@@ -1,9 +1,8 @@
 """Triggers, pegs, time in force, auctions and replacements, by market time."""
 
-from decimal import Decimal
-
 import pytest
 
+from flows.orders.money import ONE
 from flows.trading.queue_position import QueuePosition
 from tests.flows.trading.executing import CLOSE_NS, OPEN_NS, SECOND_NS, Trader
 
@@ -394,8 +393,11 @@ def test_a_queue_is_never_longer_than_what_is_displayed() -> None:
     assert queue.ahead == 30
 
 
-def test_cancels_are_rounded_so_that_no_place_is_thought_better_than_it_is() -> None:
-    queue = QueuePosition(10, 30)
-    queue.on_displayed(28)
-    assert queue.ahead == 10
-    assert Decimal(2 * 10) / 30 < 1
+def test_cancels_are_rounded_down_to_whole_shares_where_there_are_no_others() -> None:
+    stocks = QueuePosition(100 * ONE, 300 * ONE)
+    stocks.on_displayed(280 * ONE)
+    assert stocks.ahead == 94 * ONE
+    coins = QueuePosition(100 * ONE, 300 * ONE + 1)
+    coins.on_displayed(280 * ONE)
+    assert coins.ahead is not None
+    assert 93 * ONE < coins.ahead < 94 * ONE
