@@ -18,6 +18,7 @@ from serving.settings import Settings
 
 # Requests that run when it is told to end may finish.
 _STOP_S = 20
+_TELL_S = 0.1
 # A new connection that says nothing, or only half a head, holds a place for so long.
 _HEAD_S = 15.0
 _KEEP_ALIVE_S = 75
@@ -142,6 +143,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End; streams first, for they end only when they are told."""
         self._app.state.api.close()
+        # uvicorn closes WebSockets at once, and without our word.
+        await asyncio.sleep(_TELL_S)
         await super().shutdown(sockets)
 
     def stop_with(self, stop: threading.Event) -> None:

@@ -1,0 +1,432 @@
+"""`tapeflow serve` as a program: its first start, its address, TLS, its end, and what it never tells."""
+
+import datetime as dt
+import ipaddress
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pyotp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydantic import ValidationError
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from connectors.audit_log import read_rows, verify_chain
+from connectors.log import open_log
+from serving.api import server as api_server
+from serving.api.address import ApiAddress, running_api, write_note
+from serving.api.server import serve_api
+from serving.cli import main
+from serving.settings import PREFIX, Settings
+from serving.settings_sources import program_environment
+from serving.up import supervisor_of, whereabouts
+from tests.serving.api.servers import Server, environment, server
+from tests.serving.api.signed_in import PASSWORD
+
+OTHER = "another horse, another battery"
+
+
+def tapeflow(home: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "serving.cli", *arguments],
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def one_time_token(running: Server) -> str:
+    (token,) = re.findall(r"one-time token (tfo_\S+)", running.out.read_text())
+    return str(token)
+
+
+def test_a_first_start_tells_a_token_once_and_never_a_password(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with server(home) as running:
+        token = one_time_token(running)
+        assert token not in running.err.read_text()
+        assert running.url.startswith("http://127.0.0.1:")
+        for user, password in (("admin", "admin"), ("admin", ""), ("demo", "demo")):
+            body = {"user": user, "password": password}
+            answer = httpx.post(f"{running.url}/v1/sign-in", json=body, timeout=30)
+            assert answer.status_code == 401
+    with server(home) as running:
+        told = running.out.read_text()
+        assert "tfo_" not in told
+        assert "tapeflow users reset admin" in told
+        body = {"user": "admin", "password": PASSWORD, "one_time_token": token}
+        answer = httpx.post(f"{running.url}/v1/sign-in", json=body, timeout=30)
+        assert answer.status_code == 200
+    with server(home) as running:
+        assert running.out.read_text() == ""
+
+
+def test_no_secret_is_in_logs_or_in_the_audit_log(tmp_path: Path) -> None:
+    """A whole session, with everything that could be told; then all that was written is searched."""
+    home = tmp_path / "home"
+    secrets: list[str] = [PASSWORD, OTHER]
+    with server(home) as running, httpx.Client(base_url=running.url, timeout=30) as client:
+
+        def post(path: str, body: dict[str, Any], **more: Any) -> dict[str, Any]:
+            answer = client.post(path, json=body, **more)
+            found: dict[str, Any] = answer.json()
+            return found
+
+        token = one_time_token(running)
+        tokens = post(
+            "/v1/sign-in", {"user": "admin", "password": PASSWORD, "one_time_token": token}
+        )
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        secrets += [token, tokens["access_token"], tokens["refresh_token"]]
+        key = post("/v1/me/keys", {"name": "bot", "scopes": ["me"]}, headers=headers)["key"]
+        client.get("/v1/me", headers={"X-API-Key": key})
+        # Wrong by one letter, and as a query and a path: where secrets end up by mistake.
+        client.get("/v1/me", headers={"X-API-Key": key[:-1]})
+        client.get(f"/v1/nowhere/{'x'}?token={tokens['access_token']}", headers=headers)
+        new = post("/v1/users", {"name": "tess", "roles": ["trader"]}, headers=headers)
+        factor = post("/v1/me/second-factor", {}, headers=headers)
+        codes = post(
+            "/v1/me/second-factor/confirm",
+            {"code": pyotp.TOTP(factor["secret"]).now()},
+            headers=headers,
+        )["recovery_codes"]
+        post("/v1/sign-in", {"user": "admin", "password": OTHER, "code": codes[1]})
+        cookie = client.post(
+            "/v1/sign-in",
+            json={"user": "admin", "password": PASSWORD, "code": codes[0], "cookie": True},
+        )
+        secrets += [key, key.rpartition("_")[2], new["one_time_token"], factor["secret"], *codes]
+        secrets += [cookie.cookies["tapeflow_session"], cookie.json()["csrf_token"]]
+        second = post("/v1/refresh", {"refresh_token": tokens["refresh_token"]})
+        post("/v1/refresh", {"refresh_token": tokens["refresh_token"]})
+        secrets += [second["access_token"], second["refresh_token"]]
+        client.post("/v1/sign-in", json={"user": "x", "password": {"is": PASSWORD}})
+        client.put("/v1/me/password", json={"old": PASSWORD, "new": OTHER}, headers=headers)
+    with open_log(f"sqlite:///{home / 'log.db'}") as log:
+        rows = read_rows(log, limit=1000)
+        assert list(verify_chain(log)) == []
+    assert {row["action"] for row in rows} >= {
+        "enter",
+        "key_new",
+        "refresh",
+        "second_factor_on",
+        "sign_in",
+        "user_new",
+    }
+    told = {
+        "the log": running.err.read_bytes(),
+        "the audit log": orjson.dumps(rows),
+        "the topic log": (home / "log.db").read_bytes(),
+        "the users database": (home / "users.db").read_bytes(),
+        "the note of the address": b"".join(path.read_bytes() for path in home.glob("*.json")),
+    }
+    for where, written in told.items():
+        for secret in secrets:
+            assert secret.encode() not in written, f"{secret[:8]}… is in {where}"
+    assert b"request" in told["the log"]
+
+
+def test_a_request_that_has_begun_is_finished_before_the_server_ends(home: Path) -> None:
+    with server(home) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        body = orjson.dumps({"user": "tess", "password": "wrong, but checked"})
+        head = (
+            f"POST /v1/sign-in HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        ).encode()
+        with socket.create_connection((host, int(port)), timeout=30) as begun:
+            begun.sendall(head + body[:5])
+            # It is in hand once another one, which came later, was answered.
+            httpx.get(f"{running.url}/health").raise_for_status()
+            running.process.send_signal(signal.SIGTERM)
+            deadline_s = time.monotonic() + 30
+            while _accepts(host, int(port)):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.02)
+            begun.sendall(body[5:])
+            answer = begun.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 401")
+        assert running.process.wait(30) == 0
+        assert running_api(home) is None
+    with open_log(f"sqlite:///{home / 'log.db'}") as log:
+        # What it did is in the audit log, which was written to its end.
+        (row,) = read_rows(log, limit=1)
+    assert (row["actor"], row["action"], row["result"]) == ("tess", "sign_in", "refused")
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_streams_are_told_that_the_server_ends(home: Path) -> None:
+    with server(home) as running:
+        signed = httpx.post(
+            f"{running.url}/v1/sign-in", json={"user": "tess", "password": PASSWORD}
+        ).json()
+        headers = {"Authorization": f"Bearer {signed['access_token']}"}
+        url = f"{running.url}/v1/stream/quotes"
+        with (
+            httpx.stream("GET", url, headers=headers, timeout=30) as stream,
+            connect(
+                f"ws{url.removeprefix('http').rpartition('/')[0]}", additional_headers=headers
+            ) as ws,
+        ):
+            assert stream.status_code == 200, stream.read()
+            lines = stream.iter_lines()
+            assert next(lines) == ": here"
+            ws.send('{"subscribe": {"topic": "quotes"}}')
+            ws.recv(timeout=30)
+            running.process.send_signal(signal.SIGTERM)
+            assert "event: end" in lines
+            # Frames, if any come still, then the end.
+            with pytest.raises(ConnectionClosed) as closed:
+                deque(iter(lambda: ws.recv(timeout=30), None), maxlen=0)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code in (1001, 1012)
+        assert running.process.wait(30) == 0
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        done = tapeflow(tmp_path / "home", "serve", TAPEFLOW_API_PORT=str(port))
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "set api_port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_keeps_it_from_starting_is_told(home: Path) -> None:
+    (home / "users.key").chmod(0o644)
+    done = tapeflow(home, "serve")
+    assert done.returncode == 1
+    assert "chmod 600" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert, private = folder / "cert.pem", folder / "key.pem"
+    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return cert, private
+
+
+def test_it_serves_tls(home: Path, tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    with server(home, TAPEFLOW_API_TLS_CERT=str(cert), TAPEFLOW_API_TLS_KEY=str(key)) as running:
+        assert running.url.startswith("https://")
+        trust = ssl.create_default_context(cafile=str(cert))
+        answer = httpx.post(
+            f"{running.url}/v1/sign-in",
+            json={"user": "tess", "password": PASSWORD, "cookie": True},
+            verify=trust,
+            timeout=30,
+        )
+        assert answer.status_code == 200
+        assert "Secure" in answer.headers["set-cookie"]
+        assert "Strict-Transport-Security" in answer.headers
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(running.url.replace("https:", "http:"))
+
+
+def test_a_certificate_that_cannot_be_used_is_told(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "not.pem").write_text("no certificate")
+    path = str(tmp_path / "not.pem")
+    done = tapeflow(home, "serve", TAPEFLOW_API_TLS_CERT=path, TAPEFLOW_API_TLS_KEY=path)
+    assert done.returncode == 1
+    assert "see api_tls_cert and api_tls_key" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "tapeflow.internal"])
+def test_beyond_loopback_it_needs_tls_or_a_word(host: str) -> None:
+    with pytest.raises(ValidationError, match="beyond loopback"):
+        Settings(api_host=host)
+    Settings(api_host=host, api_plain=True)
+    Settings(api_host=host, api_tls_cert="c", api_tls_key="k")
+    with pytest.raises(ValidationError, match="belong together"):
+        Settings(api_host=host, api_tls_cert="c")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_loopback_needs_nothing(host: str) -> None:
+    assert Settings(api_host=host).api_host == host
+
+
+@contextmanager
+def in_thread(settings: Settings) -> Iterator[str]:
+    """The server in a thread of this process; its URL."""
+    stop, ready = threading.Event(), threading.Event()
+    urls: list[str] = []
+
+    def on_ready(address: ApiAddress) -> None:
+        urls.append(address.url)
+        ready.set()
+
+    thread = threading.Thread(target=serve_api, args=(settings, stop, on_ready))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield urls[0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HT", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half"]
+)
+def test_a_connection_without_a_whole_head_is_closed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(api_server, "_HEAD_S", 0.2)
+    with in_thread(Settings(home=home, api_port=0)) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as silent:
+            silent.sendall(said)
+            # As an end or as a reset.
+            with suppress(ConnectionResetError):
+                assert silent.recv(1) == b""
+        # Whole ones are answered, however many on one connection.
+        with httpx.Client(base_url=url) as client:
+            for _ in range(3):
+                client.get("/health").raise_for_status()
+
+
+def test_a_note_of_a_process_that_is_gone_is_no_address(tmp_path: Path) -> None:
+    write_note(tmp_path, ApiAddress("http://127.0.0.1:1", 2**22 + 1, 1.0))
+    assert running_api(tmp_path) is None
+    here = ApiAddress.of_this_process("http://127.0.0.1:1")
+    write_note(tmp_path, here)
+    assert running_api(tmp_path) == here
+    # The number of a process comes again; its time of start does not.
+    write_note(tmp_path, ApiAddress(here.url, here.pid, here.started_s - 1))
+    assert running_api(tmp_path) is None
+    (tmp_path / "api.json").write_text("{")
+    assert running_api(tmp_path) is None
+
+
+def test_up_starts_the_api_which_alone_knows_where_users_are(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, users="postgresql://me:secret@127.0.0.1/users")
+    assert program_environment(settings)["TAPEFLOW_USERS"].endswith("secret@127.0.0.1/users")
+    programs = supervisor_of(settings, api=True)._programs
+    knows = [one.name for one in programs if "secret" in one.environment["TAPEFLOW_USERS"]]
+    assert knows == ["api"]
+    assert "api" not in [one.name for one in supervisor_of(settings)._programs]
+    write_note(tmp_path, ApiAddress.of_this_process("http://127.0.0.1:5"))
+    assert ("dashboard and API", "http://127.0.0.1:5") in whereabouts(settings)
+
+
+@pytest.fixture
+def command_line(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`tapeflow` in this process: exit code, standard output and standard error."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TAPEFLOW_HOME", str(home))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tapeflow", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return run
+
+
+def test_users_are_managed_from_the_command_line(
+    home: Path, command_line: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, token, _ = command_line(
+        "users", "add", "vera", "--role", "trader", "--trades", "A", "--sees", "B"
+    )
+    assert code == 0
+    assert re.fullmatch(r"tfo_\S+\n", token)
+    listed = orjson.loads(command_line("users", "list", "--json")[1])["users"]
+    vera = next(one for one in listed if one["name"] == "vera")
+    assert (vera["roles"], vera["accounts"]) == (["trader"], {"A": True, "B": False})
+    assert "vera" in command_line("users", "list")[1]
+    assert command_line("users", "change", "vera", "--role", "quant", "--inactive")[0] == 0
+    for arguments, message in (
+        (["add", "vera"], "there is a user 'vera' already"),
+        (["add", "uma", "--role", "tradre"], "nearest known one is 'trader'"),
+        (["unlock", "nobody"], "there is no user 'nobody'"),
+        (["change", "admin", "--inactive"], "nobody would be left"),
+    ):
+        code, _, told = command_line("users", *arguments)
+        assert code == 1
+        assert told.startswith("tapeflow: ")
+        assert message in told
+    assert command_line("users", "change", "vera")[0] == 2
+    with open_log(f"sqlite:///{home / 'log.db'}") as log:
+        rows = read_rows(log, limit=10)
+    assert all(row["actor"].endswith("(command line)") for row in rows[:4])
+    changes = {(row["action"], row["subject"], row["result"]) for row in rows}
+    assert ("user_new", "vera: roles trader, accounts B (see), A (trade)", "done") in changes
+    assert ("user_change", "vera: roles quant, inactive", "done") in changes
+    assert ("user_unlock", "nobody", "refused") in changes
+
+
+def test_the_audit_log_is_verified_from_the_command_line(
+    command_line: Callable[..., tuple[int, str, str]],
+) -> None:
+    command_line("users", "unlock", "tess")
+    code, told, _ = command_line("audit-log", "verify", "--json")
+    assert code == 0
+    head = orjson.loads(told)["head"]
+    assert command_line("audit-log", "verify", "--head", head)[0] == 0
+    code, told, _ = command_line("audit-log", "verify", "--head", f"1:{'0' * 64}")
+    assert (code, "THE CHAIN DOES NOT HOLD" in told) == (1, True)
+    assert command_line("audit-log", "verify", "--head", "x")[0] == 1
