@@ -7,6 +7,7 @@ An unknown field, a wrong type, a field given twice: the row is a fault with its
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -130,9 +131,20 @@ def _json_series(field: Field, column: pa.Array) -> pl.Series:
         return pl.Series(
             field.name, pc.utf8_replace_slice(text, start=10, stop=11, replacement="T")
         )
-    return pl.Series(
-        field.name, column.cast(TEXT if field.type in (CATEGORY, DECIMAL) else field.type)
-    )
+    if field.type == DECIMAL:
+        return pl.Series(field.name, _decimal_texts(column))
+    return pl.Series(field.name, column.cast(TEXT if field.type == CATEGORY else field.type))
+
+
+def _decimal_texts(column: pa.Array) -> pa.Array:
+    """Decimals with all their places: Arrow writes zero as 0E-10, which whoever cuts at the point misreads."""
+    texts = column.cast(TEXT)
+    powers = pc.match_substring(texts, "E").fill_null(False)
+    if not pc.any(powers).as_py():
+        return texts
+    found = texts.filter(powers).dictionary_encode()
+    whole = pa.array([format(Decimal(text), "f") for text in found.dictionary.to_pylist()], TEXT)
+    return pc.replace_with_mask(texts, powers, whole.take(found.indices))
 
 
 def _sorted_out(records: pa.Array) -> tuple[_Texts, Int64s, Int64s]:

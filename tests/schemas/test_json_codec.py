@@ -71,6 +71,17 @@ def test_a_line_is_plain_json_with_rfc_3339_times() -> None:
     assert row["ts_recv"] is None
 
 
+@pytest.mark.parametrize(
+    "amount", ["0.0000000000", "-0.0000000001", "0.0000001500", "12.0000000000", None]
+)
+def test_a_decimal_is_written_with_its_point_however_small_it_is(amount: str | None) -> None:
+    value = None if amount is None else Decimal(amount)
+    columns = {"account": ["A", "B"], "ts_event": [1, 2], "amount": [value, Decimal("7.5")]}
+    first, second = encode_lines(_MONEY, _MONEY.batch(columns)).splitlines()
+    assert orjson.loads(first)["amount"] == amount
+    assert orjson.loads(second)["amount"] == "7.5000000000"
+
+
 def test_a_decimal_is_a_string_to_the_last_digit() -> None:
     text = b'{"account":"A","ts_event":1,"amount":"1234567890123456789.0123456789"}'
     decoded = decode_json(_MONEY, pa.array([text]))

@@ -1,7 +1,7 @@
 // The orders: how each stands, by its newest event, and what can still be done with it.
 import { Problem, ask, get } from "./api.js";
 import { announce, atNextFrame, byId, cell, fill, make } from "./dom.js";
-import { decimal, moment, words } from "./format.js";
+import { decimal, moment, typed, words } from "./format.js";
 
 const OPEN = new Set(["received", "accepted", "working", "partially_filled"]);
 const ROWS_MAX = 300;
@@ -18,13 +18,14 @@ export class Blotter {
     this.draw();
   }
 
-  /** Orders of an account as the API lists them, the newest first. */
+  /** Orders of an account as the API lists them. */
   async load(account) {
     const listed = await get("v1/orders", { account, limit: 200 });
-    // In the order of the list, the oldest first; how they stand, their events may know better already.
-    const held = this.orders;
-    this.orders = new Map(listed.orders.reverse().map((order) => [order.order_id, held.get(order.order_id) ?? { ...order, sequence: 0 }]));
-    for (const [orderId, order] of held) this.orders.set(orderId, order);
+    for (const order of listed.orders) {
+      const held = this.orders.get(order.order_id);
+      // How they stand, their events may know better already; when they were received, only the list knows.
+      this.orders.set(order.order_id, { sequence: 0, ...order, ...held, received: order.ts_received ?? "" });
+    }
     this.draw();
   }
 
@@ -33,7 +34,7 @@ export class Blotter {
     for (const row of rows) {
       const held = this.orders.get(row.order_id);
       if (held && held.sequence >= row.sequence) continue;
-      this.orders.set(row.order_id, { ...held, ...row });
+      this.orders.set(row.order_id, { received: new Date().toISOString(), ...held, ...row });
       if (held && held.status !== row.status) announce(`${words(row.side)} ${row.symbol}: ${words(row.status)}`);
     }
     this.#forget();
@@ -43,19 +44,22 @@ export class Blotter {
   /** An order that the API has acknowledged, before the first event of it. */
   sent(order, answer) {
     if (this.orders.has(answer.order_id)) return;
-    const row = { ...order, order_id: answer.order_id, status: "received", sequence: 0, filled_quantity: "0", ts_event: null };
+    const received = new Date().toISOString();
+    const row = { ...order, order_id: answer.order_id, status: "received", received, sequence: 0, filled_quantity: "0", ts_event: null };
     this.orders.set(answer.order_id, row);
     this.draw();
   }
 
   #forget() {
     const ended = [...this.orders.values()].filter((order) => !OPEN.has(order.status));
+    ended.sort((a, b) => (a.received < b.received ? -1 : 1));
     for (const order of ended.slice(0, Math.max(0, this.orders.size - ROWS_MAX))) this.orders.delete(order.order_id);
   }
 
   #draw() {
     const only = byId("blotter-open").checked;
-    const shown = [...this.orders.values()].filter((order) => !only || OPEN.has(order.status)).reverse();
+    const shown = [...this.orders.values()].filter((order) => !only || OPEN.has(order.status));
+    shown.sort((a, b) => (a.received < b.received ? 1 : -1));
     byId("blotter-empty").hidden = shown.length > 0;
     byId("blotter-empty").textContent = only ? "No open orders." : "No orders yet.";
     fill(byId("blotter"), shown, (order) => order.order_id, (order) => this.#cells(order));
@@ -118,7 +122,7 @@ export class Blotter {
     byId("replace-problem").textContent = "";
     for (const name of ["quantity", "limit_price", "stop_price"]) {
       const priced = name === "quantity" || (order[name] !== null && order[name] !== undefined);
-      elements[name].value = priced ? plain(order[name]) : "";
+      elements[name].value = priced ? typed(order[name]) : "";
       elements[name].closest("label").hidden = !priced;
     }
     byId("replace-dialog").showModal();
@@ -142,9 +146,4 @@ export class Blotter {
       byId("replace-problem").textContent = error instanceof Problem ? error.message : "The server cannot be reached.";
     }
   }
-}
-
-/** An exact decimal as a person would type it. */
-function plain(text) {
-  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
 }

@@ -1,5 +1,5 @@
 // The chart of the shown symbol: its bars and indicators as they come, and the bar that is still open.
-import { get } from "./api.js";
+import { Problem, get } from "./api.js";
 import { atNextFrame, byId, make } from "./dom.js";
 import { Candles } from "./candles.js";
 import { count, milliseconds, moment, price } from "./format.js";
@@ -18,7 +18,7 @@ const COLOURS = {
 const LINES = [
   { id: "sma_20", label: "SMA 20", names: ["sma_20"] },
   { id: "ema_20", label: "EMA 20", names: ["ema_20"] },
-  { id: "bands", label: "Bollinger", names: ["bbands_20_2_upper", "bbands_20_2_middle", "bbands_20_2_lower"] },
+  { id: "bands", label: "Bollinger", names: ["bbands_20_2_upper", "bbands_20_2_lower"] },
   { id: "vwap_session", label: "VWAP", names: ["vwap_session"] },
   { id: "rsi_14", label: "RSI 14", names: [] },
 ];
@@ -58,7 +58,7 @@ export class Chart {
     this.takeBars([newest]);
     await this.#loadHistory(newest);
     for (const later of LANDED_MS) {
-      setTimeout(() => this.#isShown(symbol, interval) && this.#loadHistory(newest), later);
+      setTimeout(() => this.#loadAgain(newest), later);
     }
   }
 
@@ -69,6 +69,16 @@ export class Chart {
     if (!this.#isShown(symbol, interval)) return;
     this.takeBars(bars.rows);
     this.takeIndicators(indicators.rows);
+  }
+
+  async #loadAgain(newest) {
+    if (!this.#isShown(newest.symbol, newest.interval)) return;
+    try {
+      await this.#loadHistory(newest);
+    } catch (error) {
+      // The connection was lost meanwhile, or the server is too busy: what is shown stays.
+      if (!(error instanceof TypeError) && !(error instanceof Problem)) throw error;
+    }
   }
 
   #isShown(symbol, interval) {

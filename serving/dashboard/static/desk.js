@@ -27,7 +27,7 @@ export class Desk {
     this.me = me;
     this.shown = [];
     this.watched = [];
-    this.accounts = new Set();
+    this.accounts = new Set(me.sees ?? []);
     this.marketTime = null;
   }
 
@@ -99,17 +99,22 @@ export class Desk {
     const follow = (topic, take, options = {}) => {
       if (topics.includes(topic)) this.streams.subscribe({ topic, newest: true, onRows: take, ...options });
     };
-    const loads = (panel) => ({ onBegin: () => Promise.all((this.me.sees ?? []).map((account) => panel.load(account))) });
+    const loads = (panel) => ({ onBegin: () => Promise.all([...this.accounts].map((account) => panel.load(account))) });
+    // Who sees all accounts learns from the rows which there are; then their orders and positions are followed.
+    if (this.me.sees === null) follow("accounts", (rows) => this.#openAccounts(rows));
     follow("order_events", (rows) => this.blotter.take(rows), loads(this.blotter));
     follow("positions", (rows) => this.positions.take(rows), { everyMs: CALM_MS, ...loads(this.positions) });
-    // Who may trade all accounts, or see all, learns from the rows which there are.
-    if (this.me.trades === null) follow("accounts", (rows) => this.#openAccounts(rows));
     for (const topic of this.alerts.topics) follow(topic, (rows) => this.alerts.take(topic, rows));
   }
 
   #openAccounts(rows) {
-    for (const row of rows) if (row.account !== EVERY_ACCOUNT) this.accounts.add(row.account);
-    this.ticket.setAccounts([...this.accounts].sort());
+    for (const { account } of rows) {
+      if (account === EVERY_ACCOUNT || this.accounts.has(account)) continue;
+      this.accounts.add(account);
+      this.streams.beginAgain("order_events");
+      this.streams.beginAgain("positions");
+    }
+    if (this.me.trades === null) this.ticket.setAccounts([...this.accounts].sort());
   }
 
   /** Learn which symbols there are, until there are enough to begin with. */

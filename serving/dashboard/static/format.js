@@ -1,14 +1,28 @@
 // Values as people read them. Exact decimals come as text and stay text: they are never made floats.
 
 const GROUPS = /\B(?=(\d{3})+(?!\d))/g;
+const DECIMAL = /^(-?)(\d+)(?:\.(\d*))?(?:E([+-]?\d+))?$/;
+
+/** Sign, digits before and digits behind the point of an exact decimal; null where it is none. */
+function parts(text) {
+  const found = DECIMAL.exec(String(text));
+  if (!found) return null;
+  const [, minus, whole, rest = "", power = "0"] = found;
+  // Small ones come with a power of ten: the point is moved, whatever the digits are.
+  const digits = whole + rest;
+  const point = whole.length + Number(power);
+  const before = point > 0 ? digits.slice(0, point).padEnd(point, "0") : "0";
+  const behind = point > 0 ? digits.slice(point) : "0".repeat(-point) + digits;
+  return { minus: minus !== "" && /[1-9]/.test(digits), whole: before, rest: behind };
+}
 
 /** An exact decimal without needless zeros, at least so many places, in groups of thousands. */
 export function decimal(text, places = 0) {
   if (text === null || text === undefined || text === "") return "–";
-  const [, sign, whole, rest = ""] = /^(-?)(\d+)(?:\.(\d*))?$/.exec(String(text)) ?? [];
-  if (whole === undefined) return String(text);
-  const kept = rest.replace(/0+$/, "").padEnd(places, "0");
-  return (sign ? "−" : "") + whole.replace(GROUPS, ",") + (kept ? "." + kept : "");
+  const found = parts(text);
+  if (found === null) return String(text);
+  const kept = found.rest.replace(/0+$/, "").padEnd(places, "0");
+  return (found.minus ? "−" : "") + found.whole.replace(GROUPS, ",") + (kept ? "." + kept : "");
 }
 
 /** Money: two places at least, with its sign where it is a profit or a loss. */
@@ -19,8 +33,9 @@ export function money(text, { signed = false } = {}) {
 
 /** Class of a profit or a loss. */
 export function sign(text) {
-  if (text === null || text === undefined || !/[1-9]/.test(text)) return "";
-  return String(text).startsWith("-") ? "down" : "up";
+  const found = parts(text ?? "");
+  if (found === null || !/[1-9]/.test(found.whole + found.rest)) return "";
+  return found.minus ? "down" : "up";
 }
 
 /** The sum of exact decimals, exact: integers of 10^-10. */
@@ -31,10 +46,15 @@ export function sum(texts) {
 }
 
 function scaled(text) {
-  const [, minus, whole, rest = ""] = /^(-?)(\d+)(?:\.(\d{0,10}))?$/.exec(String(text)) ?? [];
-  if (whole === undefined) throw new RangeError(`not a decimal of ten places: ${text}`);
-  const size = BigInt(whole) * 10_000_000_000n + BigInt(rest.padEnd(10, "0"));
-  return minus ? -size : size;
+  const found = parts(text);
+  if (found === null || found.rest.length > 10) throw new RangeError(`not a decimal of ten places: ${text}`);
+  const size = BigInt(found.whole) * 10_000_000_000n + BigInt(found.rest.padEnd(10, "0"));
+  return found.minus ? -size : size;
+}
+
+/** An exact decimal as a person would type it. */
+export function typed(text) {
+  return decimal(text).replaceAll(",", "").replace("−", "-");
 }
 
 /** A market price, a float: as many places as it needs, two to four. */

@@ -28,12 +28,13 @@ export class Ladder {
   /** Rows of `quotes`: a side that a row does not speak of stays as it was. */
   takeQuotes(rows) {
     for (const row of rows) {
-      const held = this.quotes.get(row.venue) ?? { bid: null, bid_size: 0, ask: null, ask_size: 0 };
+      const held = this.quotes.get(row.venue) ?? { bid: null, bid_size: 0, bid_time: "", ask: null, ask_size: 0, ask_time: "" };
       for (const side of ["bid", "ask"]) {
         if (row[`${side}_size`] === 0) held[side] = null;
         else if (row[side] !== null) {
           held[side] = row[side];
           held[`${side}_size`] = row[`${side}_size`];
+          held[`${side}_time`] = row.ts_event;
         }
       }
       this.quotes.set(row.venue, held);
@@ -47,8 +48,8 @@ export class Ladder {
     byId("ladder-source").textContent = source.size
       ? `${booked ? "Order books" : "Best quotes"} of ${source.size} venue${source.size > 1 ? "s" : ""}: ${[...source.keys()].sort().join(", ")}`
       : "No quotes of this symbol yet.";
-    const asks = levels([...source.values()].flatMap((row) => side(row, "ask", booked))).sort((a, b) => a.price - b.price);
-    const bids = levels([...source.values()].flatMap((row) => side(row, "bid", booked))).sort((a, b) => b.price - a.price);
+    const of = (name) => [...source.values()].flatMap((row) => side(row, name, booked));
+    const { bids, asks } = uncrossed(of("bid"), of("ask"));
     const most = Math.max(1, ...[...asks.slice(0, LEVELS), ...bids.slice(0, LEVELS)].map((one) => one.size));
     const rows = [
       ...asks.slice(0, LEVELS).reverse().map((one, at, all) => ({ ...one, kind: "ask", touch: at === all.length - 1 })),
@@ -78,13 +79,26 @@ export class Ladder {
 }
 
 function side(row, name, booked) {
-  if (!booked) return row[name] === null ? [] : [{ price: row[name], size: row[`${name}_size`] ?? 0 }];
+  if (!booked) return row[name] === null ? [] : [{ price: row[name], size: row[`${name}_size`] ?? 0, time: row[`${name}_time`] }];
   const found = [];
   for (let level = 1; level <= LEVELS; level++) {
     const at = row[`${name}_${level}`];
-    if (at !== null && at !== undefined) found.push({ price: at, size: row[`${name}_size_${level}`] ?? 0 });
+    if (at !== null && at !== undefined) found.push({ price: at, size: row[`${name}_size_${level}`] ?? 0, time: row.ts_event });
   }
   return found;
+}
+
+/**
+ * The levels of both sides, the best first. Where a venue's bid is at or above another's ask, one of them holds no
+ * more, though the venue has not said so: the older one is left out.
+ */
+function uncrossed(bids, asks) {
+  const [below, above] = [bids.sort((a, b) => b.price - a.price), asks.sort((a, b) => a.price - b.price)];
+  while (below.length && above.length && below[0].price >= above[0].price) {
+    if (below[0].time < above[0].time) below.shift();
+    else above.shift();
+  }
+  return { bids: levels(below), asks: levels(above) };
 }
 
 function levels(points) {

@@ -1,5 +1,7 @@
 // Streams of topics over one WebSocket: it comes back by itself, and goes on where it was, without gap or double.
 
+import { Problem } from "./api.js";
+
 const WAIT_FIRST_MS = 500;
 const WAIT_MOST_MS = 15_000;
 // Silent for so long, the server is asked whether it is there; silent for twice as long, it is not.
@@ -42,10 +44,15 @@ export class Streams {
    */
   subscribe({ topic, keys = [], everyMs = 0, newest = false, onRows, onArrow, onBegin = () => {} }) {
     const id = `s${++this.named}`;
-    const one = { id, topic, keys, everyMs, newest, onRows, onArrow, onBegin, position: null };
+    const one = { id, topic, keys, everyMs, newest, onRows, onArrow, onBegin, position: null, begun: false };
     this.subscriptions.set(id, one);
     if (this.#isOpen()) this.#ask(one);
     return { close: () => this.#drop(id) };
+  }
+
+  /** Call `onBegin` of a topic's streams once more: there is more to ask for than when they began. */
+  beginAgain(topic) {
+    for (const one of this.subscriptions.values()) if (one.topic === topic && one.begun) this.#begin(one);
   }
 
   /** Rows a second of late, milliseconds since the last row, and how often it was connected again. */
@@ -117,7 +124,7 @@ export class Streams {
   }
 
   #beginAnew() {
-    for (const one of this.subscriptions.values()) one.position = null;
+    for (const one of this.subscriptions.values()) Object.assign(one, { position: null, begun: false });
   }
 
   #ask(one) {
@@ -150,7 +157,19 @@ export class Streams {
   #subscribed(one) {
     if (!one) return;
     if (one.onArrow) this.arrow = one;
-    if (one.position === null) one.onBegin();
+    if (!one.begun) this.#begin(one);
+  }
+
+  async #begin(one) {
+    one.begun = true;
+    try {
+      await one.onBegin();
+    } catch (error) {
+      if (error instanceof Problem) console.warn(`${one.topic}: ${error.message}`);
+      else if (!(error instanceof TypeError)) throw error;
+      // What could not be asked now is asked once the connection is there again.
+      one.begun = false;
+    }
   }
 
   #take(one, { position, rows }) {

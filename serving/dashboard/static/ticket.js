@@ -90,20 +90,17 @@ export class Ticket {
 
   async #check() {
     await this.#busy(async () => {
-      const result = await ask("POST", "v1/orders/check", { body: this.order() });
-      this.#tellCheck(result);
+      this.#tellCheck(await ask("POST", "v1/orders/check", { body: this.order() }));
     });
   }
 
-  #tellCheck(result) {
-    if (result.accepted) {
+  #tellCheck({ passes, rejection }) {
+    if (passes) {
       this.#say("good", "All checks pass; nothing was sent.");
       return;
     }
-    this.#say("bad", `Would be refused: ${[words(result.check ?? ""), result.reason].filter(Boolean).join(": ")}`, [
-      result.limit === null || result.limit === undefined ? "" : `limit ${result.limit}`,
-      result.value === null || result.value === undefined ? "" : `value ${result.value}`,
-    ]);
+    const bounds = ["limit", "value"].filter((name) => rejection[name]).map((name) => `${name} ${rejection[name]}`);
+    this.#say("bad", `Would be refused by the check ${words(rejection.check)}: ${rejection.reason}`, bounds);
   }
 
   async #place() {

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,13 +23,15 @@ from connectors.feeds.simulator import SimulatorOptions
 from connectors.log import Log, open_log
 from connectors.records import Partitioner, rows_record
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
+from schemas.instruments import INSTRUMENTS
 from schemas.topic import Topic
 from serving.api.address import running_api
 from serving.settings import PREFIX
 
 ACCOUNT = "ACC-1"
+REAL_SYMBOLS = ("AIG", "IBM")
 # What the page needs; the others would only take time from these.
-FLOWS = ("bars", "indicators", "marks", "positions")
+FLOWS = ("bars", "indicators", "marks", "oms", "execution", "positions")
 _TOKEN = re.compile(r"one-time token (\S+)")
 _START_S = 240.0
 _SIMULATED = SimulatorOptions(seed=3, symbols=3, rate=300)
@@ -85,9 +87,11 @@ def platform(home: Path, shared: Path | None) -> Iterator[Platform]:
         )
     try:
         url, token = _await(process, home)
+        symbols = REAL_SYMBOLS if shared else tuple(_SIMULATED.names)
         with open_log(f"sqlite:///{home / 'log.db'}") as log:
+            _list_instruments(log, symbols)
             _open_account(log)
-        with _market(home, environment, shared) as symbols:
+        with _market(home, environment, shared):
             yield Platform(url, home, token, symbols, process.pid)
     finally:
         process.terminate()
@@ -135,6 +139,12 @@ def _await(process: "subprocess.Popen[bytes]", home: Path) -> tuple[str, str]:
     raise AssertionError(f"tapeflow up did not come up:\n{said.read_text()[-4000:]}")
 
 
+def _list_instruments(log: Log, symbols: Sequence[str]) -> None:
+    """Orders are of listed instruments; these files of ticks list none."""
+    listed = {"currency": "USD", "tick_size": 0.01, "ts_event": 0, "ts_recv": time_ns()}
+    append(log, INSTRUMENTS, [{"symbol": symbol, **listed} for symbol in symbols])
+
+
 def _open_account(log: Log) -> None:
     now = time_ns()
     append(
@@ -160,47 +170,33 @@ def _open_account(log: Log) -> None:
 
 
 @contextmanager
-def _market(
-    home: Path, environment: dict[str, str], shared: Path | None
-) -> Iterator[tuple[str, ...]]:
-    if shared is None:
-        with _simulated(home) as symbols:
-            yield symbols
-    else:
-        with _real(environment, shared) as symbols:
-            yield symbols
+def _market(home: Path, environment: dict[str, str], shared: Path | None) -> Iterator[None]:
+    with _simulated(home) if shared is None else _real(environment, shared):
+        yield
 
 
 @contextmanager
-def _real(environment: dict[str, str], shared: Path) -> Iterator[tuple[str, ...]]:
-    """Two hours of 7 October 2013 at once, then the ticks that follow at twice their pace."""
+def _real(environment: dict[str, str], shared: Path) -> Iterator[None]:
+    """An hour of 7 October 2013 at once, then the ticks that follow at twice their pace."""
     taq = shared / "ticks" / "us_equity_taq"
-    files = [
-        str(path) for name in ("aig", "ibm") for path in sorted((taq / name).glob("20131007*"))
-    ]
-    feed = [sys.executable, "-m", "serving.cli", "feed", *files]
-    turn = "2013-10-07T15:30:00Z"
-    subprocess.run(
-        [*feed, "--from", "2013-10-07T13:30:00Z", "--to", turn],
-        env=environment,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    going_on = subprocess.Popen(
-        [*feed, "--again", "--from", turn, "--speed", "2"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    files = [str(path) for name in REAL_SYMBOLS for path in (taq / name.lower()).glob("20131007*")]
+    feed = [sys.executable, "-m", "serving.cli", "feed", *sorted(files)]
+    begin, turn = "2013-10-07T14:30:00Z", "2013-10-07T15:30:00Z"
+    quiet = subprocess.DEVNULL
+    first = [*feed, "--from", begin, "--to", turn]
+    subprocess.run(first, env=environment, check=True, stdout=quiet)
+    then = [*feed, "--again", "--from", turn, "--speed", "2"]
+    going_on = subprocess.Popen(then, env=environment, stdout=quiet, stderr=quiet)
     try:
-        yield ("AIG", "IBM")
+        yield
     finally:
         going_on.terminate()
         going_on.wait(60)
 
 
 @contextmanager
-def _simulated(home: Path) -> Iterator[tuple[str, ...]]:
+def _simulated(home: Path) -> Iterator[None]:
+    """A simulated market at its own pace."""
     stop = threading.Event()
 
     def run() -> None:
@@ -210,7 +206,7 @@ def _simulated(home: Path) -> Iterator[tuple[str, ...]]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield tuple(_SIMULATED.names)
+        yield
     finally:
         stop.set()
         thread.join(60)

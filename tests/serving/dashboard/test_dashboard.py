@@ -1,0 +1,238 @@
+"""The dashboard in a real browser, over the whole platform: what a trader does, and what goes wrong.
+
+The platform is `tapeflow up` with real ticks of AIG and IBM where the shared data are, else with a simulated
+market. One platform serves all tests of the module; each has a browser of its own.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import SHARED
+from tests.serving.dashboard.desk import newest_order, panel, show, sign_in
+from tests.serving.dashboard.running import Platform, platform
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def up(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    home: Path = tmp_path_factory.mktemp("home")
+    with platform(home, SHARED if SHARED.is_dir() else None) as running:
+        with chromium.new_context() as context:
+            first = context.new_page()
+            sign_in(first, running, first=True)
+        yield running
+
+
+@pytest.fixture
+def desk(page: Page, up: Platform) -> Page:
+    """A page at which the admin is signed in and the busiest symbol is shown."""
+    sign_in(page, up)
+    show(page, up.symbols[0])
+    return page
+
+
+def _watched(page: Page, symbol: str) -> str:
+    """The row of a symbol in the grid of the watchlist."""
+    row = page.locator("#watch-grid regular-table tbody tr").filter(has_text=symbol)
+    expect(row).to_have_count(1)
+    return row.inner_text()
+
+
+def _wait_for_change(page: Page, selector: str) -> None:
+    before = page.locator(selector).inner_text()
+    expect(page.locator(selector)).not_to_have_text(before, use_inner_text=True)
+
+
+def test_a_wrong_password_is_refused_in_words_and_lets_nobody_in(page: Page, up: Platform) -> None:
+    page.goto(up.url)
+    page.get_by_label("User").fill("admin")
+    page.get_by_label("Password", exact=True).fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#sign-in-problem")).to_have_text("user, password or code is wrong")
+    expect(page.locator("#panels")).to_be_hidden()
+
+
+def test_scripts_of_the_page_cannot_read_the_session(desk: Page) -> None:
+    cookies = {cookie["name"]: cookie for cookie in desk.context.cookies()}
+    assert cookies["tapeflow_session"]["httpOnly"]
+    assert cookies["tapeflow_session"]["sameSite"] == "Strict"
+    assert "tapeflow_session" not in desk.evaluate("document.cookie")
+
+
+def test_the_session_outlives_a_reload_and_ends_with_signing_out(desk: Page) -> None:
+    desk.reload()
+    expect(desk.locator("#connection")).to_have_text("Live")
+    desk.get_by_role("button", name="Sign out").click()
+    expect(desk.locator("#sign-in-problem")).to_have_text("You are signed out.")
+    desk.reload()
+    expect(desk.locator("#sign-in")).to_be_visible()
+    expect(desk.locator("#panels")).to_be_hidden()
+
+
+def test_prices_and_market_time_move(desk: Page, up: Platform) -> None:
+    before = _watched(desk, up.symbols[0])
+    assert re.search(r"\d+\.\d\d", before)
+    assert "live" in before
+    _wait_for_change(desk, "#market-time")
+    row = desk.locator("#watch-grid regular-table tbody tr").filter(has_text=up.symbols[0])
+    expect(row).not_to_have_text(before, use_inner_text=True)
+
+
+def test_the_chart_goes_on_with_the_market_and_is_told_in_words(desk: Page) -> None:
+    _wait_for_change(desk, "#chart-readout")
+    chart = desk.locator("#chart")
+    chart.focus()
+    desk.keyboard.press("ArrowLeft")
+    readout = desk.locator("#chart-readout").inner_text()
+    assert re.search(r"O [\d.,]+ H [\d.,]+ L [\d.,]+ C [\d.,]+ · V [\d.,]+", readout)
+    desk.keyboard.press("Home")
+    assert desk.locator("#chart-readout").inner_text() != readout
+
+
+def test_the_chart_is_drawn(desk: Page) -> None:
+    drawn = desk.evaluate(
+        """() => {
+          const canvas = document.getElementById("chart");
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          const seen = new Set();
+          for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) seen.add(data.slice(at, at + 3).join());
+          return [...seen];
+        }"""
+    )
+    # Candles of both kinds, at least.
+    assert {"74,194,107", "255,138,128"} <= set(drawn) or {"15,107,53", "179,38,30"} <= set(drawn)
+
+
+def test_depth_has_both_sides_uncrossed_and_a_price_goes_to_the_ticket(desk: Page) -> None:
+    def prices(kind: str) -> list[float]:
+        cells = desk.locator(f"#ladder .{kind}-price").all_inner_texts()
+        return [float(text.replace(",", "")) for text in cells]
+
+    expect(desk.locator("#ladder .bid-price").first).to_be_visible()
+    expect(desk.locator("#ladder .ask-price").first).to_be_visible()
+    bids, asks = prices("bid"), prices("ask")
+    assert bids == sorted(bids, reverse=True)
+    assert asks == sorted(asks, reverse=True)
+    button = desk.locator("#ladder .bid-price").first
+    button.focus()
+    text = button.inner_text()
+    desk.keyboard.press("Enter")
+    limit = desk.locator("#ticket [name=limit_price]")
+    expect(limit).to_be_visible()
+    assert float(limit.input_value()) == pytest.approx(float(text.replace(",", "")), abs=0.05)
+    assert desk.locator("#ticket [name=order_type]").input_value() == "limit"
+
+
+def test_an_order_fills_and_the_position_follows(desk: Page, up: Platform) -> None:
+    symbol = up.symbols[0]
+    row = desk.locator("#positions tr").filter(has_text=symbol)
+    held = int(row.locator("td").nth(2).inner_text()) if row.count() else 0
+    ticket = panel(desk, "ticket")
+    ticket.get_by_label("Quantity", exact=True).fill("100")
+    ticket.get_by_role("button", name="Place order").click()
+    expect(desk.locator("#ticket-answer")).to_contain_text("was sent")
+    expect(newest_order(desk)).to_contain_text("filled")
+    expect(newest_order(desk)).to_contain_text("100 / 100")
+    expect(row.locator("td").nth(2)).to_have_text(str(held + 100))
+    expect(desk.locator("#positions-total")).to_contain_text("USD: unrealised")
+
+
+def test_an_order_is_given_by_the_keyboard_alone_replaced_and_cancelled(desk: Page) -> None:
+    ticket = desk.locator("#ticket")
+    ticket.locator("[name=side][value=buy]").focus()
+    # Tab by tab through the form, as somebody without a mouse does.
+    for name, keys in {
+        "account": "",
+        "symbol": "",
+        "quantity": "7",
+        "order_type": "Limit",
+        "limit_price": "1.25",
+    }.items():
+        desk.keyboard.press("Tab")
+        assert desk.evaluate("document.activeElement.name") == name
+        if keys and name in ("quantity", "limit_price"):
+            desk.keyboard.press("Control+a")
+        desk.keyboard.type(keys)
+    for _ in range(10):
+        desk.keyboard.press("Tab")
+        if desk.evaluate("document.activeElement.id") == "place-order":
+            break
+    desk.keyboard.press("Enter")
+    order = newest_order(desk)
+    expect(order).to_contain_text("working")
+    expect(order).to_contain_text("0 / 7")
+    order.get_by_role("button", name="Replace").focus()
+    desk.keyboard.press("Enter")
+    expect(desk.locator("#replace-dialog")).to_be_visible()
+    assert desk.evaluate("document.activeElement.name") == "quantity"
+    desk.keyboard.press("Control+a")
+    desk.keyboard.type("9")
+    desk.keyboard.press("Enter")
+    expect(newest_order(desk)).to_contain_text("0 / 9")
+    newest_order(desk).get_by_role("button", name="Cancel").focus()
+    desk.keyboard.press("Enter")
+    expect(newest_order(desk)).to_contain_text("cancelled")
+    expect(newest_order(desk).get_by_role("button")).to_have_count(0)
+
+
+def test_a_check_tells_what_would_be_refused_and_sends_nothing(desk: Page) -> None:
+    before = desk.locator("#blotter tr").count()
+    panel(desk, "ticket").get_by_label("Quantity", exact=True).fill("900000000")
+    desk.get_by_role("button", name="Check", exact=True).click()
+    expect(desk.locator("#ticket-answer")).to_contain_text("Would be refused")
+    panel(desk, "ticket").get_by_label("Quantity", exact=True).fill("1")
+    desk.get_by_role("button", name="Check", exact=True).click()
+    expect(desk.locator("#ticket-answer")).to_contain_text("All checks pass")
+    assert desk.locator("#blotter tr").count() == before
+
+
+def test_a_refused_order_says_why_in_the_blotter(desk: Page) -> None:
+    panel(desk, "ticket").get_by_label("Symbol").fill("NOSUCH")
+    desk.get_by_role("button", name="Place order").click()
+    expect(newest_order(desk)).to_contain_text("rejected")
+    expect(newest_order(desk).locator(".reason")).to_contain_text("NOSUCH")
+
+
+def test_a_lost_connection_is_told_values_are_stale_and_it_comes_back(
+    desk: Page, up: Platform
+) -> None:
+    expect(desk.locator("#banner")).to_be_hidden()
+    up.kill_api()
+    expect(desk.locator("#banner")).to_be_visible()
+    expect(desk.locator("#banner")).to_contain_text("stale")
+    expect(desk.locator("#connection")).to_have_text("Stale")
+    row = desk.locator("#watch-grid regular-table tbody tr").filter(has_text=up.symbols[0])
+    expect(row).to_contain_text("stale")
+    expect(desk.locator("#connection")).to_have_text("Live")
+    expect(desk.locator("#banner")).to_be_hidden()
+    expect(row).to_contain_text("live")
+    _wait_for_change(desk, "#market-time")
+    expect(desk.locator("#system-here")).to_contain_text(re.compile(r"Reconnections\s*1"))
+    panel(desk, "ticket").get_by_role("button", name="Place order").click()
+    expect(newest_order(desk)).to_contain_text("filled")
+
+
+def test_alerts_say_plainly_that_there_are_none_yet(desk: Page) -> None:
+    expect(desk.locator("#alerts-empty")).to_contain_text("There is no topic of alerts")
+
+
+def test_any_topic_streams_into_perspective_as_arrow(desk: Page, up: Platform) -> None:
+    desk.get_by_label("Topic", exact=True).select_option("quotes")
+    desk.get_by_label("Key", exact=True).fill(up.symbols[0])
+    desk.get_by_role("button", name="Stream", exact=True).click()
+    cells = desk.locator("#explore-grid regular-table tbody td")
+    expect(cells.filter(has_text=up.symbols[0]).first).to_be_visible()
+    assert "bid_size" in desk.locator("#explore-grid regular-table thead").inner_text()
+    desk.get_by_role("button", name="Stop", exact=True).click()
+    expect(desk.get_by_role("button", name="Stop", exact=True)).to_be_disabled()
+
+
+def test_the_system_panel_tells_programs_lags_and_memory(desk: Page) -> None:
+    there = desk.locator("#system-there")
+    for text in ("serve", "MB", "oms", "quotes"):
+        expect(there).to_contain_text(text)
