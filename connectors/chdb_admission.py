@@ -125,9 +125,9 @@ def _reading(call: Call, user: StoreUser) -> Admitted:
     output = checked.format or call.format
     if output not in FORMATS:
         raise GuardError(f"the format {output} is not for answers to analysts")
-    settings = asked_settings(call.settings, SHAPES | LIMIT_SETTINGS)
+    settings = asked_settings(call.settings, SHAPES | INSERTS | LIMIT_SETTINGS)
     settings = {
-        **{name: value for name, value in settings.items() if name not in LIMIT_SETTINGS},
+        **{name: value for name, value in settings.items() if name in SHAPES},
         **_NOTHING_IMPLIED,
         **user.limits.settings(settings),
     }

@@ -1,8 +1,8 @@
 """ClickHouse's HTTP protocol over chDB: an ASGI application that clients take for a server.
 
 https://clickhouse.com/docs/interfaces/http says what a server does. Who asks, says `store_door`; what becomes of
-a statement before it runs, `chdb_admission`. Not here: ClickHouse's own block
-compression (``compress=1``), external tables, and data for ``INSERT … SELECT … FROM input()``.
+a statement before it runs, `chdb_admission`. Not here: bodies in ClickHouse's own block
+compression (``decompress=1``; answers can be in it), external tables, and data for ``INSERT … SELECT … FROM input()``.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from connectors.chdb_request import (
 from connectors.chdb_sessions import Sessions
 from connectors.clickhouse_statement import StatementError
 from connectors.crash_points import crash_point
-from connectors.http_bodies import compressor
+from connectors.http_bodies import block_compressor, compressor, plain
 from connectors.store_door import StoreDoor, knock_of
 from connectors.store_quotas import Quotas, Statement
 from connectors.store_users import ON_BEHALF, StoreRole, StoreUser
@@ -150,6 +150,8 @@ class _Protocol:
         }
         wanted = call.parameters.get("enable_http_compression", "0") in {"1", "true"}
         encoding, compress = compressor(asked.get("accept-encoding", "") if wanted else "")
+        if call.parameters.get("compress", "0") in {"1", "true"}:
+            encoding, compress = "", block_compressor
         if encoding:
             headers["Content-Encoding"] = encoding
         if call.streamed:
@@ -164,7 +166,7 @@ class _Protocol:
         answer = await loop.run_in_executor(threads, self._run, admitted, user)
         headers["X-ClickHouse-Summary"] = orjson.dumps(_summary(answer)).decode()
         body = answer.body
-        if encoding and body:
+        if body and compress is not plain:
             part, end = compress()
             body = await loop.run_in_executor(threads, lambda: part(answer.body) + end())
         elif encoding:

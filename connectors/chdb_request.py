@@ -102,10 +102,10 @@ async def read_call(request: Request, data_fd: int, most: int | None = None) -> 
     coding = request.headers.get("content-encoding", "none")
     url_statement = parameters.get("query", "").encode()
     head = insert_head(url_statement)
-    if parameters.get("decompress") == "1" or parameters.get("compress") == "1":
+    if parameters.get("decompress") in {"1", "true"}:
         raise StatementError(
-            "Code: 48. DB::Exception: ClickHouse's block compression is not spoken here: leave out "
-            "compress=1 and decompress=1, and use Accept-Encoding and Content-Encoding. (NOT_IMPLEMENTED)"
+            "Code: 48. DB::Exception: a body in ClickHouse's block compression is not taken here: leave out "
+            "decompress=1, and use Content-Encoding. (NOT_IMPLEMENTED)"
         )
     if most is None and head is not None and not url_statement[head.data_at :].strip(b" \n\t;"):
         async for part in request.stream():
