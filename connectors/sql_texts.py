@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def sql_folder(name: str) -> Path:
-    """The folder of a kind: tables, views or queries.
+    """The folder of a kind: tables, views, queries, or what the audit asks.
 
     Raises
     ------

@@ -54,6 +54,11 @@ def minor_digits(currency: str) -> int:
     return _DIGITS.get(currency, _COIN)
 
 
+def known_currencies() -> list[str]:
+    """Codes of ISO 4217 that have a minor unit of their own."""
+    return sorted(_DIGITS)
+
+
 def minor_unit(currency: str) -> int:
     """A currency's minor unit, scaled: 100,000,000 (0.01) for USD."""
     return int(10 ** (DECIMALS - minor_digits(currency)))

@@ -15,7 +15,6 @@ from connectors.log import Record
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
 from schemas.orders import EXECUTIONS
 from schemas.registry import TOPICS
-from schemas.topic import Topic
 from serving.queries import named_query
 from tests.flows.positions.books import NOON, Books, Row
 from tests.stores import store_process
@@ -24,22 +23,10 @@ DAY = 86_400
 KEY = ("account", "strategy", "symbol", "currency")
 
 
-class Kept(Books):
-    """Books that keep what they were told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: dict[str, list[Row]] = {}
-
-    def give(self, topic: Topic, *rows: Row) -> None:
-        self.told.setdefault(topic.name, []).extend(rows)
-        super().give(topic, *rows)
-
-
-def history() -> Kept:
+def history() -> Books:
     """Three days of fills of two accounts and strategies, with marks, a dividend and a rate of exchange."""
     rng = np.random.default_rng(5)
-    books = Kept()
+    books = Books()
     for account, currency in (("A", "USD"), ("B", "EUR"), ("A", "USD")):
         books.account(account, currency)
         books.cash("10000.5", account=account, currency=currency)
@@ -68,13 +55,13 @@ def books() -> Books:
 
 
 @pytest.fixture(scope="module")
-def client(books: Kept, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def client(books: Books, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     path: Path = tmp_path_factory.mktemp("positions") / "store"
     with store_process(path), connect(f"chdb:///{path}") as store:
         create_tables(store)
         create_views(store)
         inputs = {
-            topic.name: books.told[topic.name] for topic in (ACCOUNTS, CASH_MOVEMENTS, EXECUTIONS)
+            topic.name: books.given[topic.name] for topic in (ACCOUNTS, CASH_MOVEMENTS, EXECUTIONS)
         }
         for name, rows in (inputs | books.rows).items():
             if rows:

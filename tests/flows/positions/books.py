@@ -25,6 +25,7 @@ class Books:
     def __init__(self, **params: Any) -> None:
         self.flow = Positions(PositionsParams(**params), None)
         self.rows: dict[str, list[Row]] = {topic.name: [] for topic in Positions.outputs}
+        self.given: dict[str, list[Row]] = {one.name: [] for one in Positions.inputs}
         self._count = 0
 
     def account(self, name: str = "A", currency: str = "USD") -> None:
@@ -101,6 +102,7 @@ class Books:
 
     def give(self, topic: Topic, *rows: Row) -> None:
         """Rows of an input as one batch; fields that are left out are null."""
+        self.given[topic.name] += rows
         names = rows[0]
         batch = topic.batch({name: [row[name] for row in rows] for name in names})
         given = InputRows(
