@@ -36,7 +36,7 @@ from serving.api.state import ApiState, Part, state_of
 from serving.api.stored_rows import StoredRows
 from serving.api.trial import trial
 from serving.gateway.gateway import OrderGateway
-from serving.gateway.known_orders import unpacked
+from serving.gateway.known_orders import positions_text
 from serving.gateway.order_rows import command_row
 from serving.gateway.order_writer import BusyError, Submission
 from serving.gateway.requests import (
@@ -236,23 +236,22 @@ def _batch_answer(prepared: PreparedBatch, submission: Submission) -> bytes:
         }
     clients = prepared.batch.column("client_order_id").to_pylist()
     accounts = prepared.batch.column("account").to_pylist()
+    ids, positions = submission.order_ids, positions_text(submission.places)
     for at, row in enumerate(prepared.rows):
-        refusal = submission.refused.get(at)
-        if refusal is not None:
-            answers[row] = {
-                "client_order_id": clients[at],
-                "status": "refused",
-                "kind": refusal.kind,
-                "reason": refusal.reason,
-            }
-        else:
-            answers[row] = {
-                "order_id": submission.order_ids[at],
-                "client_order_id": clients[at],
-                "account": accounts[at],
-                "status": "received",
-                "position": _position(submission.places[at]),
-            }
+        answers[row] = {
+            "order_id": ids[at],
+            "client_order_id": clients[at],
+            "account": accounts[at],
+            "status": "received",
+            "position": positions[at],
+        }
+    for at, refusal in submission.refused.items():
+        answers[prepared.rows[at]] = {
+            "client_order_id": clients[at],
+            "status": "refused",
+            "kind": refusal.kind,
+            "reason": refusal.reason,
+        }
     refused = len(prepared.faults) + len(submission.refused)
     return orjson.dumps(
         {"received": prepared.count - refused, "refused": refused, "orders": answers}
@@ -341,13 +340,8 @@ def _received(submission: Submission) -> dict[str, str]:
         "client_order_id": command["client_order_id"],
         "account": command["account"],
         "status": "received",
-        "position": _position(submission.places[0]),
+        "position": positions_text(submission.places)[0],
     }
-
-
-def _position(place: int) -> str:
-    at = unpacked(place)
-    return f"{at.partition}:{at.offset}.{at.row}"
 
 
 def _answer(value: Any, status: int) -> Response:

@@ -4,11 +4,12 @@ Bounded: of what is older than the newest some hundred thousand orders, a repeat
 order system, for which the first one counts, does nothing with it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 _OFFSET_SHIFT = 16
 _PARTITION_SHIFT = 64
+_ROW_MASK = (1 << _OFFSET_SHIFT) - 1
 
 
 class Place(NamedTuple):
@@ -69,5 +70,18 @@ def unpacked(place: int) -> Place:
     return Place(
         place >> _PARTITION_SHIFT,
         place >> _OFFSET_SHIFT & ((1 << (_PARTITION_SHIFT - _OFFSET_SHIFT)) - 1),
-        place & ((1 << _OFFSET_SHIFT) - 1),
+        place & _ROW_MASK,
     )
+
+
+def positions_text(places: Sequence[int]) -> list[str]:
+    """Packed places as clients see them, such as ``0:1200.3``; rows of one record share the words in front."""
+    found = []
+    record, front = -1, ""
+    for place in places:
+        if place >> _OFFSET_SHIFT != record:
+            record = place >> _OFFSET_SHIFT
+            at = unpacked(place)
+            front = f"{at.partition}:{at.offset}."
+        found.append(f"{front}{place & _ROW_MASK}")
+    return found

@@ -4,7 +4,7 @@ Written by the thread that reads the log, read by any. What it does not hold any
 one look-up and one entry of a dictionary here; it becomes an object only when somebody asks for it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,23 +108,30 @@ class OrdersView:
             self._note(accounts, order_ids)
             self._note_open(accounts, order_ids, batch.column("status").to_pylist())
             return
-        order_ids = batch.column("order_id").to_pylist()
-        commands = batch.column("command").to_pylist()
+        commands = batch.column("command")
         number = self._command_rows.append(partition, offset, batch)
-        new = [command == "new" for command in commands]
-        for row, order_id in enumerate(order_ids):
-            if new[row]:
+        rows: Sequence[int] = range(batch.num_rows)
+        order_ids = batch.column("order_id").to_pylist()
+        if commands.dictionary.to_pylist() != ["new"]:
+            new = [row for row, command in enumerate(commands.to_pylist()) if command == "new"]
+            accounts, order_ids = [accounts[row] for row in new], [order_ids[row] for row in new]
+            rows = new
+        if self._commands.keys().isdisjoint(order_ids):
+            # Of a retry the first row counts; here is none, but within the record.
+            pairs = zip(reversed(order_ids), (number + row for row in reversed(rows)), strict=True)
+            self._commands.update(pairs)
+        else:
+            for row, order_id in zip(rows, order_ids, strict=True):
                 self._commands.setdefault(order_id, number + row)
-        made = [
-            pair
-            for pair, is_new in zip(zip(accounts, order_ids, strict=True), new, strict=True)
-            if is_new
-        ]
-        accounts, order_ids = [pair[0] for pair in made], [pair[1] for pair in made]
         self._note(accounts, order_ids)
-        # A retry is no order that stands anew.
-        known = [name in self._events.newest for name in order_ids]
-        self._note_open(accounts, order_ids, [ENDED[0] if one else "received" for one in known])
+        told = self._events.newest
+        received = [order_id for order_id in order_ids if order_id not in told]
+        if len(received) < len(order_ids):
+            # What an order's events say counts, and not that it was given again.
+            kept = set(received)
+            accounts = [a for a, name in zip(accounts, order_ids, strict=True) if name in kept]
+        for account, names in _by_account(accounts, received):
+            self._open.setdefault(account, {}).update(dict.fromkeys(names))
 
     def order(self, order_id: str) -> Json | None:
         """How an order stands, with its events and executions, oldest first; None where it is not known."""
@@ -194,13 +201,12 @@ class OrdersView:
             yield self._shaped([one for one in found if one is not None])
 
     def _note(self, accounts: list[str], order_ids: list[str]) -> None:
-        for account, order_id in zip(accounts, order_ids, strict=True):
-            orders = self._of_account.get(account)
-            if orders is None:
-                orders = self._of_account[account] = {}
-            if order_id not in orders:
-                orders[order_id] = None
-                self._count += 1
+        for account, names in _by_account(accounts, order_ids):
+            orders = self._of_account.setdefault(account, {})
+            before = len(orders)
+            # An order that is there keeps its place.
+            orders.update(dict.fromkeys(names))
+            self._count += len(orders) - before
         if self._count > 2 * self._rows_max:
             self._purge()
 
@@ -264,6 +270,17 @@ def order_json(command: Json | None, event: Json | None) -> Json:
     if event is not None:
         found |= {name: value for name, value in event.items() if name not in _NOT_STANDING}
     return found
+
+
+def _by_account(accounts: list[str], order_ids: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Orders of each account, in their order."""
+    if len(set(accounts)) == 1:
+        yield accounts[0], order_ids
+        return
+    found: dict[str, list[str]] = {}
+    for account, order_id in zip(accounts, order_ids, strict=True):
+        found.setdefault(account, []).append(order_id)
+    yield from found.items()
 
 
 _NOT_SHOWN = ("ts_event", "ts_recv", "command")
