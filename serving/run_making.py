@@ -10,6 +10,7 @@ from connectors.run_log import check_run_name, run_topic, topics_of_run
 from flows.catalog import catalog
 from flows.engines.compare import outputs_of
 from flows.engines.local import in_order
+from flows.engines.parameters import recorded
 from flows.engines.progress import Positions, last_progress, shard_count
 from flows.engines.run_stages import Stage, stages_of
 from flows.engines.stretches import stretch_of
@@ -241,7 +242,7 @@ def _stages(
         if arguments.params is not None:
             if kind.name not in arguments.params:
                 # One epoch, as its inputs may be the run's: these do not tell where an epoch ended.
-                params = kind.params_type(**stretch.compared[-1].epoch.params)
+                params = recorded(kind, stretch.compared[-1].epoch.params)
             stretch = stretch.with_params(kind.version, params)
         found.append(stages_of(stretch))
     return found

@@ -8,6 +8,7 @@ from connectors.log import Log
 from flows.engines.bounds import Start
 from flows.engines.epochs import Epoch, epochs, segments_of
 from flows.engines.held_limit import is_full
+from flows.engines.parameters import recorded
 from flows.engines.read_ahead import read_ahead
 from flows.engines.reading import Reader
 from flows.engines.segments import Segment
@@ -82,7 +83,7 @@ def computed(
     reader: Reader | None = None
     number = 0
     if start is not None:
-        stepper = Stepper(kind, kind.params_type(**start.params), start.state)
+        stepper = Stepper(kind, recorded(kind, start.params), start.state)
         number = start.epoch
     for place, epoch in enumerate(known):
         if epoch.version != kind.version:
@@ -90,7 +91,7 @@ def computed(
                 f"flow {kind.name!r} shard {shard}: epoch {epoch.number} was computed by version "
                 f"{epoch.version}, and version {kind.version} is installed; install that version to replay it"
             )
-        params = kind.params_type(**epoch.params)
+        params = recorded(kind, epoch.params)
         if stepper is None:
             stepper = Stepper(kind, params)
             stepper.read_inputs(epoch.begin)

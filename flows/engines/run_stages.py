@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from connectors.log import LogError, TruncatedError
 from connectors.run_log import RunLog
+from flows.engines.parameters import recorded
 from flows.engines.progress import Positions, last_progress
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.engines.stretches import Reads, Stretch, runs_of
@@ -110,7 +111,7 @@ def run_stages(
         if number == 1:
             _check_begin(log)
         options = ShardOptions(new_epoch=0 < reached < number, hold_more=True)
-        params = kind.params_type(**stage.params)
+        params = recorded(kind, stage.params)
         rows += _Driver(log, Shard(log, kind, params, shard, options), stage, tell).run()
     return rows
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import Field
 
 from connectors.control import control_value, progress_topic
 from connectors.log import Log, LogError, NewRecord, TopicConfig
@@ -30,7 +31,7 @@ from tests.conformity.sample_flows import (
     QuotesBeforeTrades,
 )
 from tests.conformity.workload import START_NS, SYMBOLS, pieces, records, topic_rows
-from tests.flows.engines.test_shard import Every
+from tests.flows.engines.test_shard import Every, StepParams
 
 NEVER = 10**9
 
@@ -130,6 +131,21 @@ def test_another_version_is_refused_and_told_what_to_do(log: Log) -> None:
         again(log, Newer)
     with pytest.raises(FlowError, match="install that version"):
         again(log, Every)
+
+
+def test_parameters_that_the_installed_flow_does_not_take_are_told_by_name(log: Log) -> None:
+    class Stricter(StepParams):
+        every: int = Field(default=5, ge=5)
+
+    class Changed(Every):
+        params_type: ClassVar[type[StepParams]] = Stricter
+
+    log.append([trades(10)])
+    stepped(log, every=1).close()
+    with pytest.raises(
+        FlowError, match=r"'every'.*takes \(every: .*5\); install what computed them"
+    ):
+        again(log, Changed)
 
 
 def far(*names: str) -> list[NewRecord]:
