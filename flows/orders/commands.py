@@ -1,7 +1,7 @@
 """Commands: rows of ``orders`` as tuples with names, which checks and the order system go by."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -45,6 +45,20 @@ class Command(NamedTuple):
     lots: str | None = None
     user: str = ""
     correlation_id: str | None = None
+
+
+_SAID = slice(Command._fields.index("symbol"), Command._fields.index("lots") + 1)
+
+Words = tuple[Any, ...]
+"""What a client said of a new order."""
+
+
+def words(command: Command) -> Words:
+    """All that a client said of a new order besides its identifiers: not when, who, and in which request.
+
+    A retry says the same. `serving.gateway.order_rows.said` goes by the same fields.
+    """
+    return command[_SAID]
 
 
 REPLACEABLE = (

@@ -1,10 +1,10 @@
 """Commands: what the order system does with a new order, a replacement and a cancellation."""
 
 from flows.orders import exits
-from flows.orders.account import Alike, alike
+from flows.orders.account import alike
 from flows.orders.blotter import Blotter
 from flows.orders.checks import Rejection, check, check_replacement
-from flows.orders.commands import Command, replaced
+from flows.orders.commands import Command, replaced, words
 from flows.orders.money import text
 from flows.orders.order import Order
 from flows.orders.states import CANCEL_REJECTED, REJECTED, REPLACE_REJECTED, UNKNOWN
@@ -40,7 +40,7 @@ def _new(blotter: Blotter, command: Command) -> None:
         command = command._replace(order_id=order_id)
     known, account = blotter.known, blotter.account
     if order_id in known.orders or order_id in known.ended:
-        _again(blotter, command, alike(command))
+        _again(blotter, command)
         return
     no_place = _no_place(blotter, command)
     if no_place is not None:
@@ -48,13 +48,13 @@ def _new(blotter: Blotter, command: Command) -> None:
         return
     refusal = check(account, blotter.market, command)
     if refusal is not None:
-        known.refuse(order_id, REJECTED, alike(command), blotter.day)
+        known.refuse(order_id, REJECTED, words(command), blotter.day)
         blotter.tell_of_command(command, REJECTED, REJECTED, refusal)
         return
     order = blotter.accept(command)
     limits = account.limits
     if limits is not None:
-        account.recent.add(command.ts_event, limits, order.asked)
+        account.recent.add(command.ts_event, limits, alike(command))
     if command.order_class == "oco":
         order.counts = False
         exits.make(blotter, order, order.quantity)
@@ -62,9 +62,9 @@ def _new(blotter: Blotter, command: Command) -> None:
         blotter.send(order)
 
 
-def _again(blotter: Blotter, command: Command, asked: Alike) -> None:
+def _again(blotter: Blotter, command: Command) -> None:
     """A client order id comes a second time: a retry changes nothing and says nothing; another order is refused."""
-    if blotter.known.is_same(command.order_id, asked):
+    if blotter.known.is_same(command.order_id, words(command)):
         return
     client = command.client_order_id
     why = f"client order id {client} was given to another order; that one stays as it is"

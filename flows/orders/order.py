@@ -4,8 +4,7 @@ from collections import deque
 from typing import Any
 from zlib import crc32
 
-from flows.orders.account import Alike, alike
-from flows.orders.commands import Command
+from flows.orders.commands import Command, Words, words
 from flows.orders.exposure import Holding
 from flows.orders.states import ACCEPTED, ENDED, STATUSES, UNKNOWN, after
 
@@ -60,7 +59,8 @@ class Order:
         self.holding = holding
         self.currency = holding.purse.currency
         self.parent_order_id = parent_order_id
-        self.asked: Alike = alike(terms)
+        # As it was given: a retry is compared with it.
+        self.asked = terms
 
     @property
     def quantity(self) -> int:
@@ -125,6 +125,7 @@ class Order:
         """The state as JSON values."""
         values = {name: getattr(self, name) for name in _SAVED}
         values["terms"] = list(self.terms)
+        values["asked"] = None if self.asked is self.terms else list(self.asked)
         values["pending"] = [list(one) for one in self.pending]
         return [self.holding.symbol, *(values[name] for name in _SAVED)]
 
@@ -141,7 +142,8 @@ def restored_order(values: list[Any], holding: Holding) -> Order:
     named = dict(zip(_SAVED, values, strict=True))
     named["terms"] = Command._make(named["terms"])
     named["pending"] = tuple(Command._make(one) for one in named["pending"])
-    named["asked"] = tuple(named["asked"])
+    asked = named["asked"]
+    named["asked"] = named["terms"] if asked is None else Command._make(asked)
     named["ending"] = None if named["ending"] is None else tuple(named["ending"])
     order = Order(named["terms"], named["number"], holding)
     for name, value in named.items():
@@ -187,12 +189,12 @@ class KnownOrders:
         code = self.ended.get(order_id)
         return UNKNOWN if code is None else STATUSES[code & (1 << _STATUS_BITS) - 1]
 
-    def is_same(self, order_id: str, asked: Alike) -> bool:
+    def is_same(self, order_id: str, said: Words) -> bool:
         """Whether a known order was asked for in these words."""
         found = self.orders.get(order_id)
         if found is not None:
-            return found.asked == asked
-        return self.ended[order_id] >> _STATUS_BITS == _sum(asked)
+            return words(found.asked) == said
+        return self.ended[order_id] >> _STATUS_BITS == _sum(said)
 
     def has_room(self, day: int) -> bool:
         """Whether one more can be remembered, once ended orders of days before this one are forgotten."""
@@ -208,9 +210,9 @@ class KnownOrders:
         """Remember an accepted order."""
         self.orders[order.order_id] = order
 
-    def refuse(self, order_id: str, status: str, asked: Alike, day: int) -> None:
+    def refuse(self, order_id: str, status: str, said: Words, day: int) -> None:
         """Remember an order that was not accepted, or that needs not be known whole any more."""
-        self.ended[order_id] = _sum(asked) << _STATUS_BITS | STATUSES.index(status)
+        self.ended[order_id] = _sum(said) << _STATUS_BITS | STATUSES.index(status)
         if self._days and self._days[-1][0] == day:
             self._days[-1][1] += 1
         else:
@@ -221,7 +223,7 @@ class KnownOrders:
         self._recent.append(order.order_id)
         if len(self._recent) > self._whole:
             oldest = self.orders.pop(self._recent.popleft())
-            self.refuse(oldest.order_id, oldest.status, oldest.asked, day)
+            self.refuse(oldest.order_id, oldest.status, words(oldest.asked), day)
 
     def saved(self) -> list[Any]:
         """The state as JSON values."""
@@ -241,5 +243,5 @@ class KnownOrders:
         self._days.extend(values[4])
 
 
-def _sum(asked: Alike) -> int:
-    return crc32(repr(asked).encode())
+def _sum(said: Words) -> int:
+    return crc32(repr(said).encode())

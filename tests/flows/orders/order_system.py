@@ -81,7 +81,7 @@ _DEFAULTS: dict[str, Row] = {
         "strategy": "",
     },
 }
-_NEW = {
+NEW = {
     "symbol": "AIG",
     "side": "buy",
     "quantity": "100",
@@ -161,7 +161,7 @@ class OrderSystem:
         )
 
     def new(self, client: str = "c1", **terms: Any) -> list[Row]:
-        return self.feed(ORDERS, _NEW | {"client_order_id": client} | terms)
+        return self.feed(ORDERS, NEW | {"client_order_id": client} | terms)
 
     def replace(self, client: str = "c1", **terms: Any) -> list[Row]:
         return self.feed(ORDERS, {"command": "replace", "client_order_id": client} | terms)

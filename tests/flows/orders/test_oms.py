@@ -12,7 +12,6 @@ from schemas.instruments import INSTRUMENTS
 from schemas.orders import ORDERS
 from schemas.sessions import DAY_NS
 from tests.flows.orders.order_system import (
-    ENTRY_NS,
     MARKET_NS,
     OrderSystem,
     Row,
@@ -46,33 +45,6 @@ def holding(desk: OrderSystem) -> tuple[int, int, int]:
 def with_params(desk: OrderSystem, **params: int) -> OrderSystem:
     desk.flow = Oms(OmsParams(**params), desk.flow.snapshot())
     return desk
-
-
-def test_a_client_order_id_is_accepted_once_and_a_retry_says_nothing() -> None:
-    desk = OrderSystem()
-    desk.new()
-    assert desk.new() == []
-    assert desk.new(ts_event=ENTRY_NS + 1, correlation_id="retry") == []
-    desk.fill("100")
-    assert desk.new() == []
-    assert len(desk.instructions) == 1
-
-
-def test_the_first_answer_stands_for_a_rejected_order_too() -> None:
-    desk = OrderSystem(halted=True)
-    assert said(desk.new()) == [("rejected", "rejected")]
-    desk.feed(ACCOUNTS, {"halted": False})
-    assert desk.new() == []
-
-
-def test_another_order_under_a_used_identifier_is_refused_and_changes_nothing() -> None:
-    desk = OrderSystem()
-    desk.new()
-    events = desk.new(quantity="200")
-    assert said(events) == [("rejected", "accepted")]
-    assert refusal(events) == ("client_order_id", "", "c1")
-    assert events[0]["quantity"] == 100
-    assert len(desk.instructions) == 1
 
 
 def test_order_ids_are_what_the_clients_give_or_are_left_empty() -> None:
