@@ -1,8 +1,6 @@
 """The one place where the API is put together."""
 
 import asyncio
-import importlib
-import importlib.util
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -11,7 +9,18 @@ from fastapi import APIRouter, FastAPI
 
 from connectors.log import open_log
 from connectors.topics import create_topics
-from serving.api import audit_rows, health, keys, problems, tokens
+from serving.api import (
+    audit_rows,
+    health,
+    keys,
+    market,
+    orders,
+    positions,
+    problems,
+    sql,
+    streams,
+    tokens,
+)
 from serving.api import users as users_routes
 from serving.api.audit import AuditTrail
 from serving.api.door import UsersDoor
@@ -21,20 +30,28 @@ from serving.api.rate_limits import RateLimits
 from serving.api.security import Door
 from serving.api.state import ApiState, Part
 from serving.api.tracing import tracer
-from serving.dashboard import page
+from serving.dashboard import page, system, topics
 from serving.settings import Settings
 from serving.users.users import Users
 
-# Each has a ``router``, and may have ``PARTS``: functions of the state that make what runs behind it.
-_MODULES = (
-    "serving.api.orders",
-    "serving.api.positions",
-    "serving.api.market",
-    "serving.api.sql",
-    "serving.api.streams",
-    "serving.dashboard.system",
-    "serving.dashboard.topics",
+# A request passes them in this order: what must be fast comes first.
+_ROUTERS: tuple[APIRouter, ...] = (
+    orders.router,
+    positions.router,
+    market.router,
+    sql.router,
+    streams.router,
+    system.router,
+    topics.router,
+    health.router,
+    tokens.router,
+    keys.router,
+    users_routes.router,
+    audit_rows.router,
+    page.router,
 )
+# What runs behind them, in order of start.
+_PARTS: tuple[Callable[[ApiState], Part], ...] = (*orders.PARTS, *sql.PARTS, *system.PARTS)
 
 
 def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
@@ -47,22 +64,13 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
     door : Door, optional
         Who says who asks; by default the users database.
     """
-    modules = [importlib.import_module(name) for name in _MODULES if importlib.util.find_spec(name)]
-    makers: list[Callable[[ApiState], Part]] = [
-        make for module in modules for make in getattr(module, "PARTS", ())
-    ]
-    # A request passes the routers in this order: what must be fast comes first.
-    routers: list[APIRouter] = [
-        *(module.router for module in modules),
-        *(module.router for module in (health, tokens, keys, users_routes, audit_rows, page)),
-    ]
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             try:
                 app.state.api = state = await _opened(stack, settings, door)
-                for make in makers:
+                for make in _PARTS:
                     await state.start(make(state))
             except Exception as error:
                 # uvicorn only says that it failed.
@@ -81,9 +89,9 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
     )
     problems.add_to(app)
     app.add_middleware(Envelope, limits=Limits.of(settings), trace=tracer(settings.otlp_endpoint))
-    for router in routers:
+    for router in _ROUTERS:
         app.include_router(router)
-    describe(app, routers)
+    describe(app, _ROUTERS)
     return app
 
 
