@@ -9,6 +9,7 @@ from serving.settings import SettingsError
 from serving.verbs import (
     accounts,
     api,
+    brokers,
     inputs,
     platform,
     programs,
@@ -39,6 +40,7 @@ quality.add_to(app)
 replays.add_to(app)
 accounts.add_to(app)
 api.add_to(app)
+brokers.add_to(app)
 
 
 def main() -> None:
@@ -60,6 +62,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
     """What may go wrong without a fault in the program: told in one message, without a traceback."""
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
+    from connectors.brokers.errors import BrokerError
     from connectors.chdb_engine import StoreError
     from connectors.feeds.source import FeedError
     from connectors.log import LogError
@@ -79,6 +82,7 @@ def _operating_errors() -> tuple[type[Exception], ...]:
 
     return (
         SettingsError,
+        BrokerError,
         LogError,
         FlowError,
         FeedError,
