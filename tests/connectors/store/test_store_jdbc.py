@@ -121,11 +121,11 @@ def test_our_checksums_are_those_that_clickhouse_writes(tmp_path: Path) -> None:
     with engine.session() as session:
         for rows, block in ((1, 37), (2, 37), (300, 37), (20_000, 4_096), (200_000, 100_000)):
             session.run(
-                f"CREATE TABLE t{rows} (a UInt64, b String) ENGINE = MergeTree ORDER BY a SETTINGS "
+                f"CREATE TABLE t{rows} (a UInt64, b String, c UInt8) ENGINE = MergeTree ORDER BY a SETTINGS "
                 f"min_bytes_for_wide_part = 0, min_compress_block_size = 1, max_compress_block_size = {block}".encode(),
                 "TSV",
             )
-            filled = f"INSERT INTO t{rows} SELECT number, repeat(toString(rand64()), rand() % 40) FROM numbers({rows})"
+            filled = f"INSERT INTO t{rows} SELECT number, repeat(toString(rand64()), rand() % 40), 7 FROM numbers({rows})"
             session.run(filled.encode(), "TSV")
     engine.close()
     sizes = set()
