@@ -25,6 +25,20 @@ _NEEDS = {
 
 _NUMBERS = ("ts_event", "number", "numerator", "denominator", "amount", "cost_share")
 
+OF_ACTION = {
+    "ts_event": "ts_event",
+    "action_id": "action_id",
+    "kind": "action",
+    "symbol": "symbol",
+    "numerator": "numerator",
+    "denominator": "denominator",
+    "amount": "amount",
+    "currency": "currency",
+    "new_symbol": "new_symbol",
+    "cost_share": "cost_share",
+}
+"""Fields of an `Action`, but its number, and the columns of ``corporate_actions`` that they are from."""
+
 KEPT = 4_096
 """Effective actions that are remembered for fills that are told late; the oldest are forgotten first."""
 
@@ -164,7 +178,7 @@ class Actions:
                 if action.kind == DIVIDEND:
                     dividends.append(dividend_of(action, one.quantity, currency))
                 else:
-                    pieces[at], *more = _made_of(one, action, minor_unit(currency))
+                    pieces[at], *more = made_of(one, action, minor_unit(currency))
                     pieces += more
         return pieces, dividends
 
@@ -189,7 +203,11 @@ def dividend_of(action: Action, quantity: int, currency: str) -> Dividend:
     return Dividend(action.action_id, action.symbol, amount, paid)
 
 
-def _made_of(piece: Piece, action: Action, unit: int) -> list[Piece]:
+def made_of(piece: Piece, action: Action, unit: int) -> list[Piece]:
+    """What an action that pays no cash makes of a piece, the first of it of the symbol that it was unless renamed.
+
+    Amounts are rounded to the unit; a split that would leave nothing leaves the piece as it is.
+    """
     symbol, quantity, amount = piece
     numerator, denominator = action.numerator or ONE, action.denominator or ONE
     new_symbol = action.new_symbol or symbol
