@@ -28,6 +28,9 @@ VERBS = [
     "receipt",
     "audit",
     "replay",
+    "serve",
+    "users",
+    "audit-log",
 ]
 
 

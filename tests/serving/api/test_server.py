@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,34 @@ def test_streams_are_told_that_the_server_ends(home: Path) -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code in (1001, 1012)
         assert running.process.wait(30) == 0
+
+
+def test_traces_reach_their_collector(home: Path) -> None:
+    got: list[tuple[str, bytes]] = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            got.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is told."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as collector:
+        threading.Thread(target=collector.serve_forever).start()
+        endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
+        try:
+            with server(home, TAPEFLOW_OTLP_ENDPOINT=endpoint) as running:
+                httpx.get(f"{running.url}/health", headers={"X-Correlation-ID": "find-me"})
+        finally:
+            collector.shutdown()
+    paths = {path for path, _ in got}
+    sent = b"".join(body for _, body in got)
+    assert paths == {"/v1/traces"}
+    # Protobuf keeps text as it is.
+    for text in (b"GET /health", b"find-me", b"tapeflow-api"):
+        assert text in sent
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
