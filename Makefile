@@ -1,6 +1,6 @@
 # Everything a developer does. Needs Python 3.11 (or 3.12) with pip, and make; the rest is installed here.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench chaos kafka clean
+.PHONY: help setup demo test lint bench chaos kafka screenshot clean
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3))
 VENV := .venv
@@ -11,7 +11,7 @@ INSTALL := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python \
 	--constraints constraints.txt --build-constraints constraints.txt
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.installed ## Make .venv with .venv/bin/tapeflow and all that the tests need
 
@@ -36,6 +36,9 @@ chaos: setup ## Kill the programs 200 times over both logs, and prove that nothi
 
 kafka: setup ## Start a real Kafka broker on free loopback ports, until Ctrl-C
 	$(BIN)/python -m infra.kafka.broker
+
+screenshot: setup ## Make docs/dashboard.png anew (needs Chromium; real ticks where ../shared has them)
+	$(BIN)/python -m tests.serving.dashboard.screenshot docs/dashboard.png
 
 clean: ## Remove what was installed here (data under .tapeflow stays)
 	rm -rf $(VENV) $(UV_HOME)

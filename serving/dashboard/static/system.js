@@ -48,7 +48,9 @@ export class System {
       cell(`${one.cpu_percent.toFixed(0)} %`, "number"),
       cell(bytes(one.memory_bytes), "number"),
     ]);
-    fill(this.tables.topics.body, topics, (one) => one.topic, (one) => [
+    // What flows read most, first.
+    const busiest = topics.toSorted((a, b) => (b.rows_per_second ?? -1) - (a.rows_per_second ?? -1));
+    fill(this.tables.topics.body, busiest, (one) => one.topic, (one) => [
       cell(one.topic),
       cell(count(one.rows_per_second), "number"),
       cell(seconds(one.behind_s), "number"),

@@ -21,7 +21,7 @@ const SCHEMA = {
 const CONFIG = {
   plugin: "Datagrid",
   title: "Watchlist",
-  columns: ["symbol", "bid", "ask", "last", "spread", "rsi_14", "sma_20", "state", "market_time"],
+  columns: ["symbol", "bid", "ask", "last", "spread", "rsi_14", "sma_20", "state"],
   sort: [["symbol", "asc"]],
   plugin_config: { edit_mode: "READ_ONLY" },
 };
