@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flows.trading.interfaces import Answer, Market, MarketEvent, Order, Venue
+from flows.trading.interfaces import Answer, Market, MarketEvent, Order, Terms, Venue
 
 
 class BrokerVenue(Venue):
@@ -41,11 +41,9 @@ class BrokerVenue(Venue):
         self._told("new", order.order_id, self._orders[order.order_id])
         return []
 
-    def replace(
-        self, order_id: str, quantity: int, limit_price: int | None, market: Market
-    ) -> list[Answer]:
-        """A replacement: told to the broker."""
-        self._orders[order_id] |= {"quantity": quantity, "limit_price": limit_price}
+    def replace(self, order_id: str, terms: Terms, market: Market) -> list[Answer]:
+        """A replacement: told to the broker, which shows no slices."""
+        self._orders[order_id] |= {"quantity": terms.quantity, "limit_price": terms.limit_price}
         del market
         self._told("replace", order_id, self._orders[order_id])
         return []

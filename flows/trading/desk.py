@@ -251,14 +251,15 @@ class Desk:
         self.context.working -= 1
         self._held.pop(order_id, None)
         self.dispatch.forget(order_id)
+        replaced(self, working, done=False)
+        for _ in working.queued:
+            report(self, working, "replace_rejected", "it came too late")
+        working.queued.clear()
         if ends_as != "filled":
-            replaced(self, working, done=False)
             ends_as = "cancelled" if ends_as == "rejected" and working.filled else ends_as
             report(self, working, ends_as, reason)
-        else:
-            replaced(self, working, done=False)
-            if working.ending is not None and working.ending[0] == "cancelled":
-                report(self, working, "cancel_rejected", "it was filled before")
+        elif working.ending is not None and working.ending[0] == "cancelled":
+            report(self, working, "cancel_rejected", "it was filled before")
         self.host.ended(working)
         self.context.remember(working)
         if not self.orders:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from flows.trading.interfaces import Answer, Filled, Order, Told, Venue
+from flows.trading.interfaces import Answer, Filled, Order, Terms, Told, Venue
 from flows.trading.replacing import settle
 from flows.trading.reporting import report, report_execution
 from flows.trading.routes import routes
@@ -118,8 +118,9 @@ class Dispatch:
         elif what == "cancel":
             self.take(venue.cancel(slice_id, market))
         elif one.wanted is not None:
-            limit = leg.order.limit_price if working.replacing is None else working.replacing[1]
-            self.take(venue.replace(slice_id, one.wanted, limit, market))
+            new = working.replacing or leg.order
+            terms = Terms(one.wanted, new.limit_price, new.display_quantity)
+            self.take(venue.replace(slice_id, terms, market))
 
     def on_event(self, event: Any) -> None:
         """Tell all venues of a market event."""

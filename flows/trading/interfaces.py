@@ -420,6 +420,15 @@ class Told:
 Answer = Filled | Told
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What of an order at a venue can be replaced; ``quantity`` is its new total."""
+
+    quantity: int
+    limit_price: int | None
+    display_quantity: int | None
+
+
 class Venue(ABC):
     """Where orders of one symbol work. What reaches it has had its latency already.
 
@@ -434,10 +443,8 @@ class Venue(ABC):
         """A new order; its identifier names it from now on."""
 
     @abstractmethod
-    def replace(
-        self, order_id: str, quantity: int, limit_price: int | None, market: Market
-    ) -> list[Answer]:
-        """Another total quantity and limit. Priority is kept only where nothing but the quantity goes down."""
+    def replace(self, order_id: str, terms: Terms, market: Market) -> list[Answer]:
+        """Other terms. Priority is kept only where nothing but the quantity goes down."""
 
     @abstractmethod
     def cancel(self, order_id: str, market: Market) -> list[Answer]:

@@ -10,6 +10,7 @@ to us: what we take stays in its trades and quotes.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from flows.trading.auctions import auction_time, joins
@@ -21,6 +22,7 @@ from flows.trading.interfaces import (
     MarketEvent,
     Order,
     QuoteEvent,
+    Terms,
     Told,
     TradeEvent,
     Venue,
@@ -78,18 +80,20 @@ class PaperVenue(Venue):
             return [self._ended(resting, "expired", "not all of it could be filled at once")]
         return self._enter(resting, market)
 
-    def replace(  # type: ignore[override]
-        self, order_id: str, quantity: int, limit_price: int | None, market: SymbolMarket
-    ) -> list[Answer]:
-        """Another quantity and limit; the place in the queue is kept only if nothing but the quantity goes down."""
+    def replace(self, order_id: str, terms: Terms, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
+        """Other terms; the place in the queue is kept only if nothing but the quantity goes down."""
         resting = self._orders.get(order_id)
         if resting is None:
             return [Told(order_id, "replace_rejected", "the order is not open any more")]
-        if quantity <= resting.filled:
+        if terms.quantity <= resting.filled:
             return [Told(order_id, "replace_rejected", "so much is filled already")]
         order = resting.order
-        keeps = limit_price == order.limit_price and quantity <= order.quantity
-        order.quantity, order.limit_price = quantity, limit_price
+        before = Terms(order.quantity, order.limit_price, order.display_quantity)
+        order.quantity, order.limit_price = terms.quantity, terms.limit_price
+        order.display_quantity = terms.display_quantity
+        keeps = terms.quantity <= before.quantity and terms == replace(
+            before, quantity=terms.quantity
+        )
         replaced = Told(order_id, "replaced")
         if keeps or resting.auction_at is not None:
             resting.shown = min(resting.shown, resting.left)

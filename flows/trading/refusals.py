@@ -7,7 +7,7 @@ import orjson
 
 from flows.trading.symbol_market import LARGEST
 from flows.trading.triggers import HELD_TYPES
-from flows.trading.working import Working
+from flows.trading.working import NewTerms, Working
 
 if TYPE_CHECKING:
     from flows.trading.desk import Desk
@@ -26,9 +26,9 @@ def refusal(working: Working, desk: "Desk") -> str | None:
     return next(_refusals(working, desk), None)
 
 
-def replacement_refusal(working: Working, terms: Working) -> str | None:
+def replacement_refusal(working: Working, new: NewTerms) -> str | None:
     """Why a replacement is refused; None if it is not."""
-    return next(_replacement_refusals(working, terms), None)
+    return next(_replacement_refusals(working, new), None)
 
 
 def _refusals(working: Working, desk: "Desk") -> Iterator[str]:
@@ -69,14 +69,14 @@ def _trailing_and_pegged_refusals(working: Working) -> Iterator[str]:
         yield "peg_offset must be below 10 trillion"
 
 
-def _replacement_refusals(working: Working, terms: Working) -> Iterator[str]:
-    order, new = working.order, terms.order
+def _replacement_refusals(working: Working, new: NewTerms) -> Iterator[str]:
+    order = working.order
     if working.ending is not None:
         yield "it is being cancelled"
-    if working.replacing is not None:
-        yield "another replacement is on its way"
-    if not 0 < new.quantity < LARGEST:
-        yield "quantity must be above 0 and below 10 trillion"
+    for name in ("quantity", "limit_price", "display_quantity"):
+        value = getattr(new, name)
+        if value is not None and not 0 < value < LARGEST:
+            yield f"{name} must be above 0 and below 10 trillion"
     if new.quantity <= working.filled:
         yield "so much is filled already"
     if any(one.immediate for leg in working.legs.values() for one in leg.slices.values()):
@@ -85,28 +85,26 @@ def _replacement_refusals(working: Working, terms: Working) -> Iterator[str]:
         yield "its algorithm has more than that at venues; cancel it, or ask again"
     if (new.limit_price is None) != (order.limit_price is None) and order.order_type != "pegged":
         yield "a replacement cannot give or take a limit"
-    if new.limit_price is not None and not 0 < new.limit_price < LARGEST:
-        yield "limit_price must be above 0 and below 10 trillion"
-    reason = _trigger_refusal(working, terms)
-    if reason is not None:
-        yield reason
+    if new.time_in_force != order.time_in_force and not (
+        {new.time_in_force, order.time_in_force} <= set(_LASTING)
+    ):
+        yield f"time in force can be replaced among {', '.join(_LASTING)}"
+    if new.time_in_force == "gtd" and new.ts_expire is None:
+        yield "time in force gtd needs ts_expire"
+    yield from _trigger_refusals(working, new)
 
 
-def _trigger_refusal(working: Working, terms: Working) -> str | None:
+def _trigger_refusals(working: Working, new: NewTerms) -> Iterator[str]:
     if working.trigger not in HELD_TYPES or not working.held:
-        return None
-    if working.trigger == "trailing_stop":
-        wrong = [
-            value
-            for value in (terms.trail_amount, terms.trail_percent)
-            if value is not None and not 0 < value < LARGEST
-        ]
-        if wrong or not (terms.trail_amount or terms.trail_percent):
-            return "a trailing stop needs trail_amount or trail_percent, above 0"
-        return None
-    if terms.stop_price is None or not 0 < terms.stop_price < LARGEST:
-        return "stop_price must be above 0 and below 10 trillion"
-    return None
+        return
+    if working.trigger != "trailing_stop":
+        if new.stop_price is None or not 0 < new.stop_price < LARGEST:
+            yield "stop_price must be above 0 and below 10 trillion"
+        return
+    trails = [new.trail_amount, new.trail_percent]
+    wrong = any(value is not None and not 0 < value < LARGEST for value in trails)
+    if wrong or trails == [None, None]:
+        yield "a trailing stop needs trail_amount or trail_percent, above 0"
 
 
 def _algorithm_refusals(working: Working, desk: "Desk") -> Iterator[str]:

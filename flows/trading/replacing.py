@@ -2,87 +2,123 @@
 
 from typing import TYPE_CHECKING
 
+from flows.trading.expiry import expires_at
 from flows.trading.refusals import replacement_refusal
 from flows.trading.reporting import report
-from flows.trading.working import Leg, Working
+from flows.trading.working import Leg, NewTerms, Working
 
 if TYPE_CHECKING:
     from flows.trading.desk import Desk
 
+MOST_QUEUED = 16
+"""Replacements of an order that wait for one another; the order system lets no more be on their way."""
+
 
 def replace_order(desk: "Desk", terms: Working) -> None:
-    """Other terms of the order that they name: quantity, limit, stop, trail and, of a GTD order, when it expires."""
-    order_id = terms.order.order_id
-    working = desk.orders.get(order_id)
+    """Other terms of the order that they name; they wait until an earlier replacement was answered."""
+    working = desk.orders.get(terms.order.order_id)
     if working is None:
         report(desk, terms, "replace_rejected", "the order is not worked here any more")
-        return
-    reason = replacement_refusal(working, terms)
-    if reason is not None:
-        report(desk, working, "replace_rejected", reason)
-        return
-    quantity, limit_price = terms.order.quantity, terms.order.limit_price
-    working.replacing = (quantity, limit_price)
-    _replace_trigger(working, terms)
-    if working.order.time_in_force == "gtd" and terms.ts_expire != working.ts_expire:
-        working.ts_expire = terms.ts_expire
-        if desk.has_time and terms.ts_expire is not None:
-            working.expires_at = max(terms.ts_expire, desk.market.now)
-            desk.agenda.note(working.expires_at, "expire", order_id)
-    if working.worker is None and working.legs:
-        leg = working.legs[0]
-        _replace_leg(desk, working, leg, quantity, limit_price)
-        settle(desk, working, leg)
+    elif working.replacing is None:
+        _replace(desk, working, terms.new_terms)
+    elif len(working.queued) < MOST_QUEUED:
+        working.queued.append(terms.new_terms)
     else:
-        replaced(desk, working, done=True)
-        if working.worker is not None:
-            desk.host.on_replace(working)
-        elif desk.has_time:
-            desk.look_at(working)
+        report(desk, working, "replace_rejected", "too many replacements are on their way")
     desk.drain()
 
 
 def settle(desk: "Desk", working: Working, leg: Leg) -> None:
     """Once all parts have answered a replacement, tell what came of it."""
-    if working.replacing is None or any(one.wanted is not None for one in leg.slices.values()):
+    new = working.replacing
+    if new is None or any(one.wanted is not None for one in leg.slices.values()):
         return
-    asked, limit_price = working.replacing
     quantity = leg.filled + leg.unrouted + sum(one.left for one in leg.slices.values())
-    done = working.replaced or (quantity == asked and not leg.slices)
+    done = working.replaced or (quantity == new.quantity and not leg.slices)
     if done:
-        leg.order.quantity, leg.order.limit_price = quantity, limit_price
-    working.replacing = (quantity, limit_price)
+        _take_over(leg, new, quantity)
+    working.replacing = new._replace(quantity=quantity)
     replaced(desk, working, done=done)
 
 
 def replaced(desk: "Desk", working: Working, *, done: bool) -> None:
-    """Tell what came of a replacement."""
-    if working.replacing is None:
+    """Tell what came of a replacement, and go on with the next."""
+    new = working.replacing
+    if new is None:
         return
-    quantity, limit_price = working.replacing
     working.replacing, working.replaced = None, False
     if done:
-        working.order.quantity, working.order.limit_price = quantity, limit_price
+        order = working.order
+        order.quantity, order.limit_price = new.quantity, new.limit_price
+        order.display_quantity = new.display_quantity
+        _replace_expiry(desk, working, new)
         report(desk, working, "replaced", None)
     else:
         report(desk, working, "replace_rejected", "it came too late")
+    if working.queued:
+        desk.later(lambda: _next(desk, working))
 
 
-def _replace_trigger(working: Working, terms: Working) -> None:
+def _next(desk: "Desk", working: Working) -> None:
+    if working.queued and working.replacing is None:
+        following = working.queued.pop(0)
+        if desk.orders.get(working.order.order_id) is working:
+            _replace(desk, working, following)
+
+
+def _replace(desk: "Desk", working: Working, new: NewTerms) -> None:
+    reason = replacement_refusal(working, new)
+    if reason is not None:
+        report(desk, working, "replace_rejected", reason)
+        if working.queued:
+            desk.later(lambda: _next(desk, working))
+        return
+    working.replacing = new
+    _replace_trigger(working, new)
+    if working.worker is None and working.legs:
+        leg = working.legs[0]
+        _replace_leg(desk, working, leg, new)
+        settle(desk, working, leg)
+        return
+    replaced(desk, working, done=True)
+    if working.worker is not None:
+        desk.host.on_replace(working)
+    elif desk.has_time:
+        desk.look_at(working)
+
+
+def _replace_expiry(desk: "Desk", working: Working, new: NewTerms) -> None:
+    order = working.order
+    if (new.time_in_force, new.ts_expire) == (order.time_in_force, working.ts_expire):
+        return
+    order.time_in_force, working.ts_expire = new.time_in_force, new.ts_expire
+    for leg in working.legs.values():
+        leg.order.time_in_force = new.time_in_force
+    if desk.has_time:
+        found = expires_at(new.time_in_force, new.ts_expire, desk.market)
+        # What has passed already expires before the next event.
+        working.expires_at = None if found is None else max(found, desk.market.now)
+        if working.expires_at is not None:
+            desk.agenda.note(working.expires_at, "expire", order.order_id)
+
+
+def _replace_trigger(working: Working, new: NewTerms) -> None:
     if working.trigger is None or (not working.held and working.legs):
         return
-    working.stop_price = terms.stop_price
     if working.trigger == "trailing_stop":
-        working.trail_amount, working.trail_percent = terms.trail_amount, terms.trail_percent
-        working.stop_price, working.trail_best = None, None
+        trail = (new.trail_amount, new.trail_percent)
+        if trail != (working.trail_amount, working.trail_percent):
+            working.trail_amount, working.trail_percent = trail
+            working.stop_price, working.trail_best = None, None
+    else:
+        working.stop_price = new.stop_price
 
 
-def _replace_leg(
-    desk: "Desk", working: Working, leg: Leg, quantity: int, limit_price: int | None
-) -> None:
+def _replace_leg(desk: "Desk", working: Working, leg: Leg, new: NewTerms) -> None:
     """What goes off comes off what has no venue yet, then off the last part; what is added goes to the first."""
-    moved = limit_price != leg.order.limit_price
-    change = quantity - leg.order.quantity
+    order = leg.order
+    moved = (new.limit_price, new.display_quantity) != (order.limit_price, order.display_quantity)
+    change = new.quantity - order.quantity
     fewer = min(max(-change, 0), leg.unrouted)
     leg.unrouted -= fewer
     change += fewer
@@ -101,3 +137,8 @@ def _replace_leg(
             empty = one.wanted <= one.filled
             one.wanted = 0 if empty else one.wanted
             desk.dispatch.wire("cancel" if empty else "replace", one)
+
+
+def _take_over(leg: Leg, new: NewTerms, quantity: int) -> None:
+    leg.order.quantity, leg.order.limit_price = quantity, new.limit_price
+    leg.order.display_quantity = new.display_quantity

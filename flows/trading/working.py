@@ -1,7 +1,7 @@
 """Orders that are being worked: what was ordered, its parts at venues, and what became of it so far."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from flows.trading.interfaces import Algorithm, Order
 
@@ -44,6 +44,19 @@ class Leg:
     slices: dict[str, Slice] = field(default_factory=dict)
 
 
+class NewTerms(NamedTuple):
+    """What a replacement asks for: all terms as they are to be."""
+
+    quantity: int
+    limit_price: int | None
+    display_quantity: int | None
+    time_in_force: str
+    ts_expire: int | None
+    stop_price: int | None
+    trail_amount: int | None
+    trail_percent: int | None
+
+
 @dataclass(slots=True)
 class Working:
     """An order that is being worked.
@@ -58,8 +71,10 @@ class Working:
         When it expires, market time.
     ending : tuple or None
         Report and reason that it ends with, once its legs have.
-    replacing : tuple or None
-        Quantity and limit of a replacement that is on its way.
+    replacing : NewTerms or None
+        A replacement that is on its way.
+    queued : list of NewTerms
+        Replacements that wait for it.
     trail_best : int or None
         Best price that a trailing stop has seen.
     """
@@ -91,10 +106,26 @@ class Working:
     slices_made: int = 0
     children: int = 0
     ending: tuple[str, str | None] | None = None
-    replacing: tuple[int, int | None] | None = None
+    replacing: NewTerms | None = None
+    queued: list[NewTerms] = field(default_factory=list)
     replaced: bool = False
     legs: dict[int, Leg] = field(default_factory=dict)
     worker: Algorithm | None = None
+
+    @property
+    def new_terms(self) -> NewTerms:
+        """Its terms, as a replacement asks for them."""
+        order = self.order
+        return NewTerms(
+            order.quantity,
+            order.limit_price,
+            order.display_quantity,
+            order.time_in_force,
+            self.ts_expire,
+            self.stop_price,
+            self.trail_amount,
+            self.trail_percent,
+        )
 
     @property
     def open_quantity(self) -> int:
@@ -121,7 +152,8 @@ class Working:
             "order": Order(**saved["order"]),
             "legs": legs,
             "ending": _pair(saved["ending"]),
-            "replacing": _pair(saved["replacing"]),
+            "replacing": None if saved["replacing"] is None else NewTerms(*saved["replacing"]),
+            "queued": [NewTerms(*one) for one in saved["queued"]],
             "worker": None,
         }
         return cls(**values)

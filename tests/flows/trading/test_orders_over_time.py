@@ -310,6 +310,49 @@ def test_a_gtd_orders_new_date_counts() -> None:
     assert trader.last_report["ts_event"].value == later
 
 
+def test_a_day_order_can_be_made_to_last() -> None:
+    trader = open_market()
+    trader.order(limit_price="9.50")
+    trader.replace(limit_price="9.50", time_in_force="gtc")
+    trader.at(CLOSE_S + 1).trade(9.40, 10)
+    assert trader.reports == ["o routed", "o replaced"]
+    trader.replace(limit_price="9.50", time_in_force="ioc")
+    assert trader.last_report["reason"] == "time in force can be replaced among day, gtc, gtd"
+
+
+def test_another_display_quantity_goes_to_the_back() -> None:
+    trader = open_market()
+    trader.order("o", limit_price="10.00", quantity=100)
+    trader.order("p", limit_price="10.00", quantity=100)
+    trader.replace("o", limit_price="10.00", quantity=100, display_quantity=20)
+    trader.at(2).trade(10.00, 410)
+    assert trader.fills == [("p", "100", "10", "added"), ("o", "10", "10", "added")]
+
+
+def test_replacements_wait_for_one_another() -> None:
+    trader = open_market()
+    trader.order(limit_price="9.90", quantity=100, venue="N")
+    trader.at(2).quote(10.00, 300, 10.02, 200)
+    for quantity in (90, 80, 70):
+        trader.replace(limit_price="9.90", quantity=quantity)
+    assert trader.reports == ["o routed"]
+    trader.resume()
+    for at in (3, 4, 5):
+        trader.at(at).quote(10.00, 300, 10.02, 200 + at)
+    assert trader.reports == ["o routed", "o replaced", "o replaced", "o replaced"]
+    assert [row["quantity"] for row in trader.out["order_reports"]] == [100, 90, 80, 70]
+
+
+def test_replacements_that_wait_are_refused_when_the_order_ends() -> None:
+    trader = open_market()
+    trader.order(limit_price="10.00", quantity=100, venue="N")
+    trader.at(2).quote(10.00, 300, 10.02, 200)
+    trader.replace(limit_price="10.00", quantity=90)
+    trader.replace(limit_price="10.00", quantity=80)
+    trader.at(2.0001).trade(9.99, 500)
+    assert trader.reports == ["o routed", "o replace_rejected", "o replace_rejected"]
+
+
 def test_an_order_that_has_ended_is_neither_cancelled_nor_replaced() -> None:
     trader = open_market()
     trader.order(quantity=50)
