@@ -1,13 +1,12 @@
 """Which statements an analyst may run: exactly one SELECT, or EXPLAIN of one, over what they may read.
 
-The statement is taken apart by strict rules (`sql_guard_text`), parsed with sqlglot, and every table, function and
+The statement is taken apart by strict rules (`sql_guard_text`), parsed with sqlglot, and every table (`sql_guard_reads`), function and
 clause in it must be known: what is not on a list is refused, and so is what cannot be parsed. What is run is the
 text that was checked. The embedded store has two more lines of defence that this one does not lean on: the
 engine's own parse of the same text (`sql_guard_engine`), and its access rights (`chdb_roles`).
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,9 +20,9 @@ from connectors.sql_guard_functions import (
     higher_order_functions,
 )
 from connectors.sql_guard_outside import Outside, outside_of
-from connectors.sql_guard_tables import DATABASE, SYSTEM_TABLES, ReadScope, views
+from connectors.sql_guard_reads import allowed_table, tables_of
+from connectors.sql_guard_tables import DATABASE, ReadScope, views
 from connectors.sql_guard_text import GuardError, Text, Token
-from schemas.registry import TOPICS
 
 # Each of these is a word that stands before a bracket without calling anything.
 _NO_CALL = frozenset(
@@ -157,14 +156,14 @@ def check_statement(statement: str, scope: ReadScope) -> Checked:
     _check_calls(outside.inner, scope)
     tree = _parsed(outside.inner)
     _check_nodes(tree, outside.inner)
-    tables = frozenset(_tables(tree, outside.inner, scope))
+    tables = frozenset(tables_of(tree, outside.inner, scope))
     return Checked(outside.text, outside.format, tables)
 
 
 def _describe(outside: Outside, scope: ReadScope) -> Checked:
     assert outside.described is not None  # noqa: S101 - asked by the caller
     database, name = outside.described
-    table = _allowed(name.name, database.name if database else "", scope, name.start)
+    table = allowed_table(name.name, database.name if database else "", scope, name.start)
     text = f"DESCRIBE TABLE {table}"
     if outside.format is not None:
         text += f" FORMAT {outside.format}"
@@ -292,113 +291,3 @@ def _check_nodes(tree: exp.Expr, inner: Text) -> None:
         for clause, reason in _FORBIDDEN_CLAUSES.items():
             if node.args.get(clause) and isinstance(node, exp.Query):
                 raise GuardError(reason)
-
-
-def _tables(tree: exp.Expr, inner: Text, scope: ReadScope) -> Iterator[str]:
-    for node in tree.walk():
-        if isinstance(node, exp.Table):
-            yield from _of_table(node, inner, scope)
-        elif isinstance(node, exp.In):
-            for right in _right_sides(node):
-                yield from _of_name(right, inner, scope)
-
-
-def _of_table(table: exp.Table, inner: Text, scope: ReadScope) -> Iterator[str]:
-    what = table.this
-    if isinstance(what, exp.Identifier):
-        if table.catalog:
-            raise GuardError(f"a table is database.table, not {table.sql()}")
-        if table.db or not _is_common(table, what.name, scope):
-            yield _allowed(what.name, table.db, scope, _place(inner, what.name))
-        return
-    name = (
-        what.name
-        if isinstance(what, exp.Anonymous)
-        else what.sql_name()
-        if isinstance(what, exp.Func)
-        else ""
-    )
-    if name in views():
-        yield _allowed(name, table.db, scope, _place(inner, name))
-    elif name.lower() not in TABLE_FUNCTIONS or table.db:
-        told = name or what.sql(dialect="clickhouse")
-        raise GuardError(
-            f"the table function {told} is not allowed; take a table or a view of the platform",
-            _place(inner, name),
-        )
-
-
-def _right_sides(node: exp.In) -> Iterator[exp.Column]:
-    """Names on the right of IN that ClickHouse takes for tables."""
-    field = node.args.get("field")
-    if isinstance(field, exp.Expr):
-        yield from _bare(field)
-    if len(node.expressions) == 1:
-        yield from _bare(node.expressions[0])
-
-
-def _bare(node: exp.Expr) -> Iterator[exp.Column]:
-    inside = node.unnest()
-    if isinstance(inside, exp.Column) and not isinstance(inside.this, exp.Star):
-        yield inside
-
-
-def _of_name(column: exp.Column, inner: Text, scope: ReadScope) -> Iterator[str]:
-    if len(column.parts) > 2:
-        raise GuardError("behind IN stands a list or (SELECT …)", _place(inner, column.name))
-    if column.table or not _is_common(column, column.name, scope):
-        try:
-            yield _allowed(column.name, column.table, scope, _place(inner, column.name))
-        except GuardError as error:
-            raise GuardError(
-                f"{error.reason}; ClickHouse takes a name behind IN for a table: write IN (SELECT …), or "
-                "has(array, x)",
-                error.position,
-            ) from None
-
-
-def _is_common(node: exp.Expr, name: str, scope: ReadScope) -> bool:
-    """Whether the name is that of a WITH part that can be seen from here."""
-    if _is_ours(name) and name not in scope.tables:
-        # Where we see a WITH part and the engine would see the table behind it.
-        return False
-    inside, above = node, node.parent
-    while above is not None:
-        common = above.args.get("with_") or above.args.get("with")
-        parts = above if isinstance(above, exp.With) else common
-        # From within a WITH, its own earlier parts are seen, not those behind.
-        if isinstance(parts, exp.With) and parts is not inside and name in _seen(parts, inside):
-            return True
-        inside, above = above, above.parent
-    return False
-
-
-def _seen(common: exp.With, inside: exp.Expr) -> Iterator[str]:
-    for part in common.expressions:
-        if part is inside:
-            if common.args.get("recursive"):
-                yield part.alias
-            return
-        if isinstance(part, exp.CTE) and not part.args.get("scalar"):
-            yield part.alias
-
-
-def _is_ours(name: str) -> bool:
-    return name in TOPICS or name in views()
-
-
-def _allowed(name: str, database: str, scope: ReadScope, place: int | None) -> str:
-    """The table's full name; `GuardError` where it may not be read."""
-    if not database or database == DATABASE:
-        if name in scope.tables:
-            return f"{DATABASE}.{name}"
-        if _is_ours(name):
-            raise GuardError(f"{name} may not be read by this user", place)
-        raise GuardError(f"there is no table or view {name!r} that may be read here", place)
-    if name.lower() in SYSTEM_TABLES.get(database.lower(), ()):
-        return f"{database}.{name}"
-    raise GuardError(f"{database}.{name} may not be read here", place)
-
-
-def _place(inner: Text, name: str) -> int | None:
-    return next((token.start for token in inner.tokens if token.name == name), None)
