@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from flows.columns import floats_or_nan
 from flows.flow import Emitted, Flow, Input, Order, Params, Rows, Watermarks
-from flows.intervals import SESSION, interval_ns
+from flows.intervals import LONGEST_NS
 from flows.orders.book import Bounds
+from flows.orders.corporate_actions import OF_ACTION
 from flows.orders.ledger import Fill, Ledger, Movement
 from flows.orders.ledger_rows import WRITTEN
 from flows.orders.ledger_state import restore, saved
@@ -29,27 +30,14 @@ from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS, FIRM
 from schemas.orders import EXECUTIONS
 from schemas.positions import MARKS
 
-_OF_ACTION = {
-    "ts_event": "ts_event",
-    "action_id": "action_id",
-    "kind": "action",
-    "symbol": "symbol",
-    "numerator": "numerator",
-    "denominator": "denominator",
-    "amount": "amount",
-    "currency": "currency",
-    "new_symbol": "new_symbol",
-    "cost_share": "cost_share",
-}
-
 
 class PositionsParams(Params):
     """Parameters of `Positions`.
 
     Parameters
     ----------
-    interval : str
-        A number and s, m or h: how often a position is told that only its mark has changed, in market time.
+    interval : int
+        Market time between two rows of a position that only marks have changed, ns; 0 tells every change.
     max_accounts, max_positions, max_symbols : int
         Bounds of the state, of a shard; one account, position (account, strategy, symbol and currency) or symbol
         with a mark more is an error.
@@ -60,19 +48,12 @@ class PositionsParams(Params):
         the oldest are forgotten first.
     """
 
-    interval: str = "1s"
+    interval: int = Field(default=1_000_000_000, ge=0, le=LONGEST_NS)
     max_accounts: int = Field(default=100_000, ge=1)
     max_positions: int = Field(default=1_000_000, ge=1)
     max_symbols: int = Field(default=100_000, ge=1)
     max_lots: int = Field(default=10_000, ge=2)
     max_seen: int = Field(default=200_000, ge=1)
-
-    @field_validator("interval")
-    @classmethod
-    def _known(cls, interval: str) -> str:
-        if interval_ns(interval) == 0:
-            raise ValueError(f"interval {SESSION!r} is none here; write a number and s, m or h")
-        return interval
 
 
 class Positions(Flow):
@@ -107,7 +88,7 @@ class Positions(Flow):
             symbols=params.max_symbols,
             seen=params.max_seen,
         )
-        self._ledger = Ledger(bounds, interval_ns(params.interval))
+        self._ledger = Ledger(bounds, params.interval)
         self._take = {
             ACCOUNTS.name: self._take_accounts,
             CORPORATE_ACTIONS.name: self._take_actions,
@@ -138,8 +119,8 @@ class Positions(Flow):
                 self._ledger.take_account(account, currency)
 
     def _take_actions(self, batch: pa.RecordBatch) -> None:
-        for values in _rows(batch, tuple(_OF_ACTION.values())):
-            self._ledger.take_action(dict(zip(_OF_ACTION, values, strict=True)))
+        for values in _rows(batch, tuple(OF_ACTION.values())):
+            self._ledger.take_action(dict(zip(OF_ACTION, values, strict=True)))
 
     def _take_marks(self, batch: pa.RecordBatch) -> None:
         price = batch.column("price")

@@ -179,7 +179,7 @@ def list_accounts(
     table = Table(*names)
     for row in rows:
         limits = [
-            f"{name} {row[name]:f}" if isinstance(row[name], Decimal) else f"{name} {row[name]}"
+            f"{name} {_plain(row[name])}"
             for name in row
             if name.startswith(("max_", "leverage", "price_collar", "duplicate_"))
             and row[name] is not None
@@ -290,7 +290,7 @@ def list_actions(
     table = Table("ex time (UTC)", "symbol", "action", "terms", "id")
     for row in rows:
         terms = [
-            f"{name} {row[name]:f}" if isinstance(row[name], Decimal) else f"{name} {row[name]}"
+            f"{name} {_plain(row[name])}"
             for name in (
                 "numerator",
                 "denominator",
@@ -334,6 +334,11 @@ def _values(
                 ",".join(one.strip().upper() for one in text.split(",") if one.strip()) or None
             )
     return given | limits_of(limit or [])
+
+
+def _plain(value: object) -> str:
+    """A value without zeros at the end of its decimals."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
 
 
 def _tell(
