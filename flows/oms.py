@@ -3,7 +3,8 @@
 A command that passes (`flows.orders.checks`) becomes an instruction to the execution of its symbol, whose reports
 and fills lead the order through its states (`flows.orders.states`). Accounts, instruments and marks are known
 to every shard; an account's cash, positions and open orders to the shard of its key, which keeps a conservative
-book of its own: it waits for no other flow.
+book of its own: it waits for no other flow. Corporate actions are effective when market time reaches them
+(`flows.orders.restatement`).
 
 A client order id is accepted once: a retry in the same words changes nothing and is answered by the events that
 there are. `OmsParams.max_orders` bounds what is remembered, and which orders are forgotten (see
@@ -17,18 +18,21 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from flows.columns import times_ns
 from flows.flow import Emit, Emitted, Flow, FlowError, Input, Order, Params, Rows, Watermarks
 from flows.orders import desk, life
 from flows.orders.account import Account
 from flows.orders.blotter import Blotter, Outbox
 from flows.orders.commands import commands
+from flows.orders.corporate_actions import OF_ACTION, Actions, Piece
 from flows.orders.life import Execution, Report
 from flows.orders.limits import limits_of, restored, saved
 from flows.orders.market import Market
 from flows.orders.order import KnownOrders
+from flows.orders.restatement import bounded, hold, pay, restate, restate_price
 from flows.orders.rows import batch_of, lists
 from flows.snapshot import pack, unpack
-from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, FIRM
+from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS, FIRM
 from schemas.instruments import INSTRUMENTS
 from schemas.orders import EXECUTIONS, INSTRUCTIONS, ORDER_EVENTS, ORDER_REPORTS, ORDERS
 from schemas.positions import MARKS
@@ -80,6 +84,7 @@ class Oms(Flow):
         Input(topic=ACCOUNTS, broadcast=True),
         Input(topic=INSTRUMENTS, broadcast=True),
         Input(topic=MARKS, broadcast=True),
+        Input(topic=CORPORATE_ACTIONS, broadcast=True),
         Input(topic=CASH_MOVEMENTS),
         Input(topic=ORDERS),
         # Before fills, so that most orders are told as routed before they are filled.
@@ -92,12 +97,18 @@ class Oms(Flow):
 
     def __init__(self, params: OmsParams, snapshot: bytes | None) -> None:
         self._params = params
-        state: dict[str, Any] = {"market": None, "limits": [], "blotters": []}
+        state: dict[str, Any] = {
+            "market": None,
+            "actions": None,
+            "limits": [],
+            "blotters": [],
+        }
         if snapshot:
             packed = unpack(snapshot, self.name, self.version)[1]["state"]
             state = json.loads(packed.tobytes())
         self._out = Outbox()
         self._market = Market(params.max_keys, state["market"])
+        self._actions = Actions(state["actions"])
         self._limits = {name: restored(values) for name, values in state["limits"]}
         self._blotters: dict[str, Blotter] = {}
         self._movements: dict[str, dict[str, None]] = {}
@@ -107,7 +118,8 @@ class Oms(Flow):
         self._take = {
             ACCOUNTS: self._take_accounts,
             INSTRUMENTS: self._market.take_instruments,
-            MARKS: self._market.take_marks,
+            MARKS: self._take_marks,
+            CORPORATE_ACTIONS: self._take_actions,
             CASH_MOVEMENTS: self._take_movements,
             ORDERS: self._take_orders,
             ORDER_REPORTS: self._take_reports,
@@ -136,9 +148,10 @@ class Oms(Flow):
         return []
 
     def snapshot(self) -> bytes:
-        """Market, limits, and each account's book and orders, as JSON: its integers have no end."""
+        """Market, actions, limits, and each account's book and orders, as JSON: its integers have no end."""
         state = {
             "market": self._market.saved(),
+            "actions": self._actions.saved(),
             "limits": [[name, saved(limits)] for name, limits in self._limits.items()],
             "blotters": [
                 [name, blotter.saved(), list(self._movements[name])]
@@ -177,16 +190,62 @@ class Oms(Flow):
     def _take_reports(self, batch: pa.RecordBatch) -> None:
         for row in zip(*lists(batch, Report._fields), strict=True):
             report = Report._make(row)
-            self._market.pass_time(report.ts_event)
+            self._pass_time(report.ts_event)
             name = report.account
             life.take_report(self._blotters.get(name) or self._blotter(name), report)
 
     def _take_executions(self, batch: pa.RecordBatch) -> None:
         for row in zip(*lists(batch, Execution._fields), strict=True):
             fill = Execution._make(row)
-            self._market.pass_time(fill.ts_event)
+            self._pass_time(fill.ts_event)
             name = fill.account
-            life.take_execution(self._blotters.get(name) or self._blotter(name), fill)
+            blotter = self._blotters.get(name) or self._blotter(name)
+            life.take_execution(blotter, fill)
+            if self._actions.has_changed(fill.symbol, fill.ts_event):
+                self._restate_fill(blotter.account, fill)
+
+    def _take_marks(self, batch: pa.RecordBatch) -> None:
+        """Actions are effective between the marks before their time and those from it on, however both are cut."""
+        due = self._actions.next_time
+        while due is not None and batch.num_rows:
+            from_then = np.flatnonzero(times_ns(batch.column("ts_event")) >= due)
+            if not len(from_then):
+                break
+            before = int(from_then[0])
+            if before:
+                self._market.take_marks(batch.slice(0, before))
+            batch = batch.slice(before)
+            self._pass_time(int(times_ns(batch.column("ts_event"))[0]))
+            due = self._actions.next_time
+        self._market.take_marks(batch)
+
+    def _take_actions(self, batch: pa.RecordBatch) -> None:
+        for row in zip(*lists(batch, tuple(OF_ACTION.values())), strict=True):
+            self._actions.put(dict(zip(OF_ACTION, row, strict=True)))
+            if self._market.now:
+                self._pass_time(self._market.now)
+
+    def _pass_time(self, ts_ns: int) -> None:
+        """Market time is at least this: actions become effective."""
+        market, due = self._market, self._actions.next_time
+        market.pass_time(ts_ns)
+        if due is None or due > market.now:
+            return
+        for action in self._actions.due(market.now):
+            restate_price(market, action)
+            for blotter in self._blotters.values():
+                restate(blotter, action)
+
+    def _restate_fill(self, account: Account, fill: Execution) -> None:
+        """A fill that is told after an action, but is from before, was booked as of new shares."""
+        quantity = fill.quantity if fill.side == "buy" else -fill.quantity
+        booked = Piece(fill.symbol, quantity, 0)
+        pieces, dividends = self._actions.converted(booked, fill.ts_event, fill.currency)
+        hold(account, booked._replace(quantity=-quantity), fill.currency)
+        for piece in bounded(pieces, booked):
+            hold(account, piece, fill.currency, fill.price)
+        for dividend in dividends:
+            pay(account, dividend)
 
     def _blotter(self, name: str) -> Blotter:
         """The account's orders, which begin with the first that is heard of the account."""

@@ -276,6 +276,8 @@ class Blotter:
     ) -> None:
         """An order has ended."""
         order.step(event)
+        if reason is None:
+            reason = order.outdated
         order.pending, order.cancelling, order.ending = (), False, None
         self.recount(order)
         if order.stands:

@@ -58,7 +58,8 @@ def words(command: Command) -> Words:
 
     A retry says the same. `serving.gateway.order_rows.said` goes by the same fields.
     """
-    return command[_SAID]
+    values: Words = command
+    return values[_SAID]
 
 
 REPLACEABLE = (

@@ -183,7 +183,7 @@ def _ended(blotter: Blotter, order: Order, event: str, reason: str | None) -> No
 def _after_end(blotter: Blotter, order: Order, event: str, reason: str | None) -> None:
     if order.is_exit:
         exits.after_end(blotter, order, event, reason)
-    elif order.terms.order_class == "bracket" and order.filled:
+    elif order.terms.order_class == "bracket" and order.filled and order.outdated is None:
         exits.make(blotter, order, order.filled)
 
 

@@ -150,6 +150,10 @@ class Market:
             found = self._symbols[name] = Quoted(name)
         return found
 
+    def known(self, name: str) -> Quoted | None:
+        """The symbol; None for one that has not been heard of."""
+        return self._symbols.get(name)
+
     def converted(self, amount: int, currency: str, into: str) -> int | None:
         """An amount in another currency by the newest mark of the pair, such as EURUSD; rounded down.
 

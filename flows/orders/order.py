@@ -38,6 +38,8 @@ class Order:
     cancelling = False
     # How it ends once so much is filled: event, filled quantity, reason. The end was read before the fills.
     ending: tuple[str, int, str | None] | None = None
+    # Why its terms mean nothing any more; it is being cancelled then, and makes no exits.
+    outdated: str | None = None
     # Whether it adds to what the account may come to hold; of two exits only one can be filled.
     counts = True
     counted = 0
@@ -132,7 +134,7 @@ class Order:
 
 _SAVED = (
     *("terms", "order_id", "number", "currency", "parent_order_id", "asked"),
-    *("status", "filled", "cost", "venue", "pending", "cancelling", "ending"),
+    *("status", "filled", "cost", "venue", "pending", "cancelling", "ending", "outdated"),
     *("counts", "counted", "reference", "reserved", "stands", "partner_id", "shared"),
 )
 

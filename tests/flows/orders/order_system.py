@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from flows.flow import Emit, InputRows, Rows
 from flows.oms import Oms, OmsParams
-from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
+from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS
 from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP
 from schemas.instruments import INSTRUMENTS
 from schemas.order_ids import order_id_of
@@ -39,6 +39,7 @@ _DEFAULTS: dict[str, Row] = {
         "kind": "deposit",
         "currency": "USD",
     },
+    "corporate_actions": {"symbol": "AIG", "ts_event": MARKET_NS, "ts_recv": ENTRY_NS},
     "instruments": {
         "ts_event": 0,
         "ts_recv": 0,
@@ -118,6 +119,7 @@ class OrderSystem:
         self.events: list[Row] = []
         self.instructions: list[Row] = []
         self._now = MARKET_NS
+        self._actions = 0
         self.feed(INSTRUMENTS, {"symbol": "AIG"})
         self.mark("AIG", 49.99, 50.01)
         self.feed(ACCOUNTS, account)
@@ -183,6 +185,12 @@ class OrderSystem:
             "price": price,
         }
         return self.feed(EXECUTIONS, row | more)
+
+    def act(self, action: str, ts_ns: int, **more: Any) -> list[Row]:
+        """A corporate action of AIG, unless another symbol is given."""
+        self._actions += 1
+        row = {"action": action, "ts_event": ts_ns, "action_id": f"a{self._actions}"}
+        return self.feed(CORPORATE_ACTIONS, row | more)
 
     def restart(self) -> None:
         """Go on with what the snapshot holds."""

@@ -11,7 +11,7 @@ from flows.engines.segments import Segment
 from flows.engines.stepper import Stepper
 from flows.flow import InputRows
 from flows.oms import Oms, OmsParams
-from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
+from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS
 from schemas.instruments import INSTRUMENTS
 from schemas.orders import EXECUTIONS, ORDER_REPORTS, ORDERS
 from schemas.positions import MARKS
@@ -37,6 +37,8 @@ class Trading:
         self.given: list[Given] = []
         self.filled: dict[str, int] = {}
         self.now = MARKET_NS
+        # Instructions that have been answered: actions cause some between commands.
+        self.answered = 0
 
     def give(self, topic: Topic, row: Row) -> None:
         self.given.append((topic, row))
@@ -71,10 +73,22 @@ class Trading:
         elif kind < 0.32:
             halted = bool(self.rng.random() < 0.3)
             self.give(ACCOUNTS, {"account": self.pick(*_ACCOUNTS, "*"), "halted": halted})
+        elif kind < 0.34:
+            self.give(CORPORATE_ACTIONS, self.action(at))
         else:
-            before = len(self.desk.instructions)
+            before = self.answered
             self.give(ORDERS, self.command(at))
             self.answer(before)
+            self.answered = len(self.desk.instructions)
+
+    def action(self, at: int) -> Row:
+        kind = self.pick("split", "dividend", "symbol_change", "spin_off")
+        symbol, other = self.rng.permutation(_SYMBOLS)[:2].tolist()
+        row = {"symbol": symbol, "action": kind, "action_id": f"a{at}", "amount": "0.1"}
+        if kind in ("symbol_change", "spin_off"):
+            row["new_symbol"] = other
+        terms = {"numerator": self.pick("1", "3"), "denominator": "2", "cost_share": "0.3"}
+        return row | terms | {"ts_event": self.now + int(self.rng.integers(-1, 3)) * _DAY_NS // 20}
 
     def command(self, at: int) -> Row:
         time = ENTRY_NS + at * 50_000_000
@@ -179,6 +193,7 @@ def test_any_cut_and_any_stop_give_the_same_bytes(seed: int) -> None:
         events = whole["order_events"]
         kinds = set(events.column("event").to_pylist())
         assert {"filled", "cancelled", "expired", "replaced", "rejected", "routed"} <= kinds
+        assert any("split" in (one or "") for one in events.column("reason").to_pylist())
         assert {"max_orders", "rate_limit", "kill_switch"} <= set(
             events.column("check").to_pylist()
         )
