@@ -63,11 +63,6 @@ class PaperVenue(Venue):
         self._auctions: dict[str, Resting] = {}
         self._hidden = Hidden(model, codes)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no order is here."""
-        return not self._orders
-
     def send(self, order: Order, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
         """A new order."""
         resting = Resting(order, self._next())

@@ -12,6 +12,14 @@ from flows.trading.working import NewTerms, Working
 if TYPE_CHECKING:
     from flows.trading.desk import Desk
 
+_NUMBERS = (
+    "quantity",
+    "limit_price",
+    "stop_price",
+    "trail_amount",
+    "trail_percent",
+    "display_quantity",
+)
 _NEEDS = {
     "limit": ("limit_price",),
     "stop_limit": ("limit_price", "stop_price"),
@@ -33,18 +41,19 @@ def replacement_refusal(working: Working, new: NewTerms) -> str | None:
 
 def _refusals(working: Working, desk: "Desk") -> Iterator[str]:
     order = working.order
-    values = {
-        "quantity": order.quantity,
-        "limit_price": order.limit_price,
-        "stop_price": working.stop_price,
-        "trail_amount": working.trail_amount,
-        "trail_percent": working.trail_percent,
-        "display_quantity": order.display_quantity,
-    }
-    for name, value in values.items():
+    values = (
+        order.quantity,
+        order.limit_price,
+        working.stop_price,
+        working.trail_amount,
+        working.trail_percent,
+        order.display_quantity,
+    )
+    for name, value in zip(_NUMBERS, values, strict=True):
         if value is not None and not 0 < value < LARGEST:
             yield f"{name} must be above 0 and below 10 trillion"
-    missing = [name for name in _NEEDS.get(order.order_type, ()) if values[name] is None]
+    needed = _NEEDS.get(order.order_type, ())
+    missing = [name for name in needed if values[_NUMBERS.index(name)] is None]
     if missing:
         yield f"an order of type {order.order_type} needs {' and '.join(missing)}"
     yield from _trailing_and_pegged_refusals(working)

@@ -9,6 +9,7 @@ from flows.orders.money import ONE, divided, of_float
 from flows.trading.hours import Hours
 from flows.trading.interfaces import Market, Touch
 from flows.trading.tape import Tape
+from schemas.book import LEVELS
 
 LARGEST = 10**13 * ONE
 """Prices and sizes from here on are no market's: they count as none, and orders of such are refused.
@@ -20,6 +21,9 @@ DEFAULT_TICK = ONE // 100
 
 # Distinct prices and sizes whose exact numbers are remembered: they repeat, and Python's long division is dear.
 _REMEMBERED = 4_096
+
+# Prices of a venue's side at which it is known what our fills used up; of more the one furthest behind is forgotten.
+_USED_MOST = 2 * LEVELS
 
 _BID, _ASK = 0, 1
 
@@ -167,13 +171,17 @@ class SymbolMarket(Market):
         """Note that a buy (or a sale) of ours took so much of what a venue displays at a price."""
         of = _ASK if side == "buy" else _BID
         number = self._tape.venues.slot(venue)
-        displayed = self._displayed(number, of)
-        size = next(size for level, size in displayed if level == price)
+        touch, size, _ = self._sides[number][of]
+        if price != touch:
+            size = next(size for level, size in self._displayed(number, of) if level == price)
         used = self._used.setdefault((number, of), {})
-        for other in [one for one in used if all(one != level for level, _ in displayed)]:
-            del used[other]
-        taken = used[price][1] if price in used and used[price][0] == size else 0
-        used[price] = [size, taken + quantity]
+        known = used.get(price)
+        if known is not None and known[0] == size:
+            known[1] += quantity
+        else:
+            used[price] = [size, quantity]
+            if len(used) > _USED_MOST:
+                del used[max(used) if of == _ASK else min(used)]
 
     def renew(self) -> None:
         """Read all venues anew: the symbol was not followed, or a row took others' quotes out."""

@@ -1,6 +1,7 @@
 """What the paper market fills, and what it does not."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -309,3 +310,16 @@ def test_an_order_without_market_data_waits_for_the_first() -> None:
     assert trader.reports == []
     trader.at(1).quote(10.00, 300, 10.02, 200)
     assert trader.fills == [("o", "50", "10.02", "removed")]
+
+
+def test_what_was_used_up_is_kept_of_so_many_prices_only() -> None:
+    trader = Trader()
+    sizes = []
+    for at in range(60):
+        trader.at(1 + at).quote(9.00, 300, 20 - at / 100, 200)
+        trader.order(f"o{at:02}", quantity=50)
+        sizes.append(len(trader.flow.snapshot()))
+    assert len(trader.fills) == 60
+    # Orders that have ended are remembered too, each in as many bytes.
+    each = [more - less for less, more in pairwise(sizes[30:])]
+    assert max(each) <= min(each) + 8
