@@ -99,7 +99,7 @@ class Account:
         Bound of what is remembered for rate limit and duplicates.
     """
 
-    __slots__ = ("_firm", "_limits", "holdings", "market", "name", "own", "purses", "recent")
+    __slots__ = ("_limits", "firm", "holdings", "market", "name", "own", "purses", "recent")
 
     def __init__(self, name: str, market: Market, max_recent: int) -> None:
         self.name = name
@@ -108,12 +108,12 @@ class Account:
         self.purses: dict[str, Purse] = {}
         self.holdings: dict[str, Holding] = {}
         self.recent = RecentOrders(max_recent)
-        self._firm: Limits | None = None
+        self.firm: Limits | None = None
         self._limits: Limits | None = None
 
     def allow(self, own: Limits | None, firm: Limits | None) -> None:
         """What the account may do from here on; ``own`` is None while nobody has declared it."""
-        self.own, self._firm, self._limits = own, firm, None
+        self.own, self.firm, self._limits = own, firm, None
 
     @property
     def limits(self) -> Limits | None:
@@ -123,7 +123,7 @@ class Account:
         """
         if self._limits is not None:
             return self._limits
-        own, firm = self.own, self._firm
+        own, firm = self.own, self.firm
         if own is None:
             return None
         if firm is None or firm.currency == own.currency:
@@ -148,7 +148,7 @@ class Account:
         """Its money in a currency."""
         found = self.purses.get(currency)
         if found is None:
-            found = self.purses[currency] = Purse(currency)
+            found = self.purses[currency] = Purse(currency, self.market.total(currency))
         return found
 
     def book_fill(
@@ -219,6 +219,20 @@ class Account:
             holding.revalue(price)
             holding.trade(quantity)
         self.recent.restore(values[2])
+
+    def firm_gross(self) -> int | None:
+        """The most that all positions of all accounts here can be worth, in the firm's currency; as fine as `worth`.
+
+        None where some of it has no rate of exchange.
+        """
+        into = "" if self.firm is None else self.firm.currency
+        gross = 0
+        for currency, total in self.market.totals.items():
+            part = self.market.converted(total.gross, currency, into)
+            if part is None:
+                return None
+            gross += part
+        return gross
 
     def _in_own_currency(self, firm: Limits, name: str) -> int:
         limit: int = getattr(firm, name)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from flows.orders.account import Account, alike
 from flows.orders.commands import Command
 from flows.orders.exposure import Holding
-from flows.orders.limits import Limits
+from flows.orders.limits import NO_LIMIT, Limits
 from flows.orders.market import Market, Quoted
 from flows.orders.money import LARGEST, ONE, divided, text
 from schemas.accounts import FIRM
@@ -334,6 +334,11 @@ def _means(account: Account, limits: Limits, notional: int, more: int) -> Reject
     if more and after > limits.max_gross_notional * ONE:
         limit = limits.max_gross_notional
         return _over("gross_notional", limit, after, "the value of all positions with open orders")
+    firm = account.firm
+    if more and firm is not None and firm.max_gross_notional != NO_LIMIT:
+        refused = _firm_means(account, firm, limits, more)
+        if refused is not None:
+            return refused
     if limits.type == "margin":
         # Multiplied out: a division of such integers takes longer than the rest.
         if after * ONE <= equity * limits.leverage:
@@ -344,6 +349,18 @@ def _means(account: Account, limits: Limits, notional: int, more: int) -> Reject
         if needed <= power:
             return None
     return _over("buying_power", divided(max(power, 0), ONE), needed, "what the order needs")
+
+
+def _firm_means(account: Account, firm: Limits, limits: Limits, more: int) -> Rejection | None:
+    """Whether all accounts together may come to hold so much."""
+    gross = account.firm_gross()
+    added = account.market.converted(more, limits.currency, firm.currency)
+    if gross is None or added is None:
+        return _no_rate("one of the firm's currencies", firm)
+    if gross + added <= firm.max_gross_notional * ONE:
+        return None
+    what = "the value of all accounts' positions with open orders"
+    return _over("firm_gross_notional", firm.max_gross_notional, gross + added, what)
 
 
 def _self_trade(order: Command, holding: Holding) -> Rejection | None:

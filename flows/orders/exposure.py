@@ -11,6 +11,15 @@ NO_PRICE = 10**40
 """Stands for the price of a buyer who pays any."""
 
 
+class Total:
+    """The sum of all accounts' ``gross`` in one currency, as fine as that."""
+
+    __slots__ = ("gross",)
+
+    def __init__(self) -> None:
+        self.gross = 0
+
+
 class Purse:
     """An account's money and exposure in one currency.
 
@@ -18,18 +27,26 @@ class Purse:
     ----------
     currency : str
         Of the amounts: ``cash`` is a scaled integer, the others are ``ONE`` times as fine (quantity times price).
+    total : Total
+        Of all accounts in that currency; changes with ``gross``.
     """
 
-    __slots__ = ("cash", "currency", "gross", "reserved", "value")
+    __slots__ = ("cash", "currency", "gross", "reserved", "total", "value")
 
-    def __init__(self, currency: str) -> None:
+    def __init__(self, currency: str, total: Total) -> None:
         self.currency = currency
+        self.total = total
         self.cash = 0
         # What open buy orders may cost.
         self.reserved = 0
         # What positions are worth, and the most that they can be worth once open orders are filled.
         self.value = 0
         self.gross = 0
+
+    def widen(self, change: int) -> None:
+        """Positions and open orders can be worth so much more together; less where negative."""
+        self.gross += change
+        self.total.gross += change
 
 
 class Standing:
@@ -99,7 +116,7 @@ class Holding:
         """The position has another price."""
         change = price - self.price
         self.purse.value += self.quantity * change
-        self.purse.gross += self.worst * change
+        self.purse.widen(self.worst * change)
         self.price = price
 
     def open(self, is_buy: bool, quantity: int) -> None:  # noqa: FBT001 - a side; keywords cost a call's time
@@ -112,22 +129,22 @@ class Holding:
             self.open_sell = sell = sell + quantity
         change = max(held + buy, sell - held) - before
         if change:
-            self.purse.gross += change * self.price
+            self.purse.widen(change * self.price)
 
     def trade(self, quantity: int) -> None:
         """The position changes by so much."""
         before = self.worst
         self.quantity += quantity
         self.purse.value += quantity * self.price
-        self.purse.gross += (self.worst - before) * self.price
+        self.purse.widen((self.worst - before) * self.price)
 
     def move(self, purse: Purse) -> None:
         """The instrument's currency has become another."""
         value, gross = self.quantity * self.price, self.worst * self.price
         self.purse.value -= value
-        self.purse.gross -= gross
+        self.purse.widen(-gross)
         purse.value += value
-        purse.gross += gross
+        purse.widen(gross)
         self.purse = purse
 
     def crossed(self, is_buy: bool, limit: int | None) -> str | None:  # noqa: FBT001 - as in `open`

@@ -8,7 +8,7 @@ import pyarrow as pa
 from flows.columns import dictionary_codes, times_ns
 from flows.flow import FlowError
 from flows.instruments import Instrument, InstrumentTable
-from flows.orders.exposure import Holding
+from flows.orders.exposure import Holding, Total
 from flows.orders.money import ONE, of_float, rounded
 
 _FOREVER = 1 << 63
@@ -86,6 +86,8 @@ class Market:
         self.now: int = known["now"]
         self._table = InstrumentTable(known["instruments"], max_keys=max_keys)
         self._symbols: dict[str, Quoted] = {}
+        # By currency, of all accounts that know this market.
+        self.totals: dict[str, Total] = {}
         for name, *values in known["prices"]:
             one = self.symbol(name)
             one.now, one.bid, one.ask, one.price = values
@@ -149,6 +151,10 @@ class Market:
                 )
             found = self._symbols[name] = Quoted(name)
         return found
+
+    def total(self, currency: str) -> Total:
+        """What all accounts together have in a currency."""
+        return self.totals.setdefault(currency, Total())
 
     def known(self, name: str) -> Quoted | None:
         """The symbol; None for one that has not been heard of."""
