@@ -55,6 +55,9 @@ class OmsParams(Params):
     max_recent : int
         Orders of an account that the rate limit counts, and that duplicates are looked for among; a limit
         beyond it is none, and the oldest are forgotten first.
+    market_cushion_bps : int
+        What a cash account must have above the best price for a purchase without a limit, in basis points of it.
+        None unless asked for: the dry run of the API knows no parameters of flows, and must say the same.
     max_accounts, max_keys : int
         Bounds of the state; one more is an error.
     """
@@ -63,6 +66,7 @@ class OmsParams(Params):
     max_ended_whole: int = Field(default=1_000, ge=1)
     max_movements: int = Field(default=10_000, ge=1)
     max_recent: int = Field(default=100_000, ge=1)
+    market_cushion_bps: int = Field(default=0, ge=0, le=10_000)
     max_accounts: int = Field(default=100_000, ge=1)
     max_keys: int = Field(default=100_000, ge=1)
 
@@ -107,7 +111,7 @@ class Oms(Flow):
             packed = unpack(snapshot, self.name, self.version)[1]["state"]
             state = json.loads(packed.tobytes())
         self._out = Outbox()
-        self._market = Market(params.max_keys, state["market"])
+        self._market = Market(params.max_keys, state["market"], params.market_cushion_bps)
         self._actions = Actions(state["actions"])
         self._limits = {name: restored(values) for name, values in state["limits"]}
         self._blotters: dict[str, Blotter] = {}

@@ -234,7 +234,8 @@ class Blotter:
         """Ask the execution for other terms."""
         order.pending = (*order.pending, terms)
         symbol = self.market.symbol(order.holding.symbol)
-        order.reference = max(order.reference, reference_price(terms, symbol) or 0)
+        price = reference_price(terms, symbol) or 0
+        order.reference = max(order.reference, self.market.set_aside(terms.limit_price, price))
         self.recount(order)
         self.instruct(order, "replace", terms)
 
@@ -246,9 +247,10 @@ class Blotter:
     def value(self, order: Order) -> None:
         """Take the price at which an order counts, and where its symbol has no mark its position too."""
         symbol = self.market.symbol(order.holding.symbol)
-        order.reference = reference_price(order.terms, symbol) or 0
+        price = reference_price(order.terms, symbol) or 0
+        order.reference = self.market.set_aside(order.terms.limit_price, price)
         if symbol.price is None:
-            order.holding.revalue(order.reference)
+            order.holding.revalue(price)
 
     def stand(self, order: Order) -> None:
         """An order can meet others of its account, at its limit or any price."""

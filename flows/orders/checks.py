@@ -321,7 +321,7 @@ def _value(
     is_spending = order.side == "buy" and not limits.is_margin
     if not more and not is_spending:
         return None
-    return _means(account, limits, notional, more)
+    return _means(account, limits, account.market.set_aside(order.limit_price, notional), more)
 
 
 def _means(account: Account, limits: Limits, notional: int, more: int) -> Rejection | None:

@@ -12,6 +12,7 @@ from flows.orders.exposure import Holding, Total
 from flows.orders.money import ONE, of_float, rounded
 
 _FOREVER = 1 << 63
+_BASIS_POINTS = 10_000
 # Nobody borrows these to sell them: a sale opens a contract, or is one leg of an exchange.
 _SOLD_FREELY = frozenset({"future", "option", "currency"})
 _SHARES = frozenset({"stock", "fund"})
@@ -78,9 +79,14 @@ class Market:
         Bound of the state; one symbol more is an error.
     saved : dict or None
         What `saved` of an earlier market gave.
+    cushion_bps : int
+        What is set aside above the best price for a purchase without a limit, in basis points.
     """
 
-    def __init__(self, max_keys: int, saved: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, max_keys: int, saved: dict[str, Any] | None = None, cushion_bps: int = 0
+    ) -> None:
+        self._cushion_bps = cushion_bps
         self._max_keys = max_keys
         known = saved or {"now": 0, "instruments": [], "prices": []}
         self.now: int = known["now"]
@@ -151,6 +157,12 @@ class Market:
                 )
             found = self._symbols[name] = Quoted(name)
         return found
+
+    def set_aside(self, limit: int | None, amount: int) -> int:
+        """What is set aside for a purchase of an amount: more of it where no limit bounds what it will cost."""
+        if limit is not None or not self._cushion_bps:
+            return amount
+        return amount - (-amount * self._cushion_bps // _BASIS_POINTS)
 
     def total(self, currency: str) -> Total:
         """What all accounts together have in a currency."""

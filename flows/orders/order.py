@@ -43,7 +43,7 @@ class Order:
     # Whether it adds to what the account may come to hold; of two exits only one can be filled.
     counts = True
     counted = 0
-    # Price at which it is counted, and what is set aside for it.
+    # What is set aside for one of it, and for all that is open.
     reference = 0
     reserved = 0
     # Whether it is at the market, where the account's other orders could meet it.

@@ -1,0 +1,65 @@
+"""What an account can pay: cash less what open purchases may cost, or leverage times equity."""
+
+from flows.oms import Oms, OmsParams
+from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
+from tests.flows.orders.order_system import OrderSystem, refusal, said
+
+ACCEPTED = [("accepted", "accepted")]
+
+
+def test_a_cash_account_spends_its_cash_less_open_buys() -> None:
+    desk = OrderSystem(type="cash", funded="10000")
+    assert said(desk.new("c1")) == ACCEPTED
+    assert refusal(desk.new("c2", quantity="101")) == ("buying_power", "5000", "5050")
+    assert said(desk.new("c3", quantity="100")) == ACCEPTED
+    assert refusal(desk.new("c4", quantity="1")) == ("buying_power", "0", "50")
+    desk.fill("100", "49.95", client="c1", fees="1.25")  # 3.75 less than was set aside
+    assert refusal(desk.new("c5", quantity="1"))[1] == "3.75"
+    desk.report("cancelled", "c3")
+    assert said(desk.new("c6")) == ACCEPTED
+    desk.feed(CASH_MOVEMENTS, {"movement_id": "out", "amount": "-3.75", "kind": "withdrawal"})
+    desk.feed(CASH_MOVEMENTS, {"movement_id": "out", "amount": "-3.75", "kind": "withdrawal"})
+    assert refusal(desk.new("c7", quantity="1"))[1] == "0"
+
+
+def test_a_margin_account_has_its_leverage_times_its_equity() -> None:
+    desk = OrderSystem(funded="10000")
+    assert said(desk.new("c1", quantity="400")) == ACCEPTED  # Regulation T: twice 10,000
+    assert refusal(desk.new("c2", quantity="1")) == ("buying_power", "0", "50")
+    desk.feed(ACCOUNTS, {"leverage": "4"})
+    assert said(desk.new("c3", quantity="400")) == ACCEPTED
+    desk.report("cancelled", "c3")
+    desk.fill("400", "50", client="c1")
+    desk.mark("AIG", 59.99, 60.01)
+    # Equity 14,000, leverage 4, position 24,000: 32,000 are left.
+    assert refusal(desk.new("c4", quantity="534", limit_price="60")) == (
+        "buying_power",
+        "32000",
+        "32040",
+    )
+    assert said(desk.new("c5", quantity="533", limit_price="60")) == ACCEPTED
+
+
+def test_a_market_buy_is_valued_at_the_ask_and_a_stop_at_its_stop() -> None:
+    desk = OrderSystem(type="cash", funded="5001")
+    market = {"order_type": "market", "limit_price": None}
+    assert said(desk.new("c1", **market)) == ACCEPTED
+    desk.report("cancelled", "c1")
+    assert refusal(desk.new("c2", quantity="101", **market))[2] == "5051.01"
+    stop = {"order_type": "stop", "limit_price": None, "stop_price": "55"}
+    assert refusal(desk.new("c3", **stop))[2] == "5500"
+    trail = {"order_type": "trailing_stop", "limit_price": None, "trail_percent": "10"}
+    assert refusal(desk.new("c4", **trail))[2] == "5501.1"
+
+
+def test_a_purchase_without_a_limit_needs_and_ties_up_a_cushion() -> None:
+    desk = OrderSystem(type="cash", funded="10251")
+    desk.flow = Oms(OmsParams(market_cushion_bps=500), desk.flow.snapshot())
+    market = {"order_type": "market", "limit_price": None}
+    assert said(desk.new("c1", **market)) == ACCEPTED
+    # 10251 less 100 at 50.01 and 5 percent is 4999.95.
+    assert refusal(desk.new("c2"))[1:] == ("4999.95", "5000")
+    assert said(desk.new("c3", limit_price="49.99")) == ACCEPTED
+    desk.report("cancelled", "c3")
+    desk.fill("100", "50.01")
+    assert said(desk.new("c4")) == ACCEPTED
