@@ -21,7 +21,7 @@ from bytewax.testing import cluster_main
 
 from connectors.log import Log, LogError, open_log
 from flows.catalog import catalog, flows_named
-from flows.engines.local import in_order
+from flows.engines.local import cycles, in_order
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import Flow, FlowError, Params
 from schemas.codec import CodecError
@@ -41,11 +41,12 @@ class _Desk:
     """What a shard's source partition and its step tell each other; both run in this process.
 
     ``pending`` is whether the step still has a token: at most one is under way, which bounds the queue.
-    ``ends`` is where the shard is to stop, once that is known.
+    ``ends`` is where the shard is to stop, once that is known. ``steps`` counts the tokens that it was given.
     """
 
     shard: Shard
     pending: bool = False
+    steps: int = 0
     rung_at: float = 0.0
     opened: bool = False
     done: bool = False
@@ -61,13 +62,19 @@ class _Run:
     desks: dict[str, _Desk]
     until_end: bool
     stop: Event
+    cycles: dict[type[Flow], list[type[Flow]]]
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def upstream_done(self, kind: type[Flow]) -> bool:
-        """Whether every flow of this run that writes an input of ``kind`` has come to its end."""
+        """Whether every flow of this run that writes an input of ``kind`` has come to its end.
+
+        Flows that read each other do not wait for one another here.
+        """
         inputs = {one.name for one in kind.inputs}
         writers = [
-            one for one in self.kinds if one is not kind and inputs & {t.name for t in one.outputs}
+            one
+            for one in self.kinds
+            if one not in self.cycles.get(kind, [kind]) and inputs & {t.name for t in one.outputs}
         ]
         return all(desk.done for desk in self.desks.values() if desk.shard.kind in writers)
 
@@ -78,14 +85,36 @@ class _Run:
         if not (self.until_end and desk.opened and self.upstream_done(desk.shard.kind)):
             return False
         if not desk.ends:
-            # Behind what other programs had written when the run began; what its own flows wrote, to the
-            # end. Looked up once: those flows are done, and another writer could go on for ever.
-            written = {topic.name for kind in self.kinds for topic in kind.outputs}
-            desk.ends = {
-                where: self.log.end(*where) if where[0] in written else self.ends[where]
-                for where in desk.shard.positions()
-            }
-        return desk.shard.at_end(desk.ends)
+            # Looked up once: another writer could go on for ever.
+            desk.ends = self._ends(desk)
+        return desk.shard.at_end(desk.ends) and self._cycle_rests(desk)
+
+    def _ends(self, desk: _Desk) -> dict[tuple[str, int], int]:
+        """Where a shard is to stop, once the flows that it waits for are done.
+
+        Behind what other programs had written when the run began; what the run's own flows wrote, to the end.
+        """
+        written = {topic.name for kind in self.kinds for topic in kind.outputs}
+        return {
+            where: self.log.end(*where) if where[0] in written else self.ends[where]
+            for where in desk.shard.positions()
+        }
+
+    def _cycle_rests(self, desk: _Desk) -> bool:
+        """Whether none of the flows that read each other, this shard's own among them, can cause another row."""
+        kinds = self.cycles.get(desk.shard.kind, [])
+        ring = [one for one in self.desks.values() if one.shard.kind in kinds and not one.done]
+        steps = [one.steps for one in ring]
+        if any(not one.opened or (one.pending and one is not desk) for one in ring):
+            return False
+        rests = all(
+            self.upstream_done(one.shard.kind)
+            and not one.shard.dirty
+            and one.shard.at_end(self._ends(one))
+            for one in ring
+        )
+        # Other workers may have gone on meanwhile: then what was seen was never so at once.
+        return rests and steps == [one.steps for one in ring]
 
 
 def run(
@@ -157,7 +186,13 @@ def run_kinds(
         for partition in range(log.topics()[one.name].partitions)
     }
     this = _Run(
-        log=log, kinds=kinds, desks=desks, until_end=until_end, stop=stop or Event(), ends=ends
+        log=log,
+        kinds=kinds,
+        desks=desks,
+        until_end=until_end,
+        stop=stop or Event(),
+        cycles=cycles(kinds),
+        ends=ends,
     )
     flow = Dataflow("tapeflow")
     tokens = op.input("log", flow, _Source(this, workers))
@@ -206,6 +241,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         now = monotonic()
         for name in due:
             free[name].pending = True
+            free[name].steps += 1
             free[name].rung_at = self._rung_at = now
         return [(name, name) for name in due]
 

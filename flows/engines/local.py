@@ -35,7 +35,7 @@ def run_until_end(
         Rows read.
     """
     ordered = in_order(kinds)
-    again = _has_cycle(ordered)
+    again = bool(cycles(ordered))
     rows = 0
     while True:
         read = 0
@@ -63,9 +63,15 @@ def in_order(kinds: Sequence[type[Flow]]) -> list[type[Flow]]:
     return list(TopologicalSorter(graph).static_order())
 
 
-def _has_cycle(kinds: Sequence[type[Flow]]) -> bool:
+def cycles(kinds: Sequence[type[Flow]]) -> dict[type[Flow], list[type[Flow]]]:
+    """Of each flow that reads, in however many steps, what it has caused: all flows of that cycle."""
     writers = _writers(kinds)
-    return any(kind in _above(kind, writers) for kind in kinds)
+    above = {kind: _above(kind, writers) for kind in kinds}
+    return {
+        kind: [one for one in kinds if one in above[kind] and kind in above[one]]
+        for kind in kinds
+        if kind in above[kind]
+    }
 
 
 def _writers(kinds: Sequence[type[Flow]]) -> dict[type[Flow], list[type[Flow]]]:

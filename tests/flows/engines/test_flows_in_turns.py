@@ -1,13 +1,17 @@
 """Flows that read each other, as orders and their execution do: none waits for the other for ever."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
+
+import pytest
 
 from connectors.log import Log
 from connectors.records import decode_rows, is_rows, rows_record
 from connectors.scan import scan_records
 from connectors.topics import create_topics
 from flows.catalog import catalog
+from flows.engines.bytewax import run_kinds
 from flows.engines.local import in_order, run_until_end
 from flows.execution import Execution
 from flows.flow import Flow
@@ -52,7 +56,17 @@ def test_every_flow_comes_once_and_behind_those_that_it_reads_one_way() -> None:
     assert names == [kind.name for kind in in_order(kinds)]
 
 
-def test_an_order_is_filled_in_one_run_to_the_end(sqlite_log: Log) -> None:
+def _on_bytewax(workers: int) -> Callable[[Log, list[type[Flow]]], None]:
+    def run(log: Log, kinds: list[type[Flow]]) -> None:
+        run_kinds(log, kinds, workers=workers, until_end=True)
+
+    return run
+
+
+@pytest.mark.parametrize("run", [run_until_end, _on_bytewax(1), _on_bytewax(3)])
+def test_an_order_is_filled_in_one_run_to_the_end(
+    sqlite_log: Log, run: Callable[[Log, list[type[Flow]]], Any]
+) -> None:
     create_topics(sqlite_log, 1)
     times = {"ts_event": NOW_NS, "ts_recv": NOW_NS}
     quote = {"venue": "N", "bid": 49.0, "bid_size": 500.0, "ask": 49.01, "ask_size": 500.0}
@@ -71,7 +85,7 @@ def test_an_order_is_filled_in_one_run_to_the_end(sqlite_log: Log) -> None:
     )
     _append(sqlite_log, QUOTES, symbol="AIG", **quote, **times)
     kinds: list[type[Flow]] = [Execution, Oms, Positions, Marks]
-    run_until_end(sqlite_log, kinds)
+    run(sqlite_log, kinds)
     _append(
         sqlite_log,
         ORDERS,
@@ -91,5 +105,5 @@ def test_an_order_is_filled_in_one_run_to_the_end(sqlite_log: Log) -> None:
     for second in range(4):
         later = {"ts_event": NOW_NS + second * 10**9, "ts_recv": NOW_NS}
         _append(sqlite_log, QUOTES, symbol="AIG", **quote, **later)
-        run_until_end(sqlite_log, kinds)
+        run(sqlite_log, kinds)
     assert _events(sqlite_log)[-1] == "filled"
