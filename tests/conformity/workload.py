@@ -7,6 +7,7 @@ from decimal import Decimal
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.log import NewRecord
 from connectors.records import Partitioner, rows_record, watermarks_batch, watermarks_record
@@ -24,6 +25,7 @@ from schemas.field import (
     UINT64,
     Field,
 )
+from schemas.order_ids import order_ids_of
 from schemas.topic import Topic
 
 START_NS = 1_381_152_600_000_000_000  # 2013-10-07 13:30 UTC
@@ -103,7 +105,54 @@ def topic_rows(topic: Topic, rng: np.random.Generator, rows: int, jitter_ns: int
         columns |= _corrections(columns, rng, rows)
     elif topic.rules:
         columns |= _ruled(topic, columns, rng, rows)
+    if topic.name in _RELATED:
+        columns |= _related(topic, columns, rng, rows)
     return topic.batch(columns)
+
+
+_RELATED = ("accounts", "cash_movements", "instruments", "orders", "executions", "order_reports")
+
+
+def _related(
+    topic: Topic, columns: dict[str, pa.Array], rng: np.random.Generator, rows: int
+) -> dict[str, pa.Array]:
+    """Columns with which rows of order flows mean each other now and then, so that some orders are accepted."""
+    mostly = pa.array(rng.random(rows) < 0.98)
+
+    def given(name: str, value: object) -> pa.Array:
+        """One value in most rows."""
+        kind = TEXT if topic.field(name).type == CATEGORY else topic.field(name).type
+        return pc.if_else(mostly, pa.scalar(value, kind), columns[name].cast(kind))
+
+    if topic.name == "accounts":
+        limits = [one.name for one in topic.fields if one.name.startswith("max_")]
+        free = {name: given(name, None) for name in (*limits, "price_collar")}
+        return free | {name: given(name, value) for name, value in _OPEN_ACCOUNT}
+    if topic.name == "cash_movements":
+        return {"amount": given("amount", Decimal(10**8)), "currency": given("currency", "USD")}
+    if topic.name == "instruments":
+        return {name: given(name, value) for name, value in _PLAIN_INSTRUMENT}
+    clients = [f"c{one}" for one in rng.integers(0, 100, rows)]
+    names = order_ids_of(columns["account"].cast(TEXT).to_pylist(), clients)
+    changed = {"order_id": pc.if_else(mostly, pa.array(names, TEXT), columns["order_id"])}
+    if topic.name != "order_reports":
+        changed["client_order_id"] = pa.array(clients, TEXT)
+    if topic.name == "orders":
+        whole = pc.ceil(columns["quantity"].cast(FLOAT)).cast(DECIMAL)
+        changed |= {name: given(name, value) for name, value in _PLAIN_ORDER}
+        changed["quantity"] = pc.if_else(mostly, whole, columns["quantity"])
+        changed["command"] = pc.if_else(
+            pa.array(rng.random(rows) < 0.5), "new", columns["command"].cast(TEXT)
+        )
+    return changed
+
+
+_OPEN_ACCOUNT = (("halted", False), ("type", "margin"), ("currency", "USD"))
+_PLAIN_INSTRUMENT = (
+    *(("tick_size", 0.01), ("lot_size", None), ("is_active", True)),
+    *(("type", "currency"), ("currency", "USD")),
+)
+_PLAIN_ORDER = (("order_class", "simple"), ("display_quantity", None))
 
 
 def _ruled(
