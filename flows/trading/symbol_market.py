@@ -9,7 +9,6 @@ from flows.orders.money import ONE, divided, of_float
 from flows.trading.hours import Hours
 from flows.trading.interfaces import Market, Touch
 from flows.trading.tape import Tape
-from schemas.book import LEVELS
 
 LARGEST = 10**13 * ONE
 """Prices and sizes from here on are no market's: they count as none, and orders of such are refused.
@@ -21,9 +20,6 @@ DEFAULT_TICK = ONE // 100
 
 # Distinct prices and sizes whose exact numbers are remembered: they repeat, and Python's long division is dear.
 _REMEMBERED = 4_096
-
-# Prices of a venue's side at which it is known what our fills used up; of more the one furthest behind is forgotten.
-_USED_MOST = 2 * LEVELS
 
 _BID, _ASK = 0, 1
 
@@ -180,8 +176,6 @@ class SymbolMarket(Market):
             known[1] += quantity
         else:
             used[price] = [size, quantity]
-            if len(used) > _USED_MOST:
-                del used[max(used) if of == _ASK else min(used)]
 
     def renew(self) -> None:
         """Read all venues anew: the symbol was not followed, or a row took others' quotes out."""
@@ -299,10 +293,7 @@ class SymbolMarket(Market):
         touch, size, _ = self._sides[venue][of]
         displayed = {} if touch is None else dict(self._with_levels(venue, of, touch, size))
         for price in [one for one, use in used.items() if displayed.get(one) != use[0]]:
-            # Behind the touch a venue without levels says nothing of what stands there.
-            behind = touch is not None and (price < touch if of == _BID else price > touch)
-            if not behind or price in displayed:
-                del used[price]
+            del used[price]
         if not used:
             del self._used[venue, of]
 
