@@ -256,7 +256,7 @@ class _Connection:
         wanted = wanted_of(self._state, self._principal, asked)
         subscription = await subscription_of(self._state, wanted)
         head = own_members(name)
-        await self._tell({"subscribed": name})
+        await self._tell({"subscribed": name, "position": subscription.position})
         self._pumps[name] = asyncio.create_task(self._pump(subscription, head))
 
     async def _unsubscribe(self, name: str) -> None:

@@ -87,6 +87,13 @@ class Subscription:
         self._group: ConflatedGroup | None = None
         self._attached = False
 
+    @property
+    def position(self) -> str:
+        """Where it begins: whoever loses the stream before its first frame goes on from here."""
+        if self.wanted.position is not None:
+            return position_text(self.wanted.position)
+        return self._feed.position_text
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """What the client gets, for as long as it takes it.
 

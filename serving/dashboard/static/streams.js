@@ -106,6 +106,7 @@ export class Streams {
   #lost(socket, code) {
     if (this.closed || socket !== this.socket) return;
     if (code === TRIMMED) this.#beginAnew();
+    for (const one of this.subscriptions.values()) one.begun &&= one.position !== null;
     this.lostSince ??= new Date();
     this.onState("lost", this.lostSince);
     // Half of it by chance: a server that comes back is not asked by all pages at once.
@@ -149,13 +150,15 @@ export class Streams {
       return;
     }
     const message = JSON.parse(data);
-    if (message.subscribed) this.#subscribed(this.subscriptions.get(message.subscribed));
+    if (message.subscribed) this.#subscribed(this.subscriptions.get(message.subscribed), message.position);
     else if (message.rows) this.#take(this.subscriptions.get(message.id), message);
     else if (message.error) this.#refused(message.error);
   }
 
-  #subscribed(one) {
+  #subscribed(one, position) {
     if (!one) return;
+    // The newest rows are still to come where they are wanted: without them there is no place to go on from.
+    if (!one.newest) one.position ??= position;
     if (one.onArrow) this.arrow = one;
     if (!one.begun) this.#begin(one);
   }

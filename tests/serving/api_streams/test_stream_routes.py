@@ -74,7 +74,10 @@ def test_a_client_gets_the_rows_of_its_keys_and_resumes_where_it_was(
 ) -> None:
     app, host = live
     with talk(host) as socket:
-        assert subscribe(socket, topic="quotes", keys=["A"], id="q") == {"subscribed": "q"}
+        assert subscribe(socket, topic="quotes", keys=["A"], id="q") == {
+            "subscribed": "q",
+            "position": "0:0",
+        }
         append(app, QUOTES, quotes(["A", "B"], 1))
         frame = json.loads(socket.recv(timeout=60))
         assert (frame["id"], frame["topic"], frame["position"]) == ("q", "quotes", "0:1")
@@ -88,13 +91,26 @@ def test_a_client_gets_the_rows_of_its_keys_and_resumes_where_it_was(
         assert [row["bid"] for row in frame["rows"]] == [103.0]
 
 
+def test_who_loses_a_stream_before_its_first_frame_goes_on_from_where_it_began(
+    live: tuple[FastAPI, str],
+) -> None:
+    app, host = live
+    append(app, QUOTES, quotes(["A"], 1))
+    with talk(host) as socket:
+        position = subscribe(socket, topic="quotes")["position"]
+    append(app, QUOTES, quotes(["A"], 2))
+    with talk(host) as socket:
+        assert subscribe(socket, topic="quotes", begin=position)["position"] == position
+        frame = json.loads(socket.recv(timeout=60))
+        assert [row["bid"] for row in frame["rows"]] == [102.0]
+
+
 def test_one_connection_has_several_streams_and_ends_them(live: tuple[FastAPI, str]) -> None:
     app, host = live
     with talk(host) as socket:
-        assert subscribe(socket, topic="quotes", id="all") == {"subscribed": "all"}
-        assert subscribe(socket, topic="quotes", id="b", keys=["B"], conflate_ms=20) == {
-            "subscribed": "b"
-        }
+        assert subscribe(socket, topic="quotes", id="all")["subscribed"] == "all"
+        asked = {"topic": "quotes", "id": "b", "keys": ["B"], "conflate_ms": 20}
+        assert subscribe(socket, **asked)["subscribed"] == "b"
         assert subscribe(socket, topic="quotes", id="b")["error"]["kind"] == "id"
         append(app, QUOTES, quotes(["A", "B", "B"], 1))
         frames = {frame["id"]: frame for frame in (json.loads(socket.recv(60)) for _ in range(2))}
@@ -150,7 +166,7 @@ def test_a_wrong_message_is_answered_and_the_connection_goes_on(
     with talk(host) as socket:
         socket.send(message)
         assert json.loads(socket.recv(timeout=60))["error"]["kind"] == kind
-        assert subscribe(socket, topic="quotes") == {"subscribed": "quotes"}
+        assert subscribe(socket, topic="quotes")["subscribed"] == "quotes"
 
 
 def test_a_position_that_was_trimmed_closes_with_the_reason(live: tuple[FastAPI, str]) -> None:

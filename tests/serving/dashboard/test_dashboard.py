@@ -6,14 +6,18 @@ market. One platform serves all tests of the module; each has a browser of its o
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
+from time import time_ns
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from schemas.order_ids import order_id_of
+from schemas.orders import ORDERS
 from tests.conftest import SHARED
 from tests.serving.dashboard.desk import newest_order, panel, show, sign_in
-from tests.serving.dashboard.running import Platform, platform
+from tests.serving.dashboard.running import ACCOUNT, Platform, append, platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -46,6 +50,27 @@ def _watched(page: Page, symbol: str) -> str:
 def _wait_for_change(page: Page, selector: str) -> None:
     before = page.locator(selector).inner_text()
     expect(page.locator(selector)).not_to_have_text(before, use_inner_text=True)
+
+
+def _order_behind_the_page(up: Platform, quantity: int) -> None:
+    """An order that some other program gives."""
+    now, client = time_ns(), f"other-{quantity}"
+    order = {
+        "account": ACCOUNT,
+        "ts_event": now,
+        "ts_recv": now,
+        "command": "new",
+        "order_id": order_id_of(ACCOUNT, client),
+        "client_order_id": client,
+        "symbol": up.symbols[0],
+        "side": "buy",
+        "quantity": Decimal(quantity),
+        "order_type": "market",
+        "time_in_force": "day",
+        "user": "other",
+    }
+    with up.log() as log:
+        append(log, ORDERS, [order])
 
 
 def test_a_wrong_password_is_refused_in_words_and_lets_nobody_in(page: Page, up: Platform) -> None:
@@ -208,9 +233,14 @@ def test_a_lost_connection_is_told_values_are_stale_and_it_comes_back(
     expect(desk.locator("#connection")).to_have_text("Stale")
     row = desk.locator("#watch-grid regular-table tbody tr").filter(has_text=up.symbols[0])
     expect(row).to_contain_text("stale")
+    # What happens meanwhile is not asked for again: the stream goes on where it was.
+    _order_behind_the_page(up, quantity=11)
     expect(desk.locator("#connection")).to_have_text("Live")
     expect(desk.locator("#banner")).to_be_hidden()
     expect(row).to_contain_text("live")
+    missed = desk.locator("#blotter tr").filter(has_text="11 / 11")
+    expect(missed).to_have_count(1)
+    expect(missed).to_contain_text("filled")
     _wait_for_change(desk, "#market-time")
     expect(desk.locator("#system-here")).to_contain_text(re.compile(r"Reconnections\s*1"))
     panel(desk, "ticket").get_by_role("button", name="Place order").click()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from pyotp import TOTP
 
 from serving.api.address import running_api
 from serving.settings import PREFIX, Settings
@@ -121,6 +122,46 @@ def _sign_in(page: Page, url: str) -> Page:
     page.keyboard.press("Enter")
     expect(page.locator("#connection")).to_have_text("Live")
     return page
+
+
+def _enrolled(page: Page, url: str) -> TOTP:
+    """A second factor of a new trader, tess, who may trade ACC-1."""
+    ask = page.context.request
+    admin = ask.post(f"{url}/v1/sign-in", data={"user": ADMIN, "password": PASSWORD}).json()
+    made = ask.post(
+        f"{url}/v1/users",
+        headers={"Authorization": f"Bearer {admin['access_token']}"},
+        data={"name": "tess", "roles": ["trader"], "accounts": {"ACC-1": True}},
+    ).json()
+    claim = {"user": "tess", "password": PASSWORD, "one_time_token": made["one_time_token"]}
+    own = ask.post(f"{url}/v1/sign-in", data=claim).json()
+    headers = {"Authorization": f"Bearer {own['access_token']}"}
+    factor = ask.post(f"{url}/v1/me/second-factor", headers=headers).json()
+    totp = TOTP(factor["secret"])
+    body = {"code": totp.now()}
+    confirmed = ask.post(f"{url}/v1/me/second-factor/confirm", headers=headers, data=body)
+    assert confirmed.ok, confirmed.text()
+    return totp
+
+
+def test_a_trader_with_a_second_factor_is_asked_for_the_code_and_sees_what_a_trader_may(
+    page: Page, served: str
+) -> None:
+    totp = _enrolled(page, served)
+    page.goto(served)
+    page.get_by_label("User").fill("tess")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("#sign-in-problem")).to_contain_text("second factor")
+    expect(page.locator("#code")).to_be_focused()
+    # A code is good once: the one that confirmed the factor is used up, the next one may come early.
+    page.keyboard.type(totp.at(int(time.time()) + totp.interval))
+    page.keyboard.press("Enter")
+    expect(page.locator("#connection")).to_have_text("Live")
+    expect(page.locator("#who")).to_have_text("tess")
+    assert page.locator("#ticket [name=account] option").all_inner_texts() == ["ACC-1"]
+    expect(page.locator("#system-problem")).to_contain_text("operations:read")
+    assert "audit_log" not in page.locator("#explore-topic option").all_inner_texts()
 
 
 def _order(page: Page) -> list[str]:
