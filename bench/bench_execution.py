@@ -179,9 +179,6 @@ def _trade(log: Log, seconds: int) -> dict[str, int]:
             _append(log, ORDERS, orders)
             if tick > _WARM_S * 100:
                 appended |= dict.fromkeys(orders.column("order_id").to_pylist(), now)
-            # The quote that an order's venue sees it by: the market goes on within a moment.
-            later = np.full(1, time_ns() + 1_000_000)
-            _append(log, QUOTES, _quotes(symbol[:1], symbols, later, random))
     return appended
 
 
@@ -286,6 +283,8 @@ def _orders(number: int, count: int, symbols: list[str]) -> pa.RecordBatch:
             "side": ["buy"] * count,
             "quantity": _decimals([100 + number % 9] * count),
             "order_type": ["market"] * count,
+            # No latency of a venue: that would be waited for in market time, until the symbol's next quote.
+            "venue": ["PAPER"] * count,
             "time_in_force": ["day"] * count,
             "order_class": ["simple"] * count,
             "strategy": ["bench"] * count,
