@@ -91,6 +91,7 @@ def _stream(batch: pa.RecordBatch) -> bytes:
 
 def test_it_reads_every_inbox_and_writes_the_topics_and_dead_letters() -> None:
     names = ["quotes", "trades", "book_events", "vendor_bars", "instruments"]
+    names += ["cash_movements", "corporate_actions", "orders"]
     inputs = [source.name for source in Intake.inputs]
     assert inputs == ["foreign_schemas", *(f"{name}.in" for name in names)]
     assert [topic.name for topic in Intake.outputs] == [*names, "dead_letter"]

@@ -83,6 +83,9 @@ def test_every_row_is_accounted_for_and_rows_hang_on_the_log_alone(
 NOT_BY_KEY = {
     "intake": "foreign bytes have no key before they are read",
     "index_levels": "an index is of many symbols",
+    "oms": "the firm's limits are on all of its accounts",
+    "positions": "market time is one for all accounts: an action takes effect when any fill has reached it",
+    "execution": "random rows give one order's identifier to several symbols, which no order system does",
 }
 
 
