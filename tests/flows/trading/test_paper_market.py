@@ -325,3 +325,19 @@ def test_what_was_used_up_is_kept_of_what_is_displayed_only() -> None:
         kept.append(len(used))
     assert len(trader.fills) == 60
     assert set(kept) == {1}
+
+
+def test_what_is_left_of_a_limit_order_that_reaches_the_other_side_takes_what_is_displayed_next() -> (
+    None
+):
+    """It rests at no venue, where it would cross the others' quotes and wait for that venue alone."""
+    trader = Trader(smart_routing=True)
+    trader.instrument()
+    trader.at(1).quote(48.99, 500, 49.00, 100)
+    trader.at(2).order(quantity=300, limit_price="49.50")
+    first = trader.at(3).quote(48.99, 500, 49.01, 150, venue="Q")
+    then = trader.at(4).quote(48.99, 500, 49.02, 400, venue="P")
+    last = trader.at(5).quote(48.99, 500, 49.02, 300, venue="P")
+    fills = [(str(one["price"]), int(one["quantity"])) for one in (*first, *then, *last)]
+    assert sum(quantity for _, quantity in fills) == 300
+    assert {price for price, _ in fills} <= {"49.0000000000", "49.0100000000", "49.0200000000"}
