@@ -1,0 +1,116 @@
+"""Scripts of the page by themselves, in the browser that runs them: exact decimals, and depth from quotes."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from playwright.sync_api import Browser, Page
+
+MONEY = st.decimals(
+    min_value=Decimal("-1e20"), max_value=Decimal("1e20"), places=10, allow_nan=False
+)
+ROW = {"symbol": "AIG", "condition": None}
+
+
+@pytest.fixture(scope="module")
+def scripts(chromium: Browser, served: str) -> Any:
+    """A page of which scripts are called; nobody is signed in."""
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(served)
+        yield page
+
+
+def _call(page: Page, script: str, body: str, given_: Any) -> Any:
+    """What a body makes of a module and a value."""
+    return page.evaluate(
+        """async ([script, body, given]) => {
+          const main = document.querySelector("script[type=module]").src;
+          const module = await import(main.replace("main.js", script));
+          return await CALLS[body](module, given);
+        }""".replace("CALLS[body]", f"({body})"),
+        [script, body, given_],
+    )
+
+
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(amounts=st.lists(MONEY, max_size=8))
+def test_totals_are_exact(scripts: Page, amounts: list[Decimal]) -> None:
+    texts = [str(amount) for amount in amounts]
+    total = _call(scripts, "format.js", "(format, texts) => format.sum(texts)", texts)
+    assert Fraction(total) == sum(Fraction(amount) for amount in amounts)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("0E-10", "0"),
+        ("1.50E-7", "0.00000015"),
+        ("-1234567.8900000000", "\N{MINUS SIGN}1,234,567.89"),
+        ("12345678901234567890.0000000001", "12,345,678,901,234,567,890.0000000001"),
+        ("100.0000000000", "100"),
+        (None, "\N{EN DASH}"),
+    ],
+)
+def test_a_decimal_is_shown_to_the_last_digit_and_without_needless_ones(
+    scripts: Page, text: str | None, shown: str
+) -> None:
+    assert _call(scripts, "format.js", "(format, text) => format.decimal(text)", text) == shown
+
+
+def test_a_profit_has_its_sign_and_nothing_has_none(scripts: Page) -> None:
+    body = "(format, texts) => texts.map((text) => [format.money(text, { signed: true }), format.sign(text)])"
+    assert _call(scripts, "format.js", body, ["1.5", "-1.5", "0.0000000000", "-0.00"]) == [
+        ["+1.50", "up"],
+        ["\N{MINUS SIGN}1.50", "down"],
+        ["0.00", ""],
+        ["0.00", ""],
+    ]
+
+
+def _quote(venue: str, second: int, **sides: float | None) -> dict[str, Any]:
+    empty = {"bid": None, "bid_size": None, "ask": None, "ask_size": None}
+    time = f"2013-10-07T15:30:{second:02d}.000000000Z"
+    return {**ROW, "venue": venue, "ts_event": time, **empty, **sides}
+
+
+def _ladder(page: Page, quotes: list[dict[str, Any]]) -> list[str]:
+    body = """async (module, rows) => {
+      new module.Ladder(() => {}).takeQuotes(rows);
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      return [...document.querySelectorAll("#ladder tr")].map((line) => line.innerText.trim().split(/\\s+/).join(" "));
+    }"""
+    # Panels are hidden until somebody signs in; hidden text has no layout.
+    page.evaluate("document.getElementById('panels').hidden = false")
+    found: list[str] = _call(page, "ladder.js", body, quotes)
+    return found
+
+
+def test_sides_told_one_at_a_time_make_one_depth_and_equal_prices_add_up(scripts: Page) -> None:
+    quotes = [
+        _quote("N", 1, bid=48.90, bid_size=500.0),
+        _quote("N", 2, ask=48.92, ask_size=100.0),
+        _quote("P", 3, bid=48.90, bid_size=200.0),
+        _quote("P", 4, ask=48.93, ask_size=300.0),
+    ]
+    assert _ladder(scripts, quotes) == ["48.93 300", "48.92 100", "700 48.90"]
+
+
+def test_a_side_of_size_zero_is_gone(scripts: Page) -> None:
+    quotes = [
+        _quote("N", 1, bid=48.90, bid_size=500.0, ask=48.92, ask_size=100.0),
+        _quote("N", 2, bid_size=0.0),
+    ]
+    assert _ladder(scripts, quotes) == ["48.92 100"]
+
+
+def test_of_crossing_quotes_the_older_is_left_out(scripts: Page) -> None:
+    old_bid = [_quote("B", 1, bid=49.01, bid_size=100.0), _quote("N", 2, ask=48.92, ask_size=50.0)]
+    assert _ladder(scripts, old_bid) == ["48.92 50"]
+    old_ask = [_quote("B", 1, ask=48.86, ask_size=600.0), _quote("N", 2, bid=48.90, bid_size=70.0)]
+    assert _ladder(scripts, old_ask) == ["70 48.90"]
