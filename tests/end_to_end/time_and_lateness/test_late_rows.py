@@ -28,6 +28,8 @@ NO_WINDOWS = {
     "breadth_parts": "speaks of each bar as it comes",
     "indicators": "follows the order of bars, which their own windows have made",
     "intake": "decodes what comes, whenever it comes",
+    "oms": "takes orders and what became of them in the order of arrival",
+    "positions": "books what comes, and tells a late action in ledger_faults",
     "relative": "waits for a benchmark's bar and takes what there is when it has passed",
     "scanner": "looks at each bar as it comes",
     "quotes_arrived_before_trades": "counts in order of arrival",
