@@ -23,7 +23,9 @@ PATIENCE_MS = 150_000
 _START_S = 120.0
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: while Playwright runs, its event loop is the thread's, and no other test of
+# the same process can run one.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium; Playwright brings none, since nothing is downloaded in tests."""
     path = shutil.which("chromium")
@@ -58,7 +60,7 @@ def page(chromium: Browser) -> Iterator[Page]:
         assert not wrong
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of `tapeflow serve` over a home of its own, whose admin has a password."""
     home: Path = tmp_path_factory.mktemp("home")
