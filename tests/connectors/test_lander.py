@@ -99,7 +99,9 @@ def test_rows_that_come_while_it_runs_land_within_moments(
         ends = {p: log.end("trades", p) for p in range(2)}
         begun = time.monotonic()
         while landed_positions(log)[LAKE].get("trades") != ends:
-            assert time.monotonic() - begun < 60, "in the lake, and not recorded while nothing comes"
+            assert time.monotonic() - begun < 60, (
+                "in the lake, and not recorded while nothing comes"
+            )
             time.sleep(0.02)
         append_trades(log, 9, 5)
         stop.set()
