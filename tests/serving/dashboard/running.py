@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from time import time_ns
@@ -34,7 +34,9 @@ REAL_SYMBOLS = ("AIG", "IBM")
 FLOWS = ("bars", "indicators", "marks", "oms", "execution", "positions")
 _TOKEN = re.compile(r"one-time token (\S+)")
 _START_S = 240.0
-_SIMULATED = SimulatorOptions(seed=3, symbols=3, rate=300)
+_PAST_S = 1800
+_PAST = SimulatorOptions(seed=3, symbols=3, rate=30)
+_SIMULATED = replace(_PAST, rate=300, start_ns=_PAST.start_ns + _PAST_S * 10**9)
 
 
 @dataclass(frozen=True)
@@ -196,8 +198,10 @@ def _real(environment: dict[str, str], shared: Path) -> Iterator[None]:
 
 @contextmanager
 def _simulated(home: Path) -> Iterator[None]:
-    """A simulated market at its own pace."""
+    """Half an hour of a simulated market at once, then at its own pace."""
     stop = threading.Event()
+    with open_log(f"sqlite:///{home / 'log.db'}") as log:
+        simulate(log, _PAST, SimulateOptions(seconds=_PAST_S))
 
     def run() -> None:
         with open_log(f"sqlite:///{home / 'log.db'}") as log:
