@@ -36,7 +36,8 @@ _TOKEN = re.compile(r"one-time token (\S+)")
 _START_S = 240.0
 _PAST_S = 1800
 _PAST = SimulatorOptions(seed=3, symbols=3, rate=30)
-_SIMULATED = replace(_PAST, rate=300, start_ns=_PAST.start_ns + _PAST_S * 10**9)
+# On the next day: the past's own day is closed behind it.
+_SIMULATED = replace(_PAST, rate=300, start_ns=_PAST.start_ns + 86_400 * 10**9)
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def _real(environment: dict[str, str], shared: Path) -> Iterator[None]:
 
 @contextmanager
 def _simulated(home: Path) -> Iterator[None]:
-    """Half an hour of a simulated market at once, then at its own pace."""
+    """Half an hour of a simulated market at once, then the next day at its own pace."""
     stop = threading.Event()
     with open_log(f"sqlite:///{home / 'log.db'}") as log:
         simulate(log, _PAST, SimulateOptions(seconds=_PAST_S))
