@@ -90,7 +90,7 @@ def test_valid_rows_arrive_unchanged_as_arrow_and_as_json_and_broken_ones_do_not
     assume(broken[name] is not None or topic.field(name).default is None)
     wanted = [row | {"ts_recv": NOW_NS} for row in _rows(batch)]
     if wanted:
-        for value in (encode(batch), orjson.dumps(_rows(batch))):
+        for value in (encode(batch), orjson.dumps(_rows(batch), default=str)):
             good, dead = _run([value], topic=topic)
             assert dead == []
             assert good == wanted
