@@ -1,6 +1,7 @@
 """Failed sign-ins under a name: after some, a name is locked for a while, each time for longer."""
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from serving.users.errors import UsersError
@@ -36,12 +37,7 @@ def begin_attempt(session: Session, name: str, now: int) -> None:
     UsersError
         429 where the name is locked.
     """
-    name = name[:NAME_MAX]
-    row = session.get(Attempts, name, with_for_update=True)
-    if row is None:
-        _make_room(session, now)
-        row = Attempts(name=name, count=0, last=now, locked_until=0)
-        session.add(row)
+    row = _counter(session, name[:NAME_MAX], now)
     if row.locked_until > now:
         wait_s = -((now - row.locked_until) // _SECOND_NS)
         raise UsersError(
@@ -68,6 +64,21 @@ def uncount_attempt(session: Session, name: str) -> None:
 def forget_attempts(session: Session, name: str) -> None:
     """The sign-in went well: all before is forgotten."""
     session.execute(delete(Attempts).where(Attempts.name == name))
+
+
+def _counter(session: Session, name: str, now: int) -> Attempts:
+    """The row of a name, made where there is none, and locked until the transaction ends."""
+    row = session.get(Attempts, name, with_for_update=True)
+    if row is not None:
+        return row
+    _make_room(session, now)
+    # On PostgreSQL several first attempts come here at once. Updating what another has just made waits for it,
+    # and locks the row; with "do nothing" it could be forgotten again before it is read.
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    made = insert(Attempts).values(name=name, count=0, last=now, locked_until=0)
+    kept = made.on_conflict_do_update(index_elements=[Attempts.name], set_={"name": name})
+    session.execute(kept)
+    return session.get_one(Attempts, name)
 
 
 def _make_room(session: Session, now: int) -> None:
