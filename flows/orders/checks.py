@@ -20,6 +20,8 @@ from schemas.accounts import FIRM
 
 _HUNDRED = 100 * ONE
 _LARGEST_NOTIONAL = LARGEST * ONE
+# What a table of instruments had best say; `connectors.feeds` takes all fields of the topic.
+_LISTING = "symbol,valid_from,venue,type,currency,tick_size,lot_size,calendar"
 
 
 class Rejection(NamedTuple):
@@ -116,7 +118,10 @@ def _not_now(name: str, limits: Limits, *, is_listed: bool) -> Rejection:
         why = f"the kill switch of {who} is on: no new orders"
         return Rejection("kill_switch", "", limits.halted_by, why)
     if not is_listed:
-        why = f"no instrument {name} is listed at market time; feed it"
+        why = (
+            f"no instrument {name} is listed at market time: write a line for it into a CSV file with the header "
+            f"{_LISTING}, and run `tapeflow feed FILE.csv`"
+        )
         return Rejection("instrument", "", name, why)
     return Rejection("restricted", "", name, f"{name} is on the restricted list")
 

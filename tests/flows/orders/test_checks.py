@@ -36,7 +36,9 @@ def test_an_unknown_account_may_do_nothing() -> None:
 
 def test_an_unknown_instrument_is_refused_and_one_that_is_listed_later_at_its_time() -> None:
     desk = OrderSystem()
-    assert refusal(desk.new(symbol="XYZ")) == ("instrument", "", "XYZ")
+    refused = desk.new(symbol="XYZ")
+    assert refusal(refused) == ("instrument", "", "XYZ")
+    assert "`tapeflow feed FILE.csv`" in refused[0]["reason"]
     desk.feed(INSTRUMENTS, {"symbol": "XYZ", "ts_event": MARKET_NS + 60_000_000_000})
     assert refusal(desk.new("c2", symbol="XYZ"))[0] == "instrument"
     desk.mark("AIG", 49.99, 50.01, ts_event=MARKET_NS + 60_000_000_000)

@@ -142,12 +142,40 @@ def test_no_body_does_anything_but_be_refused_or_read(text: bytes) -> None:
     assert sorted([*found.rows, *found.faults]) == list(range(len(found.rows) + len(found.faults)))
 
 
-FIELD_VALUES = {
+def test_parameters_of_an_algorithm_may_be_an_object_which_is_one_text_in_any_order() -> None:
+    """A client that writes JSON need not quote JSON within it, and a retry with its members turned is the same."""
+    given_: dict[str, Any] = {"slices": 6, "duration_seconds": 0.5, "style": "cröss"}
+    text = '{"duration_seconds":0.5,"slices":6,"style":"cröss"}'
+    turned = {name: given_[name] for name in sorted(given_)}
+    assert list(turned) != list(given_)
+    asked = [order(name, algorithm="twap", algorithm_params=params)
+             for name, params in (("a", given_), ("b", turned), ("c", text))]  # fmt: skip
+    assert [read_one(body(one), order_model())["algorithm_params"] for one in asked] == [text] * 3
+    assert read_many(body(*asked)).columns["algorithm_params"].to_pylist() == [text] * 3
+
+
+@pytest.mark.parametrize(
+    "params", ['{"rate": 1e400}', '{"rate": NaN}', '{"a": 1, "a": 2}', "[1]", "7", '{"a": "\\u0085"}',
+               '{"a": "%s"}' % ("x" * 4096)],
+)  # fmt: skip
+def test_parameters_that_no_text_of_the_topic_holds_are_refused(params: str) -> None:
+    text = body(order("a")).replace(
+        b'"time_in_force"', b'"algorithm_params": %b, "time_in_force"' % params.encode()
+    )
+    with pytest.raises(RequestFaultError):
+        read_one(text, order_model())
+
+
+FIELD_VALUES: dict[str, st.SearchStrategy[Any]] = {
     field.name: st.none()
     | (EXACT.map(str) if field.type == DECIMAL else st.sampled_from(field.allowed or ("x", "é")))
     for field in REQUESTED
     if not field.name.startswith("ts_")
 }
+PARAMETERS: st.SearchStrategy[Any] = st.dictionaries(
+    st.text(max_size=5), st.integers() | st.booleans() | st.text(max_size=8), max_size=3
+)
+FIELD_VALUES["algorithm_params"] = FIELD_VALUES["algorithm_params"] | PARAMETERS
 
 
 @settings(max_examples=60, deadline=None)
