@@ -102,6 +102,10 @@ def record_pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def _halves(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    # Several columns may refer to one buffer, all of them at most: so few bytes need no closer look.
+    if batch.get_total_buffer_size() * batch.num_columns <= RECORD_BYTES:
+        yield batch
+        return
     # A dictionary goes whole with every piece of it.
     size = sum(c.nbytes for c in batch.columns if not pa.types.is_dictionary(c.type))
     if size <= RECORD_BYTES or batch.num_rows == 1:

@@ -45,12 +45,20 @@ def encode(batch: pa.RecordBatch) -> bytes:
     batch : pyarrow.RecordBatch
         Rows of one topic, with exactly the topic's schema, or `WATERMARKS_SCHEMA`.
     """
-    options = _LZ4 if batch.nbytes >= _COMPRESS_FROM_BYTES else _PLAIN
+    options = _LZ4 if _is_large(batch) else _PLAIN
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     encoded: bytes = sink.getvalue().to_pybytes()
     return encoded
+
+
+def _is_large(batch: pa.RecordBatch) -> bool:
+    # What a slice refers to takes 5 us a column to find out, and whole buffers tell as much of most batches.
+    return bool(
+        batch.get_total_buffer_size() >= _COMPRESS_FROM_BYTES
+        and batch.nbytes >= _COMPRESS_FROM_BYTES
+    )
 
 
 def decode(value: bytes | None, schema: pa.Schema) -> pa.RecordBatch:
