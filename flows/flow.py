@@ -176,6 +176,25 @@ class Late:
 Emitted = Emit | Late
 
 
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """That a flow's state goes on in a new epoch, and which snapshots this version of it reads.
+
+    For state that is a book (open orders, positions, cash): it must outlive a change of parameters or of version.
+    What windows have collected is begun anew instead.
+
+    Parameters
+    ----------
+    layout : int
+        Number of the form that `Flow.snapshot` gives its bytes.
+    reads : tuple of int
+        Layouts of earlier versions that `Flow.upgraded` turns into this one.
+    """
+
+    layout: int
+    reads: tuple[int, ...] = ()
+
+
 class Params(BaseModel):
     """Parameters of a flow: immutable, complete, and hashed into its epoch."""
 
@@ -207,6 +226,11 @@ class Flow(ABC):
     """A broadcast input (ARRIVAL order) with what others know, which the engine asks for, appends and hands
     over before rows that need it: so that a replay, which asks nobody, sees the same."""
 
+    carried: ClassVar[Carried | None] = None
+    """Whether a new epoch (other parameters, another version) begins with the state of the one before, at exactly
+    that one's last commit. ``__init__`` is then given a snapshot that was made under other parameters: its own apply
+    from there on, and what the state cannot be under them is an error that says so. None: it begins empty."""
+
     @abstractmethod
     def __init__(self, params: Params, snapshot: bytes | None) -> None: ...
 
@@ -234,3 +258,19 @@ class Flow(ABC):
     @abstractmethod
     def snapshot(self) -> bytes:
         """The whole state, versioned; the same state gives the same bytes."""
+
+    @classmethod
+    def upgraded(cls, snapshot: bytes, layout: int) -> bytes:
+        """A snapshot of an earlier version in this version's layout.
+
+        Parameters
+        ----------
+        snapshot : bytes
+            What an earlier version's `snapshot` gave.
+        layout : int
+            Its layout, one of ``carried.reads``.
+        """
+        del snapshot
+        raise FlowError(
+            f"flow {cls.name!r}: nothing turns snapshots of layout {layout} into those of version {cls.version}"
+        )

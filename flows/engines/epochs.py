@@ -1,6 +1,6 @@
 """Epochs: stretches of a flow's life under one version and one set of parameters."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,8 @@ class Epoch:
         In ARRIVAL order: everything that was read in it, in order.
     recorded : iterable of such, or None
         The same, behind ``runs``, as the progress records hold it: there may be millions.
+    carried, base, layout
+        As of `flows.engines.progress.EpochEntry`.
     """
 
     number: int
@@ -57,6 +59,9 @@ class Epoch:
     offset: int = 0
     runs: list[Run] = field(default_factory=list)
     recorded: Iterable[Run] | None = None
+    carried: bool = False
+    base: int | None = None
+    layout: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +133,19 @@ def epochs_up_to(log: Log, kind: type[Flow], shard: int, last: tuple[int, Progre
                 commit=commit,
                 offset=offset,
                 recorded=recorded,
+                carried=entry.carried,
+                base=entry.base,
+                layout=entry.layout,
             )
         )
+    return found
+
+
+def with_one_state(known: Sequence[Epoch]) -> list[Epoch]:
+    """The last epochs, from the one on whose state began empty: each later one went on with the state before it."""
+    found: list[Epoch] = []
+    for epoch in known:
+        found = [*found, epoch] if epoch.carried else [epoch]
     return found
 
 

@@ -100,7 +100,7 @@ class History:
                 f"{last.params_hash[:12]}, inputs {', '.join(last.positions)}; this is version "
                 f"{self._kind.version}, parameters {self._hash[:12]}, inputs "
                 f"{', '.join(declared.name for declared in self._kind.inputs)}. Start it with --new-epoch "
-                "to go on with these from here, or with the earlier ones to go on as before"
+                f"to go on with these from here{self._with_state}, or with the earlier ones to go on as before"
             )
         if last.number != writer_number:
             raise FlowError(
@@ -123,8 +123,10 @@ class History:
         names = {declared.name for declared in self._kind.inputs}
         return {name: at for name, at in self.progress.positions.items() if name in names}
 
-    def begun(self, reached: Reached, *, number: int) -> Progress:
-        """The record that begins a new epoch, behind commit ``number``."""
+    def begun(
+        self, reached: Reached, *, number: int, carried: bool = False, base: int | None = None
+    ) -> Progress:
+        """The record that begins a new epoch, behind commit ``number``; ``carried``, ``base`` as of `EpochEntry`."""
         if self._epochs and self.last is not None:
             ended = replace(self._epochs[-1], end=self.last.positions, last=self.last.number)
             self._epochs = [*self._epochs[:-1], ended]
@@ -136,6 +138,9 @@ class History:
             offset=None,
             begin=reached.positions,
             counts=reached.counts,
+            carried=carried,
+            base=base,
+            layout=None if self._kind.carried is None else self._kind.carried.layout,
         )
         self._epochs = [*self._epochs, entry]
         return Progress(
@@ -176,6 +181,10 @@ class History:
             self.checkpoint, self._since_checkpoint = offset, 0
         if progress.params is not None:
             self._epochs = [*self._epochs[:-1], replace(self._epochs[-1], offset=offset)]
+
+    @property
+    def _with_state(self) -> str:
+        return "" if self._kind.carried is None else " and the state that it has"
 
     def _is_same(self) -> bool:
         last = self.progress

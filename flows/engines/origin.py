@@ -185,7 +185,7 @@ def _epoch_begins(
 ) -> Iterator[Origin]:
     start = log.start(progress_topic(kind.name), shard)
     for at, epoch in enumerate(usable):
-        if epoch.offset >= start:
+        if epoch.offset >= start and not epoch.carried:
             record = _progress_record(log, kind, shard, epoch.offset)
             yield Origin(
                 commit=epoch.first,

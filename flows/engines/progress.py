@@ -49,6 +49,13 @@ class EpochEntry:
         Rows by what became of them before it began.
     end, last : dict or None, int or None
         Input positions at its last commit, and that one's number; None while it lasts.
+    carried : bool
+        Whether it began with the state of the epoch before.
+    base : int or None
+        Where it is of another version than the epoch before: the commit whose snapshot this version went on from,
+        computing all behind it again; 0 where that was the beginning.
+    layout : int or None
+        Layout of the flow's snapshots in it (`flows.flow.Carried`); None where it declared none.
     """
 
     number: int
@@ -60,6 +67,9 @@ class EpochEntry:
     counts: dict[str, Counts]
     end: Positions | None = None
     last: int | None = None
+    carried: bool = False
+    base: int | None = None
+    layout: int | None = None
 
     def value(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -93,10 +93,11 @@ def computed(
             )
         params = recorded(kind, epoch.params)
         if stepper is None:
+            _refuse_to_forget(kind, shard, epoch)
             stepper = Stepper(kind, params)
             stepper.read_inputs(epoch.begin)
         elif epoch.number != number:
-            stepper.begin_epoch(params, epoch.begin)
+            stepper.begin_epoch(params, epoch.begin, carried=epoch.carried)
         number = epoch.number
         reader = reader or Reader(log, kind, shard, epoch.begin)
         with closing(read_ahead(segments_of(reader, epoch, is_full(stepper)))) as segments:
@@ -105,6 +106,14 @@ def computed(
                 yield Step(
                     stepper=stepper, epoch=number, place=place, segment=segment, outputs=outputs
                 )
+
+
+def _refuse_to_forget(kind: type[Flow], shard: int, epoch: Epoch) -> None:
+    if epoch.carried and epoch.begin != epoch.end:
+        raise FlowError(
+            f"flow {kind.name!r} shard {shard}: epoch {epoch.number} began with the state of the one before, and "
+            "is to be computed without it. This is a fault in the program: report it"
+        )
 
 
 def recompute_with(

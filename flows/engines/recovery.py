@@ -1,17 +1,21 @@
-"""Brings a shard's state back: from a snapshot and what followed it, or from the epoch's beginning.
+"""Brings a shard's state back: from a snapshot and what followed it, or from where it began empty.
+
+State that is carried over epochs (`flows.flow.Carried`) began in the first of them, and is computed again through
+each with its own parameters.
 
 Nothing is emitted here. What recomputed rows caused is in the log: it was committed together with the
 progress record up to which they are computed again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.control import progress_topic
 from connectors.log import Log
-from flows.engines.epochs import Epoch, Runs, epochs_up_to, segments_of
+from flows.engines.epochs import Epoch, Runs, epochs_up_to, segments_of, with_one_state
 from flows.engines.held_limit import is_full
 from flows.engines.kept import cut_away, is_of_this_log
+from flows.engines.parameters import recorded
 from flows.engines.progress import Positions, Progress
 from flows.engines.reading import Reader, follows_runs
 from flows.engines.segments import Segment
@@ -27,11 +31,16 @@ class NoStateError(FlowError):
 
 @dataclass(frozen=True, kw_only=True)
 class Recovered:
-    """A shard's state, where it reads on, and how many rows were computed again for it."""
+    """A shard's state, where it reads on, and how many rows were computed again for it.
+
+    ``carried``, ``base``: as of `flows.engines.progress.EpochEntry`, for the epoch that begins with it.
+    """
 
     stepper: Stepper
     reader: Reader
     rows: int = 0
+    carried: bool = False
+    base: int | None = None
 
 
 class Recovery:
@@ -64,51 +73,129 @@ class Recovery:
         """The state before anything was read."""
         return Recovered(stepper=Stepper(self.kind, self.params), reader=self._reader())
 
-    def from_snapshot(self, last: tuple[int, Progress]) -> Recovered:
-        """The state at the last progress record, from the newest snapshot that leads up to it."""
-        progress = last[1]
-        for manifest, state in self._snapshots(progress, epoch=progress.epoch):
+    def up_to(self, last: tuple[int, Progress]) -> Recovered:
+        """The state at the last progress record, which is of the installed version."""
+        return self._state_at(last, epochs_up_to(self.log, self.kind, self.shard, last))
+
+    def for_new_epoch(self, last: tuple[int, Progress], *, carried: bool) -> Recovered:
+        """Where the last epoch stopped: with its state, or with a fresh flow.
+
+        Raises
+        ------
+        FlowError
+            Where the state is to be carried, and cannot be had, or not under the parameters of now.
+        """
+        known = epochs_up_to(self.log, self.kind, self.shard, last)
+        if not carried:
+            return self._order_of(known, last[1], last[1].positions, last[1].counts)
+        self._check_layout(known[-1])
+        found = self._state_at(last, known)
+        self._carry(found.stepper, self.params, self._inputs, last[1].counts)
+        return replace(found, carried=True)
+
+    def _state_at(self, last: tuple[int, Progress], known: Sequence[Epoch]) -> Recovered:
+        """The state at a progress record: from the newest snapshot, or from where it began empty.
+
+        Epochs of the installed version are computed again by what computed them. Others can only be by the
+        installed version, from a snapshot that it reads; which one must be the same at every start, and so
+        the epoch that begins behind them has it recorded (``base``).
+        """
+        chain = with_one_state(known)
+        own = _of_version(self.kind.version, chain)
+        for manifest, state in self._snapshots(last[1], own):
             try:
-                stepper = Stepper(self.kind, self.params, state)
+                return self._from_snapshot(manifest, state, chain)
             except SnapshotError:
                 continue  # of an earlier layout of the state; older ones are no better, or are
-            reader = self._reader(manifest.read_on)
-            runs = Runs(
-                log=self.log,
-                kind=self.kind,
-                shard=self.shard,
-                offset=manifest.progress_offset,
-                after=manifest.number,
-                upto=progress.number,
-            )
-            rest = Epoch(
-                number=manifest.epoch,
-                version=self.kind.version,
-                params={},
-                begin=manifest.read_on,
-                end=progress.positions,
-                counts={},
-                recorded=runs,
-            )
-            rows = _computed_again(stepper, segments_of(reader, rest, is_full(stepper)))
-            return Recovered(stepper=stepper, reader=reader, rows=rows)
-        return self._from_epochs(last)
+        if own == chain:
+            return self._from_beginning(last[1], known)
+        return self._from_another_version(last[1], known, own[0] if own else None)
 
-    def for_new_epoch(self, last: tuple[int, Progress]) -> Recovered:
-        """Where the last epoch stopped, with a fresh flow."""
-        known = epochs_up_to(self.log, self.kind, self.shard, last)
-        return self._order_of(known, last[1], last[1].positions, last[1].counts)
+    def _from_another_version(
+        self, last: Progress, known: Sequence[Epoch], heir: Epoch | None
+    ) -> Recovered:
+        """From the snapshot that ``heir``, the first epoch of the installed version, began with; or will."""
+        chain = with_one_state(known)
+        base = None if heir is None else heir.base
+        others = [one for one in chain if heir is None or one.number < heir.number]
+        for manifest, state in self._snapshots(last, others):
+            if base not in {None, manifest.number}:
+                continue
+            try:
+                found = self._from_snapshot(manifest, state, chain)
+            except SnapshotError as error:
+                raise self._unreadable(chain[-1], str(error)) from error
+            return replace(found, base=manifest.number)
+        if base:
+            raise NoStateError(
+                f"flow {self.kind.name!r} shard {self.shard}: its state was carried over from the snapshot of "
+                f"commit {base}, of another version, and neither that one nor a later one is whole. {self._cure}"
+            )
+        return replace(self._from_beginning(last, known), base=0)
 
-    def _from_epochs(self, last: tuple[int, Progress]) -> Recovered:
-        """Without a snapshot: from the epoch's beginning; earlier epochs only give order and held rows."""
-        *earlier, current = epochs_up_to(self.log, self.kind, self.shard, last)
-        begun = self._order_of(earlier, last[1], current.begin, current.counts)
-        self._check_kept(current.begin)
-        self._check_order_kept(current)
-        begun.stepper.begin_epoch(self.params, current.begin)
-        stepper = begun.stepper
-        rows = _computed_again(stepper, segments_of(begun.reader, current, is_full(stepper)))
-        return replace(begun, rows=rows)
+    def _from_snapshot(self, manifest: Manifest, state: bytes, chain: Sequence[Epoch]) -> Recovered:
+        first, *later = [epoch for epoch in chain if epoch.number >= manifest.epoch]
+        behind = Runs(
+            log=self.log,
+            kind=self.kind,
+            shard=self.shard,
+            offset=manifest.progress_offset,
+            after=manifest.number,
+            upto=first.commit,
+        )
+        stepper = Stepper(self.kind, self._params_of(first, chain), state)
+        reader = self._reader(manifest.read_on)
+        rest = [replace(first, begin=manifest.read_on, recorded=behind), *later]
+        return self._through(stepper, reader, rest)
+
+    def _from_beginning(self, last: Progress, known: Sequence[Epoch]) -> Recovered:
+        """Without a snapshot, from where the state began empty; epochs before only give order and held rows."""
+        chain = with_one_state(known)
+        begin = chain[0].begin
+        begun = self._order_of(known[: -len(chain)], last, begin, chain[0].counts)
+        self._check_kept(begin)
+        self._check_order_kept(chain[0])
+        begun.stepper.begin_epoch(self._params_of(chain[0], chain), begin)
+        return self._through(begun.stepper, begun.reader, chain)
+
+    def _through(self, stepper: Stepper, reader: Reader, epochs: Sequence[Epoch]) -> Recovered:
+        """Compute epochs again, one behind the other, the first of which the stepper has begun."""
+        rows = 0
+        for at, epoch in enumerate(epochs):
+            if at:
+                params = self._params_of(epoch, epochs)
+                self._carry(stepper, params, epoch.begin, epoch.counts)
+            segments = segments_of(reader, self._as_read_now(epoch), is_full(stepper))
+            rows += _computed_again(stepper, segments)
+        return Recovered(stepper=stepper, reader=reader, rows=rows)
+
+    def _carry(
+        self,
+        stepper: Stepper,
+        params: Params,
+        inputs: Collection[str],
+        counts: Mapping[str, Counts],
+    ) -> None:
+        stepper.begin_epoch(params, inputs, carried=True)
+        # Rows that another version was told of are counted by what it made of them.
+        _count(stepper, counts)
+
+    def _params_of(self, epoch: Epoch, chain: Sequence[Epoch]) -> Params:
+        """An epoch's own parameters, or where they were another version's, and are unknown now, its heir's."""
+        if epoch.version == self.kind.version:
+            return recorded(self.kind, epoch.params)
+        try:
+            return recorded(self.kind, epoch.params)
+        except FlowError:
+            own = _of_version(self.kind.version, chain)
+            return recorded(self.kind, own[0].params) if own else self.params
+
+    def _as_read_now(self, epoch: Epoch) -> Epoch:
+        """An epoch without inputs that its version read and the installed one does not."""
+        if epoch.version == self.kind.version or epoch.recorded is None:
+            return epoch
+        names = self._inputs
+        return replace(epoch, recorded=(run for run in epoch.recorded if run[0] in names))
 
     def _order_of(
         self, earlier: Sequence[Epoch], last: Progress, begin: Positions, counts: dict[str, Counts]
@@ -125,10 +212,8 @@ class Recovery:
                 stepper.read_inputs(epoch.begin)
                 _computed_again(stepper, segments_of(reader, epoch, is_full(stepper)))
             stepper.skip_flow = False
-        stepper.read_inputs([declared.name for declared in self.kind.inputs])
-        stepper.counts |= {
-            name: replace(one) for name, one in counts.items() if name in stepper.counts
-        }
+        stepper.read_inputs(self._inputs)
+        _count(stepper, counts)
         return Recovered(stepper=stepper, reader=reader)
 
     def _order_begun(
@@ -143,7 +228,7 @@ class Recovery:
                 except SnapshotError:
                     continue
                 return self._reader(manifest.read_on), rest
-        gone = set(earlier[0].begin) - {declared.name for declared in self.kind.inputs}
+        gone = set(earlier[0].begin) - set(self._inputs)
         if gone:
             raise FlowError(
                 f"flow {self.kind.name!r} shard {self.shard} had {', '.join(sorted(gone))} as input, and "
@@ -154,14 +239,15 @@ class Recovery:
         return self._reader(earlier[0].begin), earlier
 
     def _snapshots(
-        self, last: Progress, *, epoch: int | None = None
+        self, last: Progress, epochs: Sequence[Epoch] | None = None
     ) -> Iterator[tuple[Manifest, bytes]]:
-        """The snapshots that lead up to a progress record, the newest first."""
+        """The snapshots that lead up to a progress record, the newest first; of some epochs, or of any."""
+        numbers = None if epochs is None else {epoch.number for epoch in epochs}
 
         def is_usable(manifest: Manifest) -> bool:
             return (
                 manifest.number <= last.number
-                and manifest.epoch == (manifest.epoch if epoch is None else epoch)
+                and (numbers is None or manifest.epoch in numbers)
                 and is_of_this_log(self.log, self.kind, self.shard, manifest)
                 and not cut_away(self.log, manifest.read_on)
             )
@@ -171,12 +257,9 @@ class Recovery:
     def _check_kept(self, begin: Positions) -> None:
         cut = cut_away(self.log, begin)
         if cut:
-            cure = "Restore the log from the lake"
-            if self.kind.order is not Order.EVENT:
-                cure += ", or start with --new-epoch: a fresh state, behind the last commit"
             raise NoStateError(
                 f"flow {self.kind.name!r} shard {self.shard}: it has no whole snapshot to start from, and "
-                f"what it read since it began is cut away ({'; '.join(cut)}). {cure}"
+                f"what it read since it began is cut away ({'; '.join(cut)}). {self._cure}"
             )
 
     def _check_order_kept(self, epoch: Epoch) -> None:
@@ -186,8 +269,40 @@ class Recovery:
             raise NoStateError(
                 f"flow {self.kind.name!r} shard {self.shard}: it has no whole snapshot to start from, and the "
                 f"order in which it read since it began is cut away ({topic}[{self.shard}] is kept from "
-                f"{start} on). Start with --new-epoch: a fresh state, behind the last commit"
+                f"{start} on). {self._cure}"
             )
+
+    def _check_layout(self, epoch: Epoch) -> None:
+        """Refuse an epoch whose state the installed version does not read."""
+        carried = self.kind.carried
+        if carried is None or epoch.version == self.kind.version:
+            return
+        if epoch.layout not in {None, carried.layout, *carried.reads}:
+            readable = ", ".join(map(str, (carried.layout, *carried.reads)))
+            raise self._unreadable(
+                epoch, f"it is of layout {epoch.layout}, and this version reads {readable}"
+            )
+
+    def _unreadable(self, epoch: Epoch, why: str) -> FlowError:
+        return FlowError(
+            f"flow {self.kind.name!r} shard {self.shard}: the state of version {epoch.version} cannot be carried "
+            f"over to version {self.kind.version}: {why}. Go on with version {epoch.version}, or install one "
+            "that reads it; --new-epoch --forget-state begins with an empty state"
+        )
+
+    @property
+    def _cure(self) -> str:
+        """What to do where the state cannot be had."""
+        cure = "Restore the log from the lake"
+        if self.kind.carried is not None:
+            return f"{cure}, or start with --new-epoch --forget-state: an empty state, behind the last commit"
+        if self.kind.order is Order.EVENT:
+            return cure
+        return f"{cure}, or start with --new-epoch: a fresh state, behind the last commit"
+
+    @property
+    def _inputs(self) -> list[str]:
+        return [declared.name for declared in self.kind.inputs]
 
     def _reader(self, positions: Positions | None = None) -> Reader:
         return Reader(self.log, self.kind, self.shard, positions, max_bytes=self.max_bytes)
@@ -199,6 +314,18 @@ def _computed_again(stepper: Stepper, segments: Iterable[Segment]) -> int:
         stepper.take(segment)
         rows += segment.length
     return rows
+
+
+def _of_version(version: int, epochs: Sequence[Epoch]) -> list[Epoch]:
+    """The last epochs, behind the last one of another version."""
+    found: list[Epoch] = []
+    for epoch in epochs:
+        found = [*found, epoch] if epoch.version == version else []
+    return found
+
+
+def _count(stepper: Stepper, counts: Mapping[str, Counts]) -> None:
+    stepper.counts |= {name: replace(one) for name, one in counts.items() if name in stepper.counts}
 
 
 def _is_before(positions: Positions, end: Positions) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from connectors.log import LogError, TruncatedError
 from connectors.run_log import RunLog
+from flows.engines.epochs import Epoch
 from flows.engines.parameters import recorded
 from flows.engines.progress import Positions, last_progress
 from flows.engines.shard import Shard, ShardOptions, prepare
@@ -35,6 +36,8 @@ class Stage:
         Where a commit must end, in order; the last is where the stage does.
     reads : list of Reads
         In ARRIVAL order: where the live log holds the order in which the live shard read.
+    carried : bool
+        Whether it begins with the state of the stage before.
     """
 
     params: dict[str, object]
@@ -42,6 +45,11 @@ class Stage:
     begin: Positions
     marks: list[Positions]
     reads: list[Reads] = field(default_factory=list)
+    carried: bool = False
+
+    def goes_on(self, epoch: Epoch) -> bool:
+        """Whether an epoch is this stage once more: what lost records begin, with parameters and state as before."""
+        return epoch.carried and (epoch.version, epoch.params) == (self.version, self.params)
 
 
 def stages_of(stretch: Stretch) -> list[Stage]:
@@ -49,7 +57,7 @@ def stages_of(stretch: Stretch) -> list[Stage]:
     found: list[tuple[int, Stage]] = []
     for part in stretch.parts:
         epoch = part.epoch
-        if found and found[-1][0] == epoch.number:
+        if found and (found[-1][0] == epoch.number or found[-1][1].goes_on(epoch)):
             found[-1][1].marks.append(epoch.end)
             found[-1][1].reads += part.reads
             continue
@@ -59,6 +67,7 @@ def stages_of(stretch: Stretch) -> list[Stage]:
             begin=epoch.begin,
             marks=[epoch.end],
             reads=list(part.reads),
+            carried=epoch.carried,
         )
         found.append((epoch.number, stage))
     return [stage for _, stage in found]
@@ -99,18 +108,23 @@ def run_stages(
     prepare(log, kind)
     rows = 0
     before: Stage | None = None
+    begin: Positions = {}
     for number, stage in enumerate(stages, 1):
         _check(kind, shard, number, stage, before)
         before = stage
+        # State that is carried may have to be computed from where it began.
+        begin = begin if stage.carried else stage.begin
         last = last_progress(log, kind, shard)
         reached = 0 if last is None else last[1].epoch
         if reached > number:
             continue
-        _begin_at(log, stage.begin)
+        _begin_at(log, begin)
         log.ends.clear()
         if number == 1:
             _check_begin(log)
-        options = ShardOptions(new_epoch=0 < reached < number, hold_more=True)
+        options = ShardOptions(
+            new_epoch=0 < reached < number, forget_state=not stage.carried, hold_more=True
+        )
         params = recorded(kind, stage.params)
         rows += _Driver(log, Shard(log, kind, params, shard, options), stage, tell).run()
     return rows

@@ -107,7 +107,8 @@ class Shard:
         EpochError
             Where version or parameters differ from the last progress record's, unless ``new_epoch``.
         NoStateError
-            Where no snapshot is whole and the rows since the epoch began are cut away, unless ``new_epoch``.
+            Where no snapshot is whole and the rows since the epoch began are cut away, unless ``new_epoch`` (and,
+            for a flow whose state is carried over epochs, ``forget_state``).
         """
         self._writer = self.log.writer(self.name)
         self._outbox = self._new_outbox()
@@ -125,17 +126,20 @@ class Shard:
             return
         check_not_lost(self.log, self.name, history.inputs_read)
         last = history.offset, history.progress
+        carries = self.kind.carried is not None and not self.options.forget_state
         if not (self.options.new_epoch and history.needs_new_epoch(number)):
             history.refuse_another_epoch(number)
             try:
-                self._take_over(self._recovery().from_snapshot(last))
+                self._take_over(self._recovery().up_to(last))
             except NoStateError:
-                if not self.options.new_epoch:
+                if carries or not self.options.new_epoch:
                     raise
             else:
                 return
-        self._take_over(self._recovery().for_new_epoch(last))
-        self._commit(history.begun(self._reached(), number=number))
+        found = self._recovery().for_new_epoch(last, carried=carries)
+        self._take_over(found)
+        reached = self._reached()
+        self._commit(history.begun(reached, number=number, carried=carries, base=found.base))
         # Without it a restart would go through all earlier epochs for what was held.
         self.save_snapshot()
 

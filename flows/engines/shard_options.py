@@ -33,6 +33,8 @@ class ShardOptions:
         Whether twice as many are held then instead: for a replay, which must come as far as live came.
     new_epoch : bool
         Whether another version or other parameters may begin a new epoch.
+    forget_state : bool
+        Whether that epoch begins empty even where the flow's state is to be carried (`flows.flow.Carried`).
     on_commit : callable or None
         Told of each commit, once the log has it: its progress and its records, for metrics.
     look_up : mapping of flow name to callable
@@ -47,5 +49,6 @@ class ShardOptions:
     held_rows: int = HELD_ROWS
     hold_more: bool = False
     new_epoch: bool = False
+    forget_state: bool = False
     on_commit: Callable[[Progress, Sequence[NewRecord]], None] | None = None
     look_up: Mapping[str, LookUp] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from flows.engines.late_rows import late_emit
 from flows.engines.parameters import canonical
 from flows.engines.segments import Segment
 from flows.flow import Emit, Emitted, Flow, FlowError, Input, Late, Order, Params, Rows, Watermarks
-from flows.snapshot import pack_parts, unpack
+from flows.snapshot import SnapshotError, pack_parts, unpack
 from schemas.arrays import Int64s
 from schemas.faults import DEAD_LETTER, LATE
 from schemas.topic import Topic
@@ -100,14 +100,18 @@ class Stepper:
         """Rows of input ``at`` that wait for other inputs (EVENT order)."""
         return 0 if self.order is None else self.order.held(at)
 
-    def begin_epoch(self, params: Params, inputs: Collection[str]) -> None:
-        """Go on with a fresh flow of other parameters, and the inputs of that epoch.
+    def begin_epoch(
+        self, params: Params, inputs: Collection[str], *, carried: bool = False
+    ) -> None:
+        """Go on with a flow of other parameters, and the inputs of that epoch.
 
-        In EVENT order frontiers and held rows are kept: a held row is one that no epoch has used yet.
+        The flow is a fresh one, or has the state of the one before where that is carried. In EVENT order
+        frontiers and held rows are kept anyway: a held row is one that no epoch has used yet.
         """
         self.params = canonical(params)
-        self.flow = self.kind(self.params, None)
-        self._passed = {at: {} for at in self._partitioned}
+        self.flow = self.kind(self.params, self.flow.snapshot() if carried else None)
+        if not carried:
+            self._passed = {at: {} for at in self._partitioned}
         self.read_inputs(inputs)
 
     def read_inputs(self, names: Collection[str]) -> None:
@@ -143,20 +147,24 @@ class Stepper:
             ],
             "order": order_head,
         }
+        if self.kind.carried is not None:
+            head["layout"] = self.kind.carried.layout
         return pack_parts(_KIND, _VERSION, head, {"flow": state, **order_arrays})
 
     def _restore(self, snapshot: bytes) -> bytes:
         head, arrays = unpack(snapshot, _KIND, _VERSION)
         found = (head["flow"], head["version"])
-        if found != (self.kind.name, self.kind.version):
+        # State that is carried over an epoch may be of an earlier version.
+        if found != (self.kind.name, self.kind.version) and (
+            self.kind.carried is None or head["flow"] != self.kind.name
+        ):
             raise FlowError(
                 f"the snapshot is of flow {found}, not {(self.kind.name, self.kind.version)}"
             )
         passed = {name: dict(times) for name, times in head["passed"]}
         self._passed = {at: passed.get(self.kind.inputs[at].name, {}) for at in self._partitioned}
         self._restore_order(head, arrays)
-        state: bytes = arrays["flow"].tobytes()
-        return state
+        return _in_present_layout(self.kind, head.get("layout"), arrays["flow"].tobytes())
 
     def _restore_order(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
         # By name: an input that was declared after the snapshot has nothing in it, and may shift places.
@@ -280,8 +288,29 @@ class Stepper:
         return [late_emit(self.kind, declared, source, late)]
 
 
+def _in_present_layout(kind: type[Flow], layout: int | None, state: bytes) -> bytes:
+    """A flow's snapshot as the installed version takes it.
+
+    One that does not say its layout is from before there were declared ones: the flow itself knows its bytes.
+    """
+    carried = kind.carried
+    if carried is None or layout in {None, carried.layout}:
+        return state
+    if layout not in carried.reads:
+        raise SnapshotError(
+            f"flow {kind.name!r}: version {kind.version} reads snapshots of layout "
+            f"{', '.join(map(str, (carried.layout, *carried.reads)))}, and this one is of {layout}"
+        )
+    return kind.upgraded(state, layout)
+
+
 def _keeps_time(declared: Input) -> bool:
     return not declared.inbox and not declared.broadcast
+
+
+def _has_no_upgrade(kind: type[Flow]) -> bool:
+    # Of each access to a class method another object is made; the function is one.
+    return getattr(kind.upgraded, "__func__", None) is getattr(Flow.upgraded, "__func__", None)
 
 
 def check_declaration(kind: type[Flow]) -> None:
@@ -301,5 +330,9 @@ def check_declaration(kind: type[Flow]) -> None:
         problem = "late is written by the engine; leave it out of outputs"
     elif len({declared.name for declared in kind.inputs}) != len(kind.inputs):
         problem = "an input is declared twice"
+    elif kind.carried is not None and kind.carried.layout in kind.carried.reads:
+        problem = "its layout is among the earlier ones that it reads"
+    elif kind.carried is not None and kind.carried.reads and _has_no_upgrade(kind):
+        problem = "it declares to read earlier layouts, and has no method `upgraded`"
     if problem:
         raise FlowError(f"flow {kind.name!r}: {problem}")
