@@ -3,7 +3,10 @@
 What takes gets the size that is displayed, at the displayed prices; what that uses up is gone until the quote
 changes. What rests is filled at its own price: by trades behind what stands ahead in the queue
 (`flows.trading.queue_position`), by trades at a worse price, and by displayed size of the other side that
-comes to its price. One trade and one displayed size fill no more than they have, whatever orders of ours they
+comes to its price, at its own venue or another. No venue may display a quote that locks or crosses a protected
+one (Rule 610(d) of Regulation NMS, 17 CFR 242.610), nor execute through it (Rule 611): whoever displays the other side
+at our price or beyond would have had to trade with us first. Of an away quote at our very price those ahead of us in the
+queue have their part first: where the tape's market was locked without us, its quotes passed them by. One trade and one displayed size fill no more than they have, whatever orders of ours they
 meet, at all venue models together; a venue's hidden size is its model's, and comes on top. Nothing is filled out of
 hours, against stale quotes or those of a halted venue, and while the market is crossed. The market does not react
 to us: what we take stays in its trades and quotes.
@@ -231,10 +234,11 @@ class PaperVenue(Venue):
             self._leave(resting)
             resting.sequence = self._next()
             answers += self._enter(resting, market)
-        if self._hears(event.venue):
-            for side, name in ((self._buys, "buy"), (self._sells, "sell")):
-                if side.orders:
-                    answers += self._met(side, name, market)
+        hears = self._hears(event.venue)
+        for side, name in ((self._buys, "buy"), (self._sells, "sell")):
+            if side.orders:
+                answers += self._met(side, name, market)
+                if hears:
                     self._advance(side, name, market)
         return answers
 
@@ -246,19 +250,27 @@ class PaperVenue(Venue):
         ]
 
     def _met(self, side: BookSide, name: str, market: SymbolMarket) -> list[Answer]:
-        """Displayed size of the other side has come to our prices: it would have met us."""
-        other = market.best_of("sell" if name == "buy" else "buy", self._codes)
+        """Displayed size of the other side has come to our prices, at whatever venue: it would have met us."""
+        other = market.ask if name == "buy" else market.bid
         best = side.orders[0].price
         if other is None or best is None or (other > best if name == "buy" else other < best):
             return []
         answers: list[Answer] = []
         for resting in list(side.orders):
-            for price, size, venue in market.levels(name, self._codes):
+            # Once for the order, as size ahead of it that two venues' quotes meet is met by one of them.
+            ahead = resting.queue.ahead or 0
+            for price, displayed, venue in market.levels(name):
                 if resting.price is None or not resting.left:
                     break
                 if price > resting.price if name == "buy" else price < resting.price:
                     break
-                quantity = min(size, resting.left)
+                passed = 0
+                if price == resting.price and not self._hears(venue):
+                    passed = min(ahead, displayed)
+                    ahead -= passed
+                quantity = min(displayed - passed, resting.left)
+                if not quantity:
+                    continue
                 market.take(name, price, venue, quantity)
                 answers.append(self._filled(resting, quantity, resting.price, "added"))
         return answers
