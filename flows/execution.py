@@ -14,7 +14,18 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from flows.flow import Emitted, Flow, Input, InputRows, Late, Order, Params, Rows, Watermarks
+from flows.flow import (
+    Carried,
+    Emitted,
+    Flow,
+    Input,
+    InputRows,
+    Late,
+    Order,
+    Params,
+    Rows,
+    Watermarks,
+)
 from flows.instruments import InstrumentTable
 from flows.intervals import LONGEST_NS
 from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
@@ -41,6 +52,9 @@ from schemas.sessions import DEFAULT_CALENDAR
 _SECOND_NS = 1_000_000_000
 _MARKET = (QUOTES, TRADES, BOOK_TOP)
 _AUCTIONS = {OPENING: "open", CLOSING: "close", UNCODED: "any"}
+
+# Of snapshots; one that was made by another layout is of an earlier version.
+_LAYOUT = 1
 
 
 class ExecutionParams(Params):
@@ -110,6 +124,7 @@ class Execution(Flow):
     outputs = OUTPUTS
     order = Order.ARRIVAL
     params_type = ExecutionParams
+    carried = Carried(layout=_LAYOUT)
 
     def __init__(self, params: ExecutionParams, snapshot: bytes | None) -> None:
         self._params = params
@@ -119,7 +134,7 @@ class Execution(Flow):
             max_orders=params.max_orders,
             max_ended=params.max_ended,
         )
-        head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
+        head, arrays = unpack(snapshot, self.name, _LAYOUT) if snapshot else ({}, {})
         # Exact numbers are wider than the 64 bits that a snapshot's head may have.
         state = json.loads(arrays.pop("state").tobytes()) if arrays else {}
         self._instruments = InstrumentTable(state.get("instruments"), max_keys=params.max_keys)
@@ -190,9 +205,7 @@ class Execution(Flow):
             "desks": [self._desks[slot].saved() for slot in sorted(self._desks)],
         }
         text = json.dumps(state, separators=(",", ":"), sort_keys=True).encode()
-        return pack(
-            self.name, self.version, head, arrays | {"state": np.frombuffer(text, np.uint8)}
-        )
+        return pack(self.name, _LAYOUT, head, arrays | {"state": np.frombuffer(text, np.uint8)})
 
     # What the tape tells (`flows.trading.tape.Listener`)
 

@@ -19,7 +19,18 @@ import pyarrow as pa
 from pydantic import Field
 
 from flows.columns import times_ns
-from flows.flow import Emit, Emitted, Flow, FlowError, Input, Order, Params, Rows, Watermarks
+from flows.flow import (
+    Carried,
+    Emit,
+    Emitted,
+    Flow,
+    FlowError,
+    Input,
+    Order,
+    Params,
+    Rows,
+    Watermarks,
+)
 from flows.orders import desk, life
 from flows.orders.account import Account
 from flows.orders.blotter import Blotter, Outbox
@@ -38,6 +49,9 @@ from schemas.orders import EXECUTIONS, INSTRUCTIONS, ORDER_EVENTS, ORDER_REPORTS
 from schemas.positions import MARKS
 
 _MOVEMENT = ("account", "movement_id", "amount", "currency")
+
+# Of snapshots; one that was made by another layout is of an earlier version.
+_LAYOUT = 1
 
 
 class OmsParams(Params):
@@ -98,6 +112,7 @@ class Oms(Flow):
     outputs = (ORDER_EVENTS, INSTRUCTIONS)
     order = Order.ARRIVAL
     params_type = OmsParams
+    carried = Carried(layout=_LAYOUT)
 
     def __init__(self, params: OmsParams, snapshot: bytes | None) -> None:
         self._params = params
@@ -108,7 +123,7 @@ class Oms(Flow):
             "blotters": [],
         }
         if snapshot:
-            packed = unpack(snapshot, self.name, self.version)[1]["state"]
+            packed = unpack(snapshot, self.name, _LAYOUT)[1]["state"]
             state = json.loads(packed.tobytes())
         self._out = Outbox()
         self._market = Market(params.max_keys, state["market"], params.market_cushion_bps)
@@ -163,7 +178,7 @@ class Oms(Flow):
             ],
         }
         text = json.dumps(state, separators=(",", ":")).encode()
-        return pack(self.name, self.version, {}, {"state": np.frombuffer(text, np.uint8)})
+        return pack(self.name, _LAYOUT, {}, {"state": np.frombuffer(text, np.uint8)})
 
     def _take_accounts(self, batch: pa.RecordBatch) -> None:
         new = limits_of(batch)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from flows.columns import floats_or_nan
-from flows.flow import Emitted, Flow, Input, Order, Params, Rows, Watermarks
+from flows.flow import Carried, Emitted, Flow, Input, Order, Params, Rows, Watermarks
 from flows.intervals import LONGEST_NS
 from flows.orders.book import Bounds
 from flows.orders.corporate_actions import OF_ACTION
@@ -29,6 +29,9 @@ from flows.snapshot import pack, unpack
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS, FIRM
 from schemas.orders import EXECUTIONS
 from schemas.positions import MARKS
+
+# Of snapshots; one that was made by another layout is of an earlier version.
+_LAYOUT = 1
 
 
 class PositionsParams(Params):
@@ -79,6 +82,7 @@ class Positions(Flow):
     outputs = WRITTEN
     order = Order.ARRIVAL
     params_type = PositionsParams
+    carried = Carried(layout=_LAYOUT)
 
     def __init__(self, params: PositionsParams, snapshot: bytes | None) -> None:
         bounds = Bounds(
@@ -97,7 +101,7 @@ class Positions(Flow):
             EXECUTIONS.name: self._take_executions,
         }
         if snapshot:
-            restore(self._ledger, *unpack(snapshot, self.name, self.version))
+            restore(self._ledger, *unpack(snapshot, self.name, _LAYOUT))
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Book what the rows say; give all that this changes."""
@@ -111,7 +115,7 @@ class Positions(Flow):
 
     def snapshot(self) -> bytes:
         """Accounts, positions with their lots, actions, marks, and identifiers that were seen."""
-        return pack(self.name, self.version, *saved(self._ledger))
+        return pack(self.name, _LAYOUT, *saved(self._ledger))
 
     def _take_accounts(self, batch: pa.RecordBatch) -> None:
         for account, currency in zip(*lists(batch, ("account", "currency")), strict=True):
