@@ -209,8 +209,7 @@ def chained(entries: Sequence[AuditEntry], head: Head) -> tuple[pa.RecordBatch, 
         row["hash"] = row_hash(row)
         head = Head(row["sequence"], row["hash"])
         rows.append({**row, "ts_recv": row["ts_event"]})
-    columns = {field.name: [row[field.name] for row in rows] for field in AUDIT_LOG.fields}
-    return AUDIT_LOG.batch(columns) if rows else AUDIT_LOG.empty(), head
+    return AUDIT_LOG.batch_of_rows(rows), head
 
 
 def verify_chain(log: Log, found: list[Head] | None = None) -> Iterator[Break]:

@@ -4,7 +4,7 @@ Wire format, ClickHouse table, Parquet schema, API model, validation, docs and t
 this declaration; none of them repeats it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -230,6 +230,27 @@ class Topic:
             else:
                 raise KeyError(f"topic {self.name!r}: column {field.name!r} is missing")
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def batch_of_rows(self, rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+        """One RecordBatch of this topic from rows: of few rows, a fourth of the time of `batch`.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            Values by field, as Arrow converts them (times as ns since 1970 UTC); what is missing is null, also
+            where it may not be: `schemas.validation` tells.
+
+        Returns
+        -------
+        pyarrow.RecordBatch
+            With exactly `schema`.
+        """
+        columns = pa.array(rows, self._row_type).flatten()
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    @cached_property
+    def _row_type(self) -> pa.DataType:
+        return pa.struct([field.arrow.with_nullable(True) for field in self.fields])
 
     def empty(self) -> pa.RecordBatch:
         """A batch of no rows."""

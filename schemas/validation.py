@@ -21,7 +21,7 @@ from schemas.topic import Rule, Topic
 MAX_SKEW_NS = 5 * 60 * 1_000_000_000
 
 # What ClickHouse's DateTime64(9) can hold: 1900-01-01 to the end of int64 nanoseconds.
-_EARLIEST_NS = -2_208_988_800_000_000_000
+EARLIEST_NS = -2_208_988_800_000_000_000
 
 _SHOWN_CHARACTERS = 80
 _NUMPY_TYPES = {"double": "f8", "int32": "i4", "int64": "i8", "uint64": "u8"}
@@ -199,9 +199,9 @@ def _decimal(bound: float) -> pa.Scalar:
 
 def _time_faults(field: Field, column: pa.Array, valid: Bools | None) -> Iterator[_Fault]:
     times = _values(column, "i8")
-    if len(times) and times.min() < _EARLIEST_NS:
+    if len(times) and times.min() < EARLIEST_NS:
         yield _Fault(
-            _rows(times < _EARLIEST_NS, valid), f"{field.name} must be 1900 or later", column
+            _rows(times < EARLIEST_NS, valid), f"{field.name} must be 1900 or later", column
         )
 
 

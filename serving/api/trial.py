@@ -25,7 +25,7 @@ from schemas.positions import BALANCES, MARKS, POSITIONS
 from schemas.topic import Topic
 from serving.api.problems import ApiError
 from serving.api.state import ApiState
-from serving.gateway.order_rows import at_time, rows_of_commands
+from serving.gateway.order_rows import rows_of_commands
 from serving.hub.hub import Hub
 from serving.hub.lookup import Lookup
 from serving.latest.orders_view import Json
@@ -53,10 +53,10 @@ async def trial(state: ApiState, command: dict[str, Any]) -> Rejection | None:
     ApiError
         422 where the order breaks a rule of the topic.
     """
-    found = rows_of_commands([command])
+    found = rows_of_commands([command], time.time_ns())
     if found.reasons:
         raise ApiError(422, "invalid-order", found.reasons[0])
-    (order,) = commands(at_time(found.good, time.time_ns()))
+    (order,) = commands(found.good)
     book = _Book(state, order.account)
     await book.load(order.symbol or "")
     return check(book.account, book.market, order)

@@ -1,21 +1,22 @@
 """Commands as rows of `orders`: what the platform adds to what a client said."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.arrays import Int64s
-from schemas.field import CATEGORY, INT64, TEXT, TIMESTAMP
+from schemas.field import INT64, TEXT, TIMESTAMP
 from schemas.order_ids import order_ids_of
 from schemas.orders import ORDERS
+from schemas.row_checks import row_check
 from schemas.validation import Validated, validate
 
 # What the door says itself; a retry may differ in these and be the same order.
 DOOR_FIELDS = ("ts_event", "ts_recv", "user", "correlation_id")
 
 _TIMES = tuple(ORDERS.schema.get_field_index(name) for name in ("ts_event", "ts_recv"))
-_NULLS = {field.type: pa.nulls(1, field.type) for field in ORDERS.fields}
 
 
 def command_row(
@@ -30,29 +31,22 @@ def command_row(
     return row
 
 
-def rows_of_commands(commands: list[dict[str, Any]]) -> Validated:
+def rows_of_commands(commands: list[dict[str, Any]], time_ns: int = 0) -> Validated:
     """Commands as rows, good and rejected.
 
     Parameters
     ----------
     commands : list of dict
         As `command_row` makes them, with ``order_id``; fields that are missing are null.
+    time_ns : int
+        When the door took them, ns since 1970 UTC.
     """
-    count = len(commands)
-    given = set().union(*commands)
-    arrays = []
-    for field in ORDERS.fields:
-        if field.name in given:
-            values = [command.get(field.name) for command in commands]
-            if field.type == CATEGORY:
-                arrays.append(pa.array(values, TEXT).dictionary_encode())
-            else:
-                arrays.append(pa.array(values, field.type))
-        elif field.name in ("ts_event", "ts_recv"):
-            arrays.append(pa.array(np.zeros(count, dtype=np.int64), INT64).cast(TIMESTAMP))
-        else:
-            arrays.append(_NULLS[field.type] if count == 1 else pa.nulls(count, field.type))
-    return validate(ORDERS, pa.RecordBatch.from_arrays(arrays, schema=ORDERS.schema))
+    rows = [{**command, "ts_event": time_ns, "ts_recv": time_ns} for command in commands]
+    batch = ORDERS.batch_of_rows(rows)
+    is_good = row_check(ORDERS)
+    if all(is_good(row) for row in rows):
+        return Validated(good=batch, rejected=np.empty(0, dtype=np.int64), reasons=[])
+    return validate(ORDERS, batch)
 
 
 def rows_of_columns(columns: dict[str, pa.Array], *, user: str, correlation_id: str) -> Validated:
@@ -103,10 +97,8 @@ def said(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     return words
 
 
-def partitions_of(batch: pa.RecordBatch, partition_of: Any, partitions: int) -> Int64s:
-    """Partition of each row, shape (n,)."""
-    if partitions == 1:
-        return np.zeros(batch.num_rows, dtype=np.int64)
+def partitions_of(batch: pa.RecordBatch, partition_of: Callable[[str], int]) -> Int64s:
+    """Partition of each row by its key, shape (n,)."""
     accounts = batch.column(ORDERS.key)
     by_code = np.array(
         [partition_of(key) for key in accounts.dictionary.to_pylist()], dtype=np.int64

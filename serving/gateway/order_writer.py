@@ -237,10 +237,9 @@ class OrderWriter:
             self._catch_up(partition)
         repeats: list[_Repeat] = []
         blocks: list[_Block] = []
-        for block in _blocks(group):
+        for block in _blocks(group, self._clock()):
             blocks.append(self._without_repeats(block, blocks, repeats))
-        time_ns = self._clock()
-        parts = [part for block in blocks for part in self._parts(block, time_ns)]
+        parts = [part for block in blocks for part in self._parts(block)]
         entries = [
             one.audit for one in group if one.audit is not None and len(one.refused) < one.rows
         ]
@@ -253,19 +252,21 @@ class OrderWriter:
         for (one, row), (first, first_row) in repeats:
             one.places[row] = first.places[first_row]
 
-    def _parts(self, block: _Block, time_ns: int) -> Iterator[tuple[int, _Block]]:
-        """A block by partition, at the time when the door took it."""
+    def _parts(self, block: _Block) -> Iterator[tuple[int, _Block]]:
+        """A block by partition."""
         if not block.owners:
             return
-        batch = at_time(block.batch, time_ns)
-        partitions = partitions_of(batch, self._partitioner.of, self._partitioner.partitions)
+        if self._partitioner.partitions == 1:
+            yield 0, block
+            return
+        partitions = partitions_of(block.batch, self._partitioner.of)
         for partition in np.unique(partitions).tolist():
             rows = np.flatnonzero(partitions == partition)
-            if len(rows) == batch.num_rows:
-                yield partition, _Block(batch, block.owners, block.order_ids, block.makes)
+            if len(rows) == block.batch.num_rows:
+                yield partition, block
             else:
                 owners = [block.owners[row] for row in rows.tolist()]
-                yield partition, _block(batch.take(pa.array(rows)), owners)
+                yield partition, _block(block.batch.take(pa.array(rows)), owners)
 
     def _note(self, part: _Block, partition: int, offset: int) -> None:
         """Say where the rows of a record are, and know its orders from now on."""
@@ -335,40 +336,42 @@ class OrderWriter:
 _Repeat = tuple[tuple[Submission, int], tuple[Submission, int]]
 
 
-def _blocks(group: list[Submission]) -> Iterator[_Block]:
-    """The good rows of submissions, in their order; what came singly is gathered into one block."""
+def _blocks(group: list[Submission], time_ns: int) -> Iterator[_Block]:
+    """The good rows of submissions, in their order, at the time when the door took them.
+
+    What came singly is gathered into one block.
+    """
     singles: list[Submission] = []
     for one in group:
         if one.batch is None:
             singles.append(one)
             continue
         if singles:
-            yield _gathered(singles)
+            yield _gathered(singles, time_ns)
             singles = []
         one.places = [-1] * one.rows
-        block = _block(one.batch, [(one, row) for row in range(one.rows)])
         one.order_ids = one.batch.column("order_id").to_pylist()
-        yield block
+        yield _block(at_time(one.batch, time_ns), [(one, row) for row in range(one.rows)])
     if singles:
-        yield _gathered(singles)
+        yield _gathered(singles, time_ns)
 
 
-def _gathered(singles: list[Submission]) -> _Block:
-    owners, commands = [], []
+def _gathered(singles: list[Submission], time_ns: int) -> _Block:
+    owners: list[tuple[Submission, int]] = []
+    commands: list[dict[str, Any]] = []
     for one in singles:
         one.places = [-1] * one.rows
         one.order_ids = [command["order_id"] for command in one.commands or ()]
-        for row, command in enumerate(one.commands or ()):
-            owners.append((one, row))
-            commands.append(command)
-    found = rows_of_commands(commands)
-    if len(found.rejected):
-        for at, reason in zip(found.rejected.tolist(), found.reasons, strict=True):
-            one, row = owners[at]
-            one.refused[row] = Refusal(INVALID, reason)
-        bad = set(found.rejected.tolist())
-        owners = [owner for at, owner in enumerate(owners) if at not in bad]
-    return _block(found.good, owners)
+        owners += [(one, row) for row in range(one.rows)]
+        commands += one.commands or ()
+    found = rows_of_commands(commands, time_ns)
+    for at, reason in zip(found.rejected.tolist(), found.reasons, strict=True):
+        one, row = owners[at]
+        one.refused[row] = Refusal(INVALID, reason)
+    bad = set(found.rejected.tolist())
+    good = [at for at in range(len(owners)) if at not in bad]
+    made = [commands[at]["order_id"] if commands[at]["command"] == "new" else "" for at in good]
+    return _block_of(found.good, [owners[at] for at in good], made)
 
 
 def _block(batch: pa.RecordBatch, owners: list[tuple[Submission, int]]) -> _Block:
@@ -379,11 +382,18 @@ def _block(batch: pa.RecordBatch, owners: list[tuple[Submission, int]]) -> _Bloc
             order_id if command == "new" else ""
             for order_id, command in zip(order_ids, commands.to_pylist(), strict=True)
         ]
+    return _block_of(batch, owners, order_ids)
+
+
+def _block_of(
+    batch: pa.RecordBatch, owners: list[tuple[Submission, int]], order_ids: list[str]
+) -> _Block:
+    """Rows, and of each the identifier of the order that it makes, empty where it makes none."""
     makes = dict(zip(order_ids, range(len(order_ids)), strict=True))
     if len(makes) < len(order_ids):
         # Of an identifier that comes twice the first row counts.
         makes = {}
         for row, order_id in enumerate(order_ids):
-            if order_id:
-                makes.setdefault(order_id, row)
-    return _Block(batch, owners, order_ids, {name: row for name, row in makes.items() if name})
+            makes.setdefault(order_id, row)
+    makes.pop("", None)
+    return _Block(batch, owners, order_ids, makes)
