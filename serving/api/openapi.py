@@ -10,7 +10,6 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
 from serving.api.problems import CONTENT_TYPE
-from serving.api.scopes import Scope
 from serving.api.security import API_KEY_HEADER, SESSION_COOKIE, Open, Required
 
 _DESCRIPTION = """\
@@ -58,8 +57,8 @@ class RouteError(TypeError):
     """A route that does not say who may use it."""
 
 
-def scope_of(route: BaseRoute) -> Scope | None:
-    """The scope that a route needs; None for one that is open to all.
+def guard_of(route: BaseRoute) -> Required | Open:
+    """Who may use a route.
 
     Raises
     ------
@@ -70,17 +69,17 @@ def scope_of(route: BaseRoute) -> Scope | None:
     found = list(_guards(dependant)) if dependant is not None else []
     if len(found) != 1:
         raise RouteError(
-            f"{getattr(route, 'path', route)} must depend on one of require(SCOPE) and OPEN, once; it does on "
+            f"{getattr(route, 'path', route)} must depend on one of require(SCOPE), KNOWN and OPEN, once; it does on "
             f"{len(found)}"
         )
-    return found[0].scope if isinstance(found[0], Required) else None
+    return found[0]
 
 
 def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     """Give an application a document that also says scopes and errors."""
     derived = app.openapi
-    scopes = {
-        (route.path, method.lower()): scope_of(route)
+    guards = {
+        (route.path, method.lower()): guard_of(route)
         for router in routers
         for route in router.routes
         if isinstance(route, APIRoute)
@@ -96,21 +95,21 @@ def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
             components.setdefault("schemas", {})["Problem"] = _PROBLEM
             for path, operations in made["paths"].items():
                 for method in set(operations) & set(_METHODS):
-                    _complete(operations[method], scopes.get((path, method)))
+                    _complete(operations[method], guards.get((path, method)))
             app.openapi_schema = made
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _complete(operation: dict[str, Any], scope: Scope | None) -> None:
+def _complete(operation: dict[str, Any], guard: Required | Open | None) -> None:
     statuses = {"400": "Not HTTP as it should be", "429": "Too often", "503": "Not now: try again"}
-    if scope is not None:
+    if isinstance(guard, Required):
+        scopes = [guard.scope.value] if guard.scope is not None else []
         # OpenAPI 3.1 allows scopes for every kind of scheme.
-        operation["security"] = [{name: [scope.value]} for name in _SCHEMES]
-        operation["description"] = (
-            f"{operation.get('description', '')}\n\nScope: `{scope.value}`.".strip()
-        )
+        operation["security"] = [{name: scopes} for name in _SCHEMES]
+        needed = f"Scope: `{scopes[0]}`." if scopes else "Scope: that of the topic."
+        operation["description"] = f"{operation.get('description', '')}\n\n{needed}".strip()
     statuses |= {"401": "Nobody knows who asks", "403": "Not allowed"}
     if "requestBody" in operation:
         statuses |= {"408": "The body came in too slowly", "413": "The body is too long"}

@@ -94,11 +94,11 @@ class Required:
 
     Parameters
     ----------
-    scope : Scope
-        What the route needs.
+    scope : Scope or None
+        What the route needs; None where whoever is known may ask, and the answer goes by who it is.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope | None) -> None:
         self.scope = scope
 
     async def __call__(self, request: Request) -> Principal:
@@ -128,9 +128,11 @@ def require(scope: Scope) -> Required:
 
 
 OPEN = Open()
+# Streams, say: each topic needs its own scope, and a key that has it need not be one that changes passwords.
+KNOWN = Required(None)
 
 
-async def principal_of_websocket(websocket: WebSocket, scope: Scope) -> Principal:
+async def principal_of_websocket(websocket: WebSocket) -> Principal:
     """Who opens a WebSocket; call it before ``accept``.
 
     Raises
@@ -139,7 +141,7 @@ async def principal_of_websocket(websocket: WebSocket, scope: Scope) -> Principa
         As `Required` does; the client gets it as the answer to its handshake. A cookie counts only from
         pages of this server: browsers send it along with handshakes that any page begins.
     """
-    principal = await _entered(websocket, scope)
+    principal = await _entered(websocket, None)
     if principal.csrf is not None and not _same_origin(websocket):
         raise ApiError(403, "cross-site", "a page of another site may not open a stream")
     return principal
@@ -190,7 +192,7 @@ def credentials_of(connection: HTTPConnection) -> Credentials:
     return Credentials(None, connection.cookies.get(SESSION_COOKIE))
 
 
-async def _entered(connection: HTTPConnection, scope: Scope) -> Principal:
+async def _entered(connection: HTTPConnection, scope: Scope | None) -> Principal:
     state = state_of(connection)
     origin = came_from(connection).origin
     try:
@@ -203,7 +205,7 @@ async def _entered(connection: HTTPConnection, scope: Scope) -> Principal:
         )
         raise
     state.rates.take(principal.via, principal.rate)
-    if scope not in principal.scopes:
+    if scope is not None and scope not in principal.scopes:
         detail = _UNSCOPED.format(scope=scope, user=principal.user)
         state.audit.note(
             entry_of(

@@ -14,8 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 from connectors.log import UnknownTopicError
 from schemas.registry import TOPICS
 from serving.api.problems import ApiError
-from serving.api.scopes import Scope
-from serving.api.security import Principal, check_topic, principal_of_websocket, require
+from serving.api.security import KNOWN, Principal, check_topic, principal_of_websocket
 from serving.api.state import ApiState, state_of
 from serving.hub.frames import ACCOUNT, Frame, Shape, own_members
 from serving.hub.hub import Hub
@@ -128,7 +127,7 @@ async def subscription_of(state: ApiState, wanted: Wanted) -> Subscription:
 )
 async def events(
     request: Request,
-    principal: Annotated[Principal, Depends(require(Scope.ME))],
+    principal: Annotated[Principal, Depends(KNOWN)],
     topic: Annotated[str, Path(max_length=100)],
     keys: Annotated[
         str | None, Query(max_length=100_000, description="Keys, with commas between them")
@@ -191,7 +190,7 @@ async def stream(websocket: WebSocket) -> None:
     ``{"unsubscribe": "quotes"}`` ends it. A frame is ``{"id", "topic", "position", "rows"}``, or with
     ``"format": "arrow"`` a binary message.
     """
-    principal = await principal_of_websocket(websocket, Scope.ME)
+    principal = await principal_of_websocket(websocket)
     await websocket.accept()
     connection = _Connection(websocket, principal)
     try:

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from schemas.registry import TOPICS
 from serving.api.app import create_app
-from serving.api.openapi import RouteError, scope_of
+from serving.api.openapi import RouteError, guard_of
 from serving.api.problems import ApiError
 from serving.api.scopes import (
     MEANINGS,
@@ -23,6 +23,7 @@ from serving.api.scopes import (
 )
 from serving.api.security import (
     OPEN,
+    Open,
     check_topic,
     principal_of_websocket,
     require,
@@ -74,7 +75,7 @@ def test_every_route_says_who_may_use_it(tmp_path: Path) -> None:
             assert "principal_of_websocket" in route.endpoint.__code__.co_names, route.path
             continue
         # The dashboard's files show no data: who signs in there needs them first.
-        if scope_of(route) is None and not route.path.startswith("/dashboard"):
+        if isinstance(guard_of(route), Open) and not route.path.startswith("/dashboard"):
             open_to_all |= {(method, route.path) for method in route.methods or ()}
     assert open_to_all == OPEN_ROUTES
 
@@ -92,7 +93,7 @@ def test_a_route_that_says_nothing_is_an_error() -> None:
 
     for route in router.routes:
         with pytest.raises(RouteError, match="must depend on one of"):
-            scope_of(route)
+            guard_of(route)
 
 
 def test_every_topic_says_who_may_read_it() -> None:
@@ -173,7 +174,7 @@ def test_a_route_lets_in_who_has_its_scope(
 def test_without_credentials_every_other_route_is_shut(served: Service) -> None:
     shut = 0
     for route in routes_of(served.app):
-        if isinstance(route, APIWebSocketRoute) or scope_of(route) is None:
+        if isinstance(route, APIWebSocketRoute) or isinstance(guard_of(route), Open):
             continue
         for method in route.methods or ():
             # As the door's limit would, were this one client.
@@ -308,7 +309,7 @@ def websocket_app(served: Service) -> str:
 
     @router.websocket("/test-stream")
     async def stream(websocket: WebSocket) -> None:
-        who = await principal_of_websocket(websocket, Scope.MARKET_READ)
+        who = await principal_of_websocket(websocket)
         await websocket.accept()
         await websocket.send_text(who.user)
         if await websocket.receive_text() == "more":

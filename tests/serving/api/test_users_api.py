@@ -7,7 +7,7 @@ import pyotp
 import pytest
 
 from connectors.audit_log import verify_chain
-from serving.api.scopes import Role
+from serving.api.scopes import TOPIC_SCOPES, Role, Scope
 from tests.serving.api.signed_in import PASSWORD, Service, service
 
 OTHER = "another horse, another battery"
@@ -101,6 +101,20 @@ def test_a_locked_name_is_told_when_to_come_again(served: Service) -> None:
     admin = served.headers("admin")
     assert served.client.post("/v1/users/tess/unlock", headers=admin).status_code == 200
     served.sign_in("tess")
+
+
+def test_an_api_key_streams_the_topics_of_its_scopes_and_needs_no_other(served: Service) -> None:
+    body = {"name": "bot", "scopes": ["orders:read"]}
+    made = served.client.post("/v1/me/keys", json=body, headers=served.headers("tess"))
+    key = {"X-API-Key": made.json()["key"]}
+    listed = served.client.get("/v1/topics", headers=key).json()["topics"]
+    assert {TOPIC_SCOPES[one["name"]] for one in listed} == {Scope.ORDERS_READ}
+    with served.client.websocket_connect("ws://127.0.0.1:8000/v1/stream", headers=key) as stream:
+        stream.send_json({"subscribe": {"topic": "order_events", "id": "mine"}})
+        assert stream.receive_json()["subscribed"] == "mine"
+        stream.send_json({"subscribe": {"topic": "quotes", "id": "not mine"}})
+        assert stream.receive_json()["error"]["kind"] == "scope"
+    assert served.client.get("/v1/stream/quotes", headers=key).status_code == 403
 
 
 def test_an_api_key_has_its_scopes_and_changes_nothing_of_its_user(served: Service) -> None:
