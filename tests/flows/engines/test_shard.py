@@ -1,7 +1,7 @@
 """A shard's life: progress, snapshots, restart, epochs, fencing, late rows, held rows."""
 
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 import orjson
@@ -42,7 +42,7 @@ class Every(Flow):
 
     name = "every"
     version = 1
-    inputs = (Input(topic=TRADES),)
+    inputs: ClassVar[tuple[Input, ...]] = (Input(topic=TRADES),)
     outputs = (QUOTES_SEEN,)
     params_type = StepParams
 
