@@ -42,6 +42,13 @@ def run(
         bool,
         typer.Option("--new-epoch", help="Go on with another version or other parameters."),
     ] = False,
+    forget_state: Annotated[
+        bool,
+        typer.Option(
+            "--forget-state",
+            help="With --new-epoch: begin empty even where open orders, positions and cash are carried over.",
+        ),
+    ] = False,
 ) -> None:
     """Run flows on the log."""
     from connectors.log import open_log
@@ -69,6 +76,7 @@ def run(
         until_end=until_end,
         options=ShardOptions(
             new_epoch=new_epoch,
+            forget_state=forget_state,
             held_rows=settings.held_rows,
             on_commit=FlowMeter() if settings.metrics else None,
             look_up=_look_up(settings.schema_registry.get_secret_value(), stop),
