@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 
 import pyarrow as pa
 import structlog
@@ -17,6 +18,9 @@ _READ_BYTES = 1 << 20
 # How long it takes until a topic that is newly followed is read.
 _WAIT_S = 0.05
 _RETRY_S = 1.0
+# Rounds are no closer than this: one takes as long for ten records as for one, and whoever answers requests shares
+# the interpreter with it.
+_ROUND_S = 0.005
 
 _logger = structlog.get_logger("hub")
 
@@ -99,12 +103,15 @@ class TopicReader:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            begun_s = monotonic()
             try:
-                if not self._round() and self._positions:
+                if self._round():
+                    self._stop.wait(max(0.0, begun_s + _ROUND_S - monotonic()))
+                elif self._positions:
                     with self._lock:
                         positions = dict(self._positions)
                     self._log.wait(positions, _WAIT_S)
-                elif not self._positions:
+                else:
                     self._stop.wait(_WAIT_S)
             except LogError as error:
                 _logger.exception("log unreadable", error=str(error))

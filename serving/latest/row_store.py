@@ -38,6 +38,13 @@ class RowStore:
         self.first = 0
         self.end = 0
         self._rows_max = rows_max
+        # Words as plain text: batches whose dictionaries differ can be joined.
+        self._schema = pa.schema(
+            [
+                pa.field(field.name, TEXT if field.type == CATEGORY else field.type)
+                for field in topic.fields
+            ]
+        )
         # Replaced as a whole when batches are joined or dropped, so that a reader sees one state.
         self._kept: tuple[list[int], list[pa.RecordBatch]] = ([], [])
         self._small = 0
@@ -49,12 +56,9 @@ class RowStore:
         """Keep the rows of a record; returns the number of the first of them."""
         begin = self.end
         self._records.append((begin, partition, offset))
-        columns = [
-            column.cast(TEXT) if column.type == CATEGORY else column for column in batch.columns
-        ]
-        plain = pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
         starts, batches = self._kept
-        batches.append(plain)
+        # As it came: to read its words takes longer than all the rest, and hardly any single batch is asked for.
+        batches.append(batch)
         starts.append(begin)
         self.end = begin + batch.num_rows
         self._small += 1
@@ -83,7 +87,10 @@ class RowStore:
                 found.append(number)
         if not found:
             return [], self.topic.empty()
-        pieces = [batches[place].take(pa.array(rows)) for place, (rows, _) in by_batch.items()]
+        pieces = [
+            self._plain(batches[place].take(pa.array(rows)))
+            for place, (rows, _) in by_batch.items()
+        ]
         order = np.argsort(np.concatenate([places for _, places in by_batch.values()]))
         table = pa.Table.from_batches(pieces).take(pa.array(order)).combine_chunks()
         return found, self.topic.batch({name: table.column(name) for name in table.column_names})
@@ -92,7 +99,7 @@ class RowStore:
         """What is kept, batch by batch, the newest first; each with the number of its first row."""
         starts, batches = self._kept
         for at in range(len(batches) - 1, -1, -1):
-            yield starts[at], batches[at]
+            yield starts[at], self._plain(batches[at])
 
     def offsets(self) -> dict[int, int]:
         """Of each partition the offset from which on its rows are kept."""
@@ -101,10 +108,14 @@ class RowStore:
             found.setdefault(partition, offset)
         return found
 
+    def _plain(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch if batch.schema.equals(self._schema) else batch.cast(self._schema)
+
     def _join(self) -> None:
         starts, batches = self._kept
         at = len(batches) - self._small
-        joined = pa.Table.from_batches(batches[at:]).combine_chunks().to_batches()
+        plain = pa.Table.from_batches(batches[at:]).cast(self._schema)
+        joined = plain.combine_chunks().to_batches()
         starts, batches = [*starts[:at], starts[at]], [*batches[:at], *joined]
         while len(batches) > 1 and self.end - starts[1] >= self._rows_max:
             starts, batches = starts[1:], batches[1:]
