@@ -67,3 +67,8 @@ def print_audit(checks: list[Check], console: Console) -> None:
     for check in checks:
         if check.detail:
             console.print(f"First difference: {check.detail}")
+    failed = sum(not check.ok for check in checks)
+    if failed:
+        console.print(f"{failed} of {len(checks)} claims do not hold.")
+    elif checks:
+        console.print(f"All {len(checks)} claims hold.")

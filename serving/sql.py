@@ -1,6 +1,8 @@
 """The verb `tapeflow sql`: one statement to the store, its result as a table, CSV, JSON lines or Parquet."""
 
+import re
 from collections.abc import Mapping
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Any, TextIO
 
@@ -17,6 +19,9 @@ from connectors.clickhouse_statement import is_select
 
 # A terminal is no place for a million rows; --format csv gives them all.
 TABLE_ROWS_MAX = 1_000
+_FORMAT = re.compile(r"\bFORMAT\s+\w+$", re.IGNORECASE)
+# As many digits as ClickHouse's widest decimal has.
+_EXACT = Context(prec=76)
 
 
 class SqlError(StoreError):
@@ -76,6 +81,10 @@ def run_sql(
     statement = statement.strip().rstrip(";")
     if format not in set(SqlFormat):
         raise SqlError(f"format {format!r}: it must be one of {', '.join(SqlFormat)}")
+    if _gives_rows(statement) and _FORMAT.search(statement):
+        raise SqlError(
+            f"leave FORMAT out of the statement: `--format {'|'.join(SqlFormat)}` says how it is printed"
+        )
     chosen = SqlFormat(format)
     with connect(store_url) as client:
         try:
@@ -133,7 +142,14 @@ def _texts(column: pa.ChunkedArray) -> list[str]:
     """Cells as text: times as ISO with their nanoseconds, null as NULL."""
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+    if pa.types.is_decimal(column.type):
+        return [_decimal_text(value) for value in column.to_pylist()]
     return ["NULL" if value is None else str(value) for value in column.to_pylist()]
+
+
+def _decimal_text(value: Decimal | None) -> str:
+    """All its digits, without zeros at their end or an exponent."""
+    return "NULL" if value is None else f"{value.normalize(_EXACT):f}"
 
 
 def _width(columns: list[list[str]], names: list[str]) -> int:

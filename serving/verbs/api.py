@@ -40,8 +40,16 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(_audit, name="audit-log")
 
 
-def serve() -> None:
+def serve(
+    *,
+    url: Annotated[
+        bool, typer.Option("--url", help="Print where the running API is, and end.")
+    ] = False,
+) -> None:
     """Serve the API and the dashboard, until Ctrl-C."""
+    if url:
+        _print_url()
+        return
     import structlog
 
     from connectors.metrics import serve as serve_metrics
@@ -62,6 +70,18 @@ def serve() -> None:
     logger = structlog.get_logger("api")
     serve_api(settings, stop, ready=lambda address: logger.info("api ready", url=address.url))
     logger.info("api stopped")
+
+
+def _print_url() -> None:
+    from serving.api.address import ApiServerError, running_api
+
+    home = load_settings().home
+    address = running_api(home)
+    if address is None:
+        raise ApiServerError(
+            f"no API runs on {home}; start it: `tapeflow up`, or `tapeflow serve` alone"
+        )
+    typer.echo(address.url)
 
 
 def list_users(

@@ -93,6 +93,8 @@ def test_help_loads_nothing_that_computes() -> None:
         (["tail", "trade"], {}, "no topic 'trade'"),
         (["feed", "nowhere.csv"], {}, "nowhere.csv"),
         (["store", "--url"], {}, "no store runs"),
+        (["serve", "--url"], {}, "no API runs"),
+        (["sql", "SELECT 1 FORMAT Vertical"], {}, "leave FORMAT out"),
         (["store"], {"TAPEFLOW_STORE": "clickhouse://h:8123/d"}, "is a server elsewhere"),
     ],
 )

@@ -43,6 +43,24 @@ def test_a_table_shows_every_cell_in_full(url: str) -> None:
     assert lines[-1] == "2 rows"
 
 
+def test_decimals_are_shown_with_all_their_digits_and_no_zeros_behind_them(url: str) -> None:
+    shown = run(
+        url,
+        "SELECT toDecimal128('0', 10) AS none, toDecimal128('36629', 10) AS whole, toDecimal128('0.0000000001', 10) "
+        "AS small, CAST(NULL, 'Nullable(Decimal(38, 10))') AS unknown, "
+        "toDecimal256('-1234567890123456789012345678901234567890123456789.5', 4) AS long",
+        "table",
+    ).decode()
+    row = [cell.strip() for cell in shown.splitlines()[2].split("│")]
+    assert row == [
+        "0",
+        "36629",
+        "0.0000000001",
+        "NULL",
+        "-1234567890123456789012345678901234567890123456789.5",
+    ]
+
+
 def test_a_long_table_is_cut_and_says_so(url: str) -> None:
     text = run(url, f"SELECT number FROM numbers({TABLE_ROWS_MAX + 50})", "table").decode()
     assert text.splitlines()[-1].startswith(f"{TABLE_ROWS_MAX} rows shown, there are more")
