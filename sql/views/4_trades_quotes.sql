@@ -22,7 +22,7 @@ SELECT
     t._row AS _row
 FROM
 (
-    SELECT *
+    SELECT symbol, venue, ts_event, price, size, side, conditions, _partition, _offset, _row
     FROM trades
     WHERE action = 'new'
         AND symbol = {symbol:String}
@@ -33,21 +33,16 @@ ASOF LEFT JOIN
 (
     -- What a venue had told up to each of its quotes. The window's frame ends behind the last quote of the same
     -- nanosecond, so whichever of them the join takes, the last in the log holds.
+    -- One number compares many times faster than a tuple.
+    WITH bitShiftLeft(toInt256(toUnixTimestamp64Nano(ts_event)), 96) + bitShiftLeft(toInt256(_offset), 32) + _row AS place
     SELECT
         venue,
         ts_event,
         argMaxIfOrNull((bid, bid_size, ts_event), place, isNotNull(bid) OR isNotNull(bid_size)) OVER told AS told_bid,
         argMaxIfOrNull((ask, ask_size, ts_event), place, isNotNull(ask) OR isNotNull(ask_size)) OVER told AS told_ask
-    FROM
-    (
-        SELECT
-            *,
-            -- One number compares many times faster than a tuple.
-            bitShiftLeft(toInt256(toUnixTimestamp64Nano(ts_event)), 96) + bitShiftLeft(toInt256(_offset), 32) + _row AS place
-        FROM quotes
-        WHERE symbol = {symbol:String}
-            AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
-            AND ts_event < {end:DateTime64(9, 'UTC')}
-    )
+    FROM quotes
+    WHERE symbol = {symbol:String}
+        AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
+        AND ts_event < {end:DateTime64(9, 'UTC')}
     WINDOW told AS (PARTITION BY venue ORDER BY ts_event)
 ) AS q ON t.venue = q.venue AND t.ts_event >= q.ts_event
