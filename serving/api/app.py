@@ -25,6 +25,7 @@ from serving.api import users as users_routes
 from serving.api.audit import AuditTrail
 from serving.api.door import UsersDoor
 from serving.api.envelope import Envelope, Limits
+from serving.api.lean import LeanRoutes
 from serving.api.openapi import describe
 from serving.api.rate_limits import RateLimits
 from serving.api.security import Door
@@ -86,8 +87,12 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # Traces and counts are the envelope's; FastAPI's own would be asked for at each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     problems.add_to(app)
+    # The last one is the outermost.
+    app.add_middleware(LeanRoutes, routers=_ROUTERS)
     app.add_middleware(Envelope, limits=Limits.of(settings), trace=tracer(settings.otlp_endpoint))
     for router in _ROUTERS:
         app.include_router(router)

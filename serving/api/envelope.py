@@ -5,7 +5,7 @@ Plain ASGI: Starlette's middleware classes would add a task and two streams to e
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +15,6 @@ from typing import Any, Self
 
 import structlog
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers
 
 from connectors.metrics import API_REQUESTS, API_SECONDS
 from serving.api.problems import (
@@ -28,6 +27,7 @@ from serving.api.problems import (
 from serving.settings import Settings
 
 Scope = MutableMapping[str, Any]
+RawHeaders = Mapping[bytes, bytes]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -38,7 +38,7 @@ Trace = Callable[[Scope, str], AbstractContextManager[Callable[[str, int], None]
 _BODY_BYTES = 16 << 20
 # Of who brings no credentials: a sign-in.
 _STRANGER_BYTES = 64 << 10
-_CREDENTIALS = ("authorization", "x-api-key", "cookie")
+_CREDENTIALS = (b"authorization", b"x-api-key", b"cookie")
 _BODY_S = 30.0
 # It goes into logs, headers and tables: words of a few harmless characters only.
 _CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -54,12 +54,11 @@ _SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
 )
 _SECURE_HEADERS = (*_SECURITY_HEADERS, (b"strict-transport-security", b"max-age=31536000"))
+_SECURITY_NAMES = frozenset(name for name, _ in _SECURE_HEADERS)
 _SECURE = ("https", "wss")
 _CORRELATION_NAME = CORRELATION_HEADER.lower().encode()
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _NOWHERE = "unknown"
-
-_logger = structlog.get_logger("api")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,17 +112,20 @@ class Envelope:
         self._app = app
         self._limits = limits
         self._trace = trace
+        # Bound once: the logger's lazy proxy would be bound anew at each request.
+        self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("api").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or serve a WebSocket."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get(CORRELATION_HEADER, "")
+        # Of a name that comes twice the first counts, as with Starlette's own, which looks through all each time.
+        headers = dict(reversed(scope["headers"]))
+        given = headers.get(_CORRELATION_NAME, b"").decode("latin-1")
         correlation = given if _CORRELATION.fullmatch(given) else _new_correlation()
         set_correlation(scope, correlation)
-        exchange = _Exchange(scope, send, correlation)
+        exchange = _Exchange(scope, send, correlation, self._log)
         # Each request has a task of its own, and so its own context: nothing is to be unbound.
         structlog.contextvars.bind_contextvars(correlation_id=correlation)
         if self._trace is None:
@@ -135,7 +137,7 @@ class Envelope:
             finally:
                 ended(exchange.route, exchange.status)
 
-    async def _serve(self, exchange: "_Exchange", headers: Headers, receive: Receive) -> None:
+    async def _serve(self, exchange: "_Exchange", headers: RawHeaders, receive: Receive) -> None:
         try:
             self._check_host(headers)
             if exchange.scope["type"] == "http":
@@ -148,7 +150,7 @@ class Envelope:
                 raise
             await answer(exchange.scope, error)(exchange.scope, receive, exchange.send)
         except Exception:
-            _logger.exception("request failed", path=exchange.scope["path"])
+            self._log.exception("request failed", path=exchange.scope["path"])
             if exchange.status:
                 # The answer has begun: cutting it off is the only way left to say that it is not whole.
                 raise
@@ -156,9 +158,9 @@ class Envelope:
         finally:
             exchange.told()
 
-    def _check_host(self, headers: Headers) -> None:
+    def _check_host(self, headers: RawHeaders) -> None:
         """Refuse what was meant for another name: a page of another site may make its name ours."""
-        host = headers.get("host", "")
+        host = headers.get(b"host", b"").decode("latin-1")
         name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         if name.lower() not in self._limits.hosts:
             raise ApiError(
@@ -171,7 +173,14 @@ class Envelope:
 class _Exchange:
     """A request and the answer to it."""
 
-    def __init__(self, scope: Scope, send: Send, correlation: str) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        send: Send,
+        correlation: str,
+        log: structlog.typing.FilteringBoundLogger,
+    ) -> None:
+        self._log = log
         self.scope = scope
         self.correlation = correlation
         self.status = 0
@@ -206,7 +215,7 @@ class _Exchange:
         count.inc()
         duration.observe(seconds)
         if method != "GET" or self.status >= 400:
-            _logger.info(
+            self._log.info(
                 "request",
                 method=method,
                 route=self.route,
@@ -218,10 +227,10 @@ class _Exchange:
     def _dress(self, message: Message) -> None:
         # On every request's way: no mapping of headers is made.
         headers = list(message.get("headers", ()))
-        given = {name for name, _ in headers}
+        given = _SECURITY_NAMES.intersection([name for name, _ in headers])
         wanted = _SECURE_HEADERS if self.scope.get("scheme") in _SECURE else _SECURITY_HEADERS
         headers.append((_CORRELATION_NAME, self.correlation.encode()))
-        headers.extend(header for header in wanted if header[0] not in given)
+        headers += [header for header in wanted if header[0] not in given] if given else wanted
         message["headers"] = headers
 
 
@@ -237,8 +246,8 @@ def _counts(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 class _Body:
     """A request's body as it comes in, not longer and not slower than it may."""
 
-    def __init__(self, receive: Receive, headers: Headers, limits: Limits) -> None:
-        known = any(name in headers for name in _CREDENTIALS)
+    def __init__(self, receive: Receive, headers: RawHeaders, limits: Limits) -> None:
+        known = not headers.keys().isdisjoint(_CREDENTIALS)
         self._receive = receive
         self._headers = headers
         self._bytes_max = limits.body_bytes if known else min(_STRANGER_BYTES, limits.body_bytes)
@@ -249,8 +258,9 @@ class _Body:
 
     def check_length(self) -> None:
         """Refuse a body that says itself that it is too long."""
-        length = self._headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > self._bytes_max:
+        length = self._headers.get(b"content-length", b"0")
+        # Of bytes, a digit is one of the ten.
+        if not length.isdigit() or int(length) > self._bytes_max:
             raise self._too_long()
 
     async def receive(self) -> Message:

@@ -124,11 +124,7 @@ async def check(request: Request, principal: Trader) -> Response:
 )
 async def replace(request: Request, principal: Trader, order_id: OrderId) -> Response:
     """Ask for other terms of an order; what is left out stays. Its events say what became of it."""
-    fields = {
-        name: value
-        for name, value in _read(await request.body(), replacement_model).items()
-        if value is not None
-    }
+    fields = _read(await request.body(), replacement_model)
     if not fields:
         raise ApiError(422, "invalid-order", f"one of {', '.join(REPLACEABLE)} must be given")
     return await _change(request, principal, order_id, "replace", fields)

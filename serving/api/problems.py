@@ -71,6 +71,10 @@ class ApiError(HTTPException):
         return self.status_code
 
 
+HANDLED = (ApiError, HTTPException, RequestValidationError, LogError, UsersDatabaseError)
+"""Errors that have an answer of their own; all others are faults of ours."""
+
+
 def correlation_of(connection: HTTPConnection) -> str:
     """Correlation id of a request, as in its logs, its answer's header and ``orders.correlation_id``."""
     return str(connection.scope.get(_CORRELATION, ""))
@@ -118,7 +122,7 @@ def add_to(app: FastAPI) -> None:
     """Turn every error of an application into a problem document."""
     # One handler for requests and WebSockets, which Starlette's types do not foresee.
     handler: Any = _answer
-    for kind in (ApiError, HTTPException, RequestValidationError, LogError, UsersDatabaseError):
+    for kind in HANDLED:
         app.add_exception_handler(kind, handler)
 
 

@@ -194,12 +194,11 @@ def credentials_of(connection: HTTPConnection) -> Credentials:
 
 async def _entered(connection: HTTPConnection, scope: Scope | None) -> Principal:
     state = state_of(connection)
-    origin = came_from(connection).origin
     try:
         principal = await state.door.principal(credentials_of(connection))
     except ApiError as error:
         # Nobody fills the audit log by knocking: who knocks too often is not even asked.
-        state.rates.take_knock(origin)
+        state.rates.take_knock(came_from(connection).origin)
         state.audit.note(
             entry_of(connection, "", "enter", connection.url.path, Result.REFUSED, error.detail)
         )

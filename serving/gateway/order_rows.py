@@ -23,12 +23,14 @@ def command_row(
     fields: dict[str, Any], *, command: str, user: str, correlation_id: str
 ) -> dict[str, Any]:
     """A command of one order: what was asked, and by whom."""
-    # A column that no row of a commit has is not built from its values.
-    row = {name: value for name, value in fields.items() if value is not None}
-    row.setdefault("order_class", "simple")
-    row.setdefault("strategy", "")
-    row["command"], row["user"], row["correlation_id"] = command, user, correlation_id
-    return row
+    return {
+        "order_class": "simple",
+        "strategy": "",
+        **fields,
+        "command": command,
+        "user": user,
+        "correlation_id": correlation_id,
+    }
 
 
 def rows_of_commands(commands: list[dict[str, Any]], time_ns: int = 0) -> Validated:

@@ -63,6 +63,23 @@ class RequestFaultError(ValueError):
         self.faults = faults or []
 
 
+def _refuse_constant(name: str) -> Any:
+    raise RequestFaultError(f"{name} is no JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise RequestFaultError("an object gives a member twice: to take one would be a guess")
+    return found
+
+
+# Made once: `json.loads` makes one a call.
+_JSON = json.JSONDecoder(
+    parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_object
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadOrders:
     """What the body of a batch held.
@@ -114,7 +131,7 @@ def replacement_model() -> type[Row]:
 
 
 def read_one(body: bytes, kind: type[Row]) -> dict[str, Any]:
-    """The fields of one JSON object.
+    """The fields of one JSON object; those that are null are left out.
 
     Parameters
     ----------
@@ -160,9 +177,7 @@ def parse(body: bytes) -> Any:
         Where it is no JSON, or gives a member twice.
     """
     try:
-        return json.loads(
-            body, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_object
-        )
+        return _JSON.decode(body.decode(json.detect_encoding(body), "surrogatepass"))
     except RequestFaultError:
         raise
     except RecursionError as error:
@@ -172,25 +187,14 @@ def parse(body: bytes) -> Any:
         raise RequestFaultError(f"the body is not JSON{where}") from error
 
 
-def _refuse_constant(name: str) -> Any:
-    raise RequestFaultError(f"{name} is no JSON number")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise RequestFaultError("an object gives a member twice: to take one would be a guess")
-    return found
-
-
 def _checked(value: Any, kind: type[Row]) -> dict[str, Any]:
-    """The model's fields of a parsed value."""
+    """The model's fields of a parsed value, but for nulls."""
     if not isinstance(value, dict):
         raise RequestFaultError("a JSON object was needed")
     try:
         # A null is as if the field were left out, here as in a batch and in an inbox.
         said = {name: given for name, given in value.items() if given is not None}
-        fields = dict(kind.model_validate(said).__dict__)
+        read = kind.model_validate(said).__dict__
     except ValidationError as error:
         faults = [
             ("/".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, "))
@@ -199,18 +203,18 @@ def _checked(value: Any, kind: type[Row]) -> dict[str, Any]:
         raise RequestFaultError("the order is not what this route takes", faults) from error
     faults = [
         (name, why)
-        for name, given in fields.items()
-        if type(given) is str and (why := _text_fault(name, given))
+        for name in said
+        if type(text := read[name]) is str and (why := _text_fault(name, text))
     ]
     # Python's decimals take 1_000 for a thousand; a client that writes so may have meant another number.
     faults += [
         (name, "must be a decimal number")
-        for name, given in value.items()
-        if name in _DECIMALS and type(given) is str and "_" in given
+        for name, given in said.items()
+        if type(given) is str and "_" in given and name in _DECIMALS
     ]
     if faults:
         raise RequestFaultError("the order is not what this route takes", faults)
-    return fields
+    return {name: given for name, given in read.items() if given is not None}
 
 
 def _as_text(value: object) -> object:
@@ -338,10 +342,10 @@ def _read_rows(body: bytes) -> ReadOrders:
 
 
 def columns_of(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
-    """Rows of the order model as columns: decimals and times in the topic's types, words as text."""
+    """Rows of the order model, without nulls, as columns: decimals and times in the topic's types, words as text."""
     return {
         field.name: pa.array(
-            [row[field.name] for row in rows], TEXT if field.type == CATEGORY else field.type
+            [row.get(field.name) for row in rows], TEXT if field.type == CATEGORY else field.type
         )
         for field in REQUESTED
     }
