@@ -46,9 +46,22 @@ class Place:
 
     def end(self, connection: sqlite3.Connection) -> int:
         """The next offset."""
-        query = f"SELECT max(record_offset) FROM {table(self.id)}"  # noqa: S608 - an integer of ours
-        (newest,) = connection.execute(query).fetchone()
-        return self.start(connection) if newest is None else int(newest) + 1
+        return self.bounds(connection)[1]
+
+    def bounds(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        """The first offset kept, and the next one, both of one moment.
+
+        Raises
+        ------
+        UnknownTopicError
+            Where the topic was deleted.
+        """
+        query = f"SELECT start, (SELECT max(record_offset) FROM {table(self.id)}) FROM partitions WHERE id = ?"  # noqa: S608 - an integer of ours
+        row = connection.execute(query, (self.id,)).fetchone()
+        if row is None:
+            raise self._deleted()
+        start, newest = row
+        return start, start if newest is None else newest + 1
 
     def reaches(self, connection: sqlite3.Connection, offset: int) -> bool:
         """Whether there is a record at or beyond an offset; cheaper than `end`, for those who wait."""
@@ -66,8 +79,11 @@ class Place:
         query = "SELECT start FROM partitions WHERE id = ?"
         row = connection.execute(query, (self.id,)).fetchone()
         if row is None:
-            raise UnknownTopicError(f"{self}: the topic was deleted")
+            raise self._deleted()
         return int(row[0])
+
+    def _deleted(self) -> UnknownTopicError:
+        return UnknownTopicError(f"{self}: the topic was deleted")
 
 
 class Catalog:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from connectors.commit_signal import CommitSignal, Watch
 from connectors.crash_points import crash_point
 from connectors.file_lock import FileLock
 from connectors.log import CorruptLogError, LogError
@@ -113,7 +114,14 @@ class SqliteFile:
                     connection.execute("ROLLBACK")
                 raise
         crash_point("sqlite: committed")
+        process.commits.send()
         process.checkpointer.written()
+
+    @contextmanager
+    def watching(self) -> Iterator[Watch]:
+        """A watch on the commits of every process; another thread's is another."""
+        with self._process().commits.watching() as watch:
+            yield watch
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -195,12 +203,14 @@ class _Process:
         self.use = FileLock(locks / "use")
         self.use.share()
         self.checkpointer = Checkpointer(path, self.queue, FileLock(locks / "checkpoint"), connect)
+        self.commits = CommitSignal(locks / "commits")
 
     def close(self) -> None:
         self.checkpointer.close()
         for connection in (*self.idle, self.writer):
             if connection is not None:
                 connection.close()
+        self.commits.close()
         self.use.close()
         self.queue.close()
 

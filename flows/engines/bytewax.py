@@ -29,8 +29,10 @@ from schemas.codec import CodecError
 # Bytewax's own stub leaves the function's arguments untyped.
 _cluster_main: Any = cluster_main
 
-# How long until a bell looks again: it adds to latency once a hop. Where rows have just come, more will;
-# where none have, looking more often would only warm the machine.
+# How long the only worker sleeps at most where it has nothing to do: the log wakes it, a stop does not.
+_SLEEP_S = 0.05
+# How long until one of several workers looks again, since one that slept would not work what others ring for.
+# Where rows have just come, more will; where none have, looking more often would only warm the machine.
 _BUSY = timedelta(microseconds=250)
 _IDLE = timedelta(milliseconds=1)
 _BUSY_FOR_S = 0.05
@@ -60,6 +62,7 @@ class _Run:
     log: Log
     kinds: Sequence[type[Flow]]
     desks: dict[str, _Desk]
+    workers: int
     until_end: bool
     stop: Event
     cycles: dict[type[Flow], list[type[Flow]]]
@@ -174,11 +177,13 @@ def run_kinds(
 ) -> None:
     """As `run`, for classes and an open log."""
     desks: dict[str, _Desk] = {}
-    for kind in in_order(kinds):
+    for place, kind in enumerate(in_order(kinds)):
         given = (params or {}).get(kind.name) or kind.params_type()
         for index in range(prepare(log, kind)):
             shard = Shard(log, kind, given, index, options or ShardOptions())
-            desks[shard.name] = _Desk(shard=shard)
+            # Bytewax works keys that are due at once in their order: who reads comes behind who writes, and
+            # has its rows the sooner by a round.
+            desks[f"{place:03d} {shard.name}"] = _Desk(shard=shard)
     ends = {
         (one.name, partition): log.end(one.name, partition)
         for kind in kinds
@@ -189,13 +194,14 @@ def run_kinds(
         log=log,
         kinds=kinds,
         desks=desks,
+        workers=workers,
         until_end=until_end,
         stop=stop or Event(),
         cycles=cycles(kinds),
         ends=ends,
     )
     flow = Dataflow("tapeflow")
-    tokens = op.input("log", flow, _Source(this, workers))
+    tokens = op.input("log", flow, _Source(this))
     steps = op.stateful_batch("shard", tokens, lambda _: _Step(this))
     op.output("done", steps, _Sink())
     try:
@@ -207,9 +213,11 @@ def run_kinds(
 class _Source(FixedPartitionedSource[tuple[str, str], None]):
     """One partition a worker; its items are tokens: a shard has something to do."""
 
-    def __init__(self, this: _Run, workers: int) -> None:
+    def __init__(self, this: _Run) -> None:
         self._run = this
-        self._bells = {f"bell-{at}": list(this.desks)[at::workers] for at in range(workers)}
+        self._bells = {
+            f"bell-{at}": list(this.desks)[at :: this.workers] for at in range(this.workers)
+        }
 
     def list_parts(self) -> list[str]:
         return [name for name, shards in self._bells.items() if shards]
@@ -236,7 +244,8 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         free = {n: desk for n, desk in self._desks.items() if not desk.pending and not desk.done}
         due = [name for name, desk in free.items() if self._is_due(desk)]
         quiet = [name for name in free if name not in due]
-        if quiet and self._run.log.wait(self._positions(quiet), 0.0):
+        sleep_s = 0.0 if due else self._sleep_s()
+        if quiet and self._run.log.wait(self._positions(quiet), sleep_s):
             due += [n for n in quiet if self._run.log.wait(free[n].shard.wanted(), 0.0)]
         now = monotonic()
         for name in due:
@@ -251,6 +260,19 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         waited = monotonic() - desk.rung_at
         return waited >= desk.shard.options.idle_commit_s and desk.shard.dirty
 
+    def _sleep_s(self) -> float:
+        """How long this worker need not do anything but what the log will wake it for."""
+        left = [desk for desk in self._desks.values() if not desk.done]
+        if self._run.workers > 1 or any(desk.pending for desk in left):
+            return 0.0
+        now = monotonic()
+        commits = [
+            desk.rung_at + desk.shard.options.idle_commit_s - now
+            for desk in left
+            if desk.shard.dirty
+        ]
+        return max(0.0, min([_SLEEP_S, *commits]))
+
     def _positions(self, names: list[str]) -> dict[tuple[str, int], int]:
         """The first positions that any of the shards reads on from."""
         first: dict[tuple[str, int], int] = {}
@@ -260,6 +282,8 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         return first
 
     def next_awake(self) -> datetime | None:
+        if self._run.workers == 1:
+            return datetime.now(UTC)
         busy = monotonic() - self._rung_at < _BUSY_FOR_S
         return datetime.now(UTC) + (_BUSY if busy else _IDLE)
 
