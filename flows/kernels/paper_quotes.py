@@ -10,6 +10,7 @@ import numpy as np
 
 from flows.kernels.jit import jit
 from flows.kernels.nbbo import IS_BEST, SAYS_NOTHING, TAKES_OUT
+from flows.kernels.venue_activity import add_print, pass_minute, sample_mid
 from schemas.arrays import Bools, Floats, Int32s, Int64s
 
 NEVER = np.iinfo(np.int64).min
@@ -34,6 +35,8 @@ def take_quotes(
     symbols: Any,
     touches: Any,
     newest: Int64s,
+    course: Floats,
+    activity: Floats,
 ) -> int:
     """Take quotes in, from row `first` on, until one is of an active symbol.
 
@@ -54,6 +57,8 @@ def take_quotes(
     symbols, touches, newest : numpy.ndarray of SYMBOL, TOUCH and int64
         The state, changed: symbol *s* has its venue *v* at ``s * room + v`` of ``newest``, and the venue's bid
         and ask at twice that of ``touches``.
+    course, activity : numpy.ndarray of float64
+        Of each symbol what `flows.kernels.venue_activity` has; changed.
 
     Returns
     -------
@@ -71,7 +76,9 @@ def take_quotes(
         slot = slots[i]
         if active[slot] and not (taken and i == first):
             return i
-        symbols[slot].now = max(symbols[slot].now, times[i])
+        now = max(symbols[slot].now, times[i])
+        symbols[slot].now = now
+        pass_minute(now, slot, course, activity)
         at = slot * room + venues[i]
         kind = kinds[i]
         if kind & 3 == SAYS_NOTHING or times[i] < newest[at]:
@@ -90,6 +97,7 @@ def take_quotes(
             touch.price = price if stands else np.nan
             touch.size = size if stands else 0.0
             touch.time = times[i]
+        sample_mid(now, slot, course, touches, room)
     return len(slots)
 
 
@@ -109,6 +117,8 @@ def take_tops(
     symbols: Any,
     touches: Any,
     newest: Int64s,
+    course: Floats,
+    activity: Floats,
 ) -> int:
     """Take rows of ``book_top`` in; as `take_quotes` but for these.
 
@@ -130,7 +140,9 @@ def take_tops(
         slot = slots[i]
         if active[slot] and not (taken and i == first):
             return i
-        symbols[slot].now = max(symbols[slot].now, times[i])
+        now = max(symbols[slot].now, times[i])
+        symbols[slot].now = now
+        pass_minute(now, slot, course, activity)
         at = slot * room + venues[i]
         if times[i] < newest[at]:
             continue
@@ -146,6 +158,7 @@ def take_tops(
             touch.time = times[i]
         for level in range(len(matrix)):
             levels[places[i], level] = matrix[level, i]
+        sample_mid(now, slot, course, touches, room)
     return len(slots)
 
 
@@ -154,26 +167,50 @@ def take_trades(
     first: int,
     taken: bool,  # noqa: FBT001 - a kernel
     slots: Int64s,
+    venues: Int64s,
     times: Int64s,
     prices: Floats,
+    sizes: Floats,
+    off_exchange: Bools,
     sets: Bools,
     active: Bools,
     symbols: Any,
+    touches: Any,
+    newest: Int64s,
+    course: Floats,
+    activity: Floats,
 ) -> int:
     """Take trades in; as `take_quotes` but for these.
 
     Parameters
     ----------
-    prices : numpy.ndarray of float64, shape (n,)
-        Price of each.
+    prices, sizes : numpy.ndarray of float64, shape (n,)
+        Price of each, and size; the size of one that met no book, or met it in an auction, is 0.
+    off_exchange : numpy.ndarray of bool, shape (venues,)
+        Of which venues the trades were made off exchanges.
     sets : numpy.ndarray of bool, shape (n,)
         Whether it sets the last price.
     """
+    room = len(newest) // len(symbols)
     for i in range(first, len(slots)):
         slot = slots[i]
         if active[slot] and not (taken and i == first):
             return i
-        symbols[slot].now = max(symbols[slot].now, times[i])
+        now = max(symbols[slot].now, times[i])
+        symbols[slot].now = now
+        pass_minute(now, slot, course, activity)
+        add_print(
+            times[i],
+            prices[i],
+            sizes[i],
+            slot,
+            venues[i],
+            off_exchange[venues[i]],
+            course,
+            activity,
+            touches,
+            room,
+        )
         if sets[i]:
             symbols[slot].last = prices[i]
     return len(slots)

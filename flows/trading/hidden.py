@@ -1,20 +1,17 @@
-"""What a venue model hides: size at the mid that nobody displays, as much as its model's share says.
+"""What a venue model hides: size at the mid that nobody displays, as much as is estimated from the tape.
 
 Of every share that is displayed at the best price and would be met, the venue has h / (1 - h) hidden ones, where h
 is the share of its volume that met hidden orders; where it displays none itself, its part of the whole
-market's displayed size takes that place. Whole shares only. Used up by our own fills until the best prices change.
+market's displayed size takes that place. A pool has as many as it trades at the mid for each share that exchanges
+trade, at the very mid (half a tick, where that is: Rule 612 of Regulation NMS forbids to quote it, not to trade there).
+Whole shares only. Used up by our own fills until the best prices change.
 """
 
 from typing import Any
 
-from flows.orders.money import ONE
+from flows.trading.estimates import Estimates, whole_shares
 from flows.trading.interfaces import VenueModel
 from flows.trading.symbol_market import SymbolMarket
-
-_MILLION = 1_000_000
-
-# A share of one would hide endless size: a pool that displays nothing is known by its part of the volume.
-_LARGEST_RATIO = 4 * _MILLION
 
 
 class Hidden:
@@ -29,36 +26,28 @@ class Hidden:
     """
 
     def __init__(self, model: VenueModel | None, codes: tuple[str, ...]) -> None:
+        self._model = model if model is not None and model.hidden_share > 0 else None
         self._codes = codes
-        self._ratio, self._part = 0, 0
-        if model is not None and model.hidden_share > 0:
-            shown = 1.0 - model.hidden_share
-            ratio = model.hidden_share / shown if shown > 0 else float(_LARGEST_RATIO)
-            self._ratio = min(round(ratio * _MILLION), _LARGEST_RATIO)
-            self._part = round(model.volume_share * _MILLION)
+        self._minute: float | None = None
+        self._ratio, self._share = 0.0, 0.0
         self._at: tuple[int | None, int | None] = (None, None)
         self._used = 0
 
     def offer(self, side: str, market: SymbolMarket) -> tuple[int, int] | None:
         """Price and size left, to buy (or to sell); None where there is none better than the best displayed."""
         bid, ask = market.bid, market.ask
-        if not self._ratio or bid is None or ask is None:
+        if self._model is None or bid is None or ask is None:
             return None
         is_buy = side == "buy"
-        middle = bid + ask
-        # Away from us to the tick, so that nobody gives more than the mid.
-        ticks = -(-middle // (2 * market.tick)) if is_buy else middle // (2 * market.tick)
-        price = ticks * market.tick
+        price = self._price(bid + ask, market.tick, is_buy=is_buy)
         if price >= ask if is_buy else price <= bid:
             return None
+        self._learn(self._model, market)
         best = ask if is_buy else bid
-        levels = market.levels(side)
-        own = sum(size for at, size, venue in levels if at == best and venue in self._codes)
-        displayed = (
-            own or sum(size for at, size, _ in levels if at == best) * self._part // _MILLION
-        )
-        size = displayed * self._ratio // _MILLION // ONE * ONE
-        left = size - (self._used if self._at == (bid, ask) else 0)
+        levels = [level for level in market.levels(side) if level[0] == best]
+        own = sum(size for _, size, venue in levels if venue in self._codes)
+        displayed = own or whole_shares(sum(size for _, size, _ in levels), self._share)
+        left = whole_shares(displayed, self._ratio) - (self._used if self._at == (bid, ask) else 0)
         return (price, left) if left > 0 else None
 
     def take(self, market: SymbolMarket, quantity: int) -> None:
@@ -75,3 +64,23 @@ class Hidden:
         """Take over what `saved` gave."""
         bid, ask, self._used = saved
         self._at = (bid, ask)
+
+    def _price(self, twice_mid: int, tick: int, *, is_buy: bool) -> int:
+        if self._model is not None and not self._model.is_displayed:
+            return twice_mid // 2
+        # Away from us to the tick, so that nobody gives more than the mid.
+        return (-(-twice_mid // (2 * tick)) if is_buy else twice_mid // (2 * tick)) * tick
+
+    def _learn(self, model: VenueModel, market: SymbolMarket) -> None:
+        """Ask what is expected of the venue, once a minute."""
+        seen = market.seen
+        if seen.minute == self._minute:
+            return
+        self._minute = seen.minute
+        estimates = Estimates(seen)
+        if model.is_displayed:
+            venue = estimates.of(model, self._codes)
+            self._share = venue.volume_share
+            self._ratio = venue.hidden_share / (1.0 - venue.hidden_share)
+        else:
+            self._share, self._ratio = 1.0, estimates.midpoint_ratio(model)[0]

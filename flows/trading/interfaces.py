@@ -280,6 +280,10 @@ class VenueModel(Protocol):
     def volume_share(self) -> float:
         """Its part of all venues' volume."""
 
+    @property
+    def is_displayed(self) -> bool:
+        """Whether it displays orders; what does not trades at the mid."""
+
     def taking_fee(self, price: Decimal) -> Decimal:
         """Fee a share for taking at a price, not rounded; negative is a rebate."""
 
@@ -313,10 +317,10 @@ class RouterBase(ABC):
         """For symbols of a type, as in ``instruments``."""
 
     @abstractmethod
-    def route(self, order: Order, market: Market) -> list[Decision]:
+    def route(self, order: Order, market: Market, *, is_new: bool = True) -> list[Decision]:
         """Where the order goes, in the order of sending; quantities sum to the order's, each above zero.
 
-        Asked again, with what is left, when an immediate part comes back. Never asked of orders that are
+        Asked again, with what is left and not ``is_new``, when an immediate part comes back. Never asked of orders that are
         not to be split (fill or kill, auctions), or that name a venue.
         """
 

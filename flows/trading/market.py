@@ -1,8 +1,8 @@
 """What algorithms, routers and venues are told of a symbol's market: how it stands, and what happens there."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,37 @@ class Touch:
     ts_event: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the tape has shown of a symbol until the present minute of market time began; sums, older ones fading.
+
+    Parameters
+    ----------
+    minute : float
+        When that was: minutes since 1970; 0 before the symbol's first event.
+    squares, seconds : float
+        Squared returns of the logarithm of the mid, and the seconds that they took: of about a quarter of an hour.
+    volume, minutes : float
+        Size traded, and the minutes that it took: of about a quarter of an hour.
+    prints : float
+        Trades: of about a day.
+    venues : mapping of str to (float, float)
+        Of each venue that traded: size, and how much of it nobody was shown before (off exchanges: that was
+        traded at the mid); of about a day.
+    """
+
+    minute: float = 0.0
+    squares: float = 0.0
+    seconds: float = 0.0
+    volume: float = 0.0
+    minutes: float = 0.0
+    prints: float = 0.0
+    venues: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+
+NOTHING_SEEN = Seen()
+
+
 class Market(ABC):
     """A symbol's market as of now; read only, valid during the call that it is given to."""
 
@@ -30,6 +61,11 @@ class Market(ABC):
     """Smallest step of a price."""
     lot: int
     """Size of a round lot."""
+
+    @property
+    def seen(self) -> Seen:
+        """What the tape has shown so far."""
+        return NOTHING_SEEN
 
     @property
     @abstractmethod

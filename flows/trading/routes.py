@@ -30,7 +30,8 @@ def routes(desk: "Desk", working: Working, leg: Leg, quantity: int) -> list[tupl
         return []
     found = []
     part = order if order.quantity == quantity else replace(order, quantity=quantity)
-    for decision in desk.context.router(desk.market).route(part, desk.market):
+    router = desk.context.router(desk.market)
+    for decision in router.route(part, desk.market, is_new=not leg.sweeps):
         waits = order.order_type == "market" or _crosses(order, desk)
         if waits and not decision.immediate and leg.order.time_in_force != "ioc":
             continue

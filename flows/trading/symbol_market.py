@@ -8,6 +8,7 @@ from flows.instruments import Instrument
 from flows.orders.money import ONE, divided, of_float
 from flows.trading.hours import Hours
 from flows.trading.interfaces import Market, Touch
+from flows.trading.market import NOTHING_SEEN, Seen
 from flows.trading.tape import Tape
 
 LARGEST = 10**13 * ONE
@@ -60,6 +61,7 @@ class SymbolMarket(Market):
         # By venue and side: of each price the size displayed when we took of it, and how much we took.
         self._used: dict[tuple[int, int], dict[int, list[int]]] = {}
         self._names: list[tuple[str, int]] = []
+        self._seen = NOTHING_SEEN
         self._best: tuple[int | None, int | None] | None = None
         self._best_until = 0
 
@@ -67,6 +69,13 @@ class SymbolMarket(Market):
     def last(self) -> int | None:
         """Price of the last trade that sets a price."""
         return self.price(self._tape.last(self._slot))
+
+    @property
+    def seen(self) -> Seen:
+        """What the tape has shown until its minute began."""
+        if self._seen.minute != self._tape.minute(self._slot):
+            self._seen = self._tape.seen(self._slot)
+        return self._seen
 
     @property
     def bid(self) -> int | None:

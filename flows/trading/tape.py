@@ -13,11 +13,13 @@ import pyarrow.compute as pc
 
 from flows.columns import Codes, floats_or_nan, times_ns
 from flows.kernels import paper_quotes as kernel
+from flows.kernels import venue_activity as seen
 from flows.kernels.nbbo import IS_BEST
 from flows.kernels.venue_quotes import VENUES_MAX
 from flows.keys import KeySlots
 from flows.quote_conditions import QuoteKinds
-from flows.trading.trade_kinds import TradeKinds
+from flows.trading.market import Seen
+from flows.trading.trade_kinds import OFF_EXCHANGE, PLAIN, UNCODED, TradeKinds
 from schemas.arrays import Int64s
 from schemas.book import BOOK_TOP, LEVELS
 
@@ -127,6 +129,29 @@ class Tape:
         found: list[float] = [] if place is None else self._levels[place].tolist()
         return found
 
+    def minute(self, slot: int) -> float:
+        """When what `seen` tells of a symbol was told: minute since 1970; 0 before its first event."""
+        return float(self._course[slot, seen.TOLD, seen.MINUTE])
+
+    def seen(self, slot: int) -> Seen:
+        """What was seen of a symbol until its present minute began."""
+        course = self._course[slot, seen.TOLD].tolist()
+        activity = self._activity[slot, seen.TOLD].tolist()
+        venues = {
+            name: tuple(sums)
+            for name, sums in zip(self.venues.keys, activity, strict=False)
+            if sums[seen.TRADED] > 0.0
+        }
+        return Seen(
+            minute=course[seen.MINUTE],
+            squares=course[seen.SQUARES],
+            seconds=course[seen.SECONDS],
+            volume=course[seen.VOLUME],
+            minutes=course[seen.MINUTES],
+            prints=course[seen.PRINTS],
+            venues=venues,
+        )
+
     def pass_time(self, slot: int, ts_ns: int) -> None:
         """Time goes on without an event."""
         self.symbols[slot]["now"] = max(int(self.symbols[slot]["now"]), ts_ns)
@@ -136,6 +161,12 @@ class Tape:
         slot = self.keys.slot(symbol)
         self._make_room()
         return slot
+
+    def slots(self, symbols: pa.DictionaryArray) -> Int64s:
+        """Slot of each row's symbol, new where it is."""
+        slots = self.keys.of(symbols)
+        self._make_room()
+        return slots
 
     def take_quotes(self, batch: pa.RecordBatch, listener: Listener) -> None:
         """Take rows of ``quotes`` in."""
@@ -200,10 +231,23 @@ class Tape:
         counts = batch.column("updates_volume").to_numpy(zero_copy_only=False)
         kinds = self._trade_kinds.of(batch.column("conditions"))
         sides = _SIDES.of(batch.column("side"))
+        # Auctions meet no queue, and averages no book: they say nothing of where orders are filled.
+        in_book = np.where(counts & ((kinds == PLAIN) | (kinds == UNCODED)), sizes, 0.0)
+        off_exchange = np.array([name in OFF_EXCHANGE for name in self.venues.keys], np.bool_)
 
         def step(first: int, taken: bool) -> int:  # noqa: FBT001 - as the kernel
             return kernel.take_trades(
-                first, taken, slots, times, prices, sets, self.active, self.symbols
+                first,
+                taken,
+                slots,
+                venues,
+                times,
+                prices,
+                in_book,
+                off_exchange,
+                sets,
+                self.active,
+                *self._flat,
             )
 
         def told(row: int) -> None:
@@ -234,6 +278,8 @@ class Tape:
             "newest": self._newest[:symbols, :venues],
             "halted": self._halted[:symbols, :venues].astype(np.int8),
             "levels": self._levels[: len(self._places)],
+            "course": self._course[:symbols],
+            "activity": self._activity[:symbols, :, :venues],
         }
         return head, arrays
 
@@ -244,13 +290,21 @@ class Tape:
         self._touches[:symbols, :venues] = touches
         self._newest[:symbols, :venues] = arrays["newest"]
         self._halted[:symbols, :venues] = arrays["halted"] != 0
+        self._course[:symbols] = arrays["course"]
+        self._activity[:symbols, :, :venues] = arrays["activity"]
         self._places = {pair: place for place, pair in enumerate(head["places"])}
         self._make_places()
         self._levels[: len(self._places)] = arrays["levels"]
 
     @property
     def _flat(self) -> tuple[Any, ...]:
-        return self.symbols, self._touches.reshape(-1), self._newest.reshape(-1)
+        return (
+            self.symbols,
+            self._touches.reshape(-1),
+            self._newest.reshape(-1),
+            self._course,
+            self._activity,
+        )
 
     def _read(self, batch: pa.RecordBatch) -> tuple[Int64s, Int64s, Int64s]:
         slots = self.keys.of(batch.column("symbol"))
@@ -267,6 +321,8 @@ class Tape:
         self._newest = np.full((symbols, venues), kernel.NEVER, dtype=np.int64)
         self._halted = np.zeros((symbols, venues), dtype=np.bool_)
         self.active = np.zeros(symbols, dtype=np.bool_)
+        self._course = np.zeros((symbols, 2, seen.COURSE_FIELDS))
+        self._activity = np.zeros((symbols, 2, venues, seen.ACTIVITY_FIELDS))
 
     def _make_room(self) -> None:
         symbols, venues = self._newest.shape
@@ -274,6 +330,7 @@ class Tape:
         if known <= symbols and quoting <= venues:
             return
         old = (self.symbols, self._touches, self._newest, self._halted, self.active)
+        course, activity = self._course, self._activity
         self._make(
             symbols if known <= symbols else 2 * known, venues if quoting <= venues else 2 * quoting
         )
@@ -282,6 +339,8 @@ class Tape:
         self._newest[:symbols, :venues] = old[2]
         self._halted[:symbols, :venues] = old[3]
         self.active[:symbols] = old[4]
+        self._course[:symbols] = course
+        self._activity[:symbols, :, :venues] = activity
 
     def _placed(self, pairs: Int64s) -> Int64s:
         used, first, of_row = np.unique(pairs, return_index=True, return_inverse=True)

@@ -4,16 +4,21 @@ An order that takes goes through what is displayed from the best price on, and n
 trade at a worse price (Rule 611 of Regulation NMS, 17 CFR 242.611: protected quotes are not traded through; the parts
 are sent at once, as intermarket sweep orders are). Where venues display the same price the expected cost decides,
 then the larger size, then the name. What is not displayed, and an order that does not cross, goes to rest where
-that is expected to cost least. Nothing depends on the order in which venues or quotes are given.
+that is expected to cost least, and where trades of the symbol were seen before it goes where none were. Before it takes
+what is displayed, an order that has just come tries a pool at the mid with as much as the pool is estimated to hide, if that
+with all that follows from trying is expected to cost less than the cheapest displayed quote; the rest is sent at the same
+time. What is expected of venues is learned from the tape (`flows.trading.estimates`). Nothing depends on the order in which venues or quotes are given.
 """
 
 from typing import Any
 
+from flows.trading.estimates import Conditions
 from flows.trading.interfaces import CONSOLIDATED, Decision, Market, Order, RouterBase
-from flows.trading.routing.candidates import Candidates, Ranking
-from flows.trading.routing.costs import Conditions, Quoted
+from flows.trading.routing.candidates import Candidate, Candidates, Ranking
+from flows.trading.routing.costs import Quoted
 
 _TAKES = "displays the best price that is left, at the least expected cost"
+_MIDPOINT = "may trade at the mid: cheaper to try first than the best displayed quote"
 _RESTS = "rests where queue, volume and fee make it cheapest"
 _BEHIND = "all that is displayed within the limit is used up: the rest waits here"
 _UNKNOWN = "no venue quotes the symbol: the market as a whole stands for them"
@@ -27,23 +32,34 @@ class Router(RouterBase):
     instrument_type : str
         As in ``instruments``: what venues are taken for that are not in the table.
     conditions : Conditions
-        What is assumed of the markets.
+        What is assumed of the markets, until the tape has shown enough.
     """
 
     def __init__(self, instrument_type: str, conditions: Conditions | None = None) -> None:
         self._ranking = Ranking(instrument_type, conditions or Conditions())
 
-    def route(self, order: Order, market: Market) -> list[Decision]:
+    def route(self, order: Order, market: Market, *, is_new: bool = True) -> list[Decision]:
         """Where the order goes; see `RouterBase.route`."""
         quoted = Quoted(order.is_buy, market.bid, market.ask)
+        expected = self._ranking.expected(market)
         if order.order_type == "pegged":
             price = _pegged_price(order, market)
             return [self._rested(market, quoted, price, order.quantity)]
-        taking = self._ranking.taking(market.levels(order.side), quoted)
-        decisions, left = _taken(taking, order, has_mid=quoted.mid is not None)
-        if left and decisions and (order.limit_price is None or order.time_in_force == "ioc"):
+        taking = self._ranking.taking(market.levels(order.side), quoted, expected)
+        decisions, left = [], order.quantity
+        if is_new and taking.ranked and not _is_beyond(taking.ranked[0].place.price, order):
+            pool = self._ranking.midpoint(order.quantity, taking, quoted, expected)
+            if pool is not None:
+                best = taking.ranked[0].place
+                taking = Candidates((pool, *taking.ranked))
+                if pool.place.total < best.total:
+                    decisions.append(_tried(pool, min(left, pool.hidden), taking))
+                    left -= decisions[0].quantity
+        taken, left = _taken(taking, order, left, has_mid=quoted.mid is not None)
+        decisions += taken
+        if left and taken and (order.limit_price is None or order.time_in_force == "ioc"):
             # It does not rest: what is not displayed goes where most was, for what is behind or comes next.
-            most = max(decisions, key=lambda one: (one.quantity, one.venue))
+            most = max(taken, key=lambda one: (one.quantity, one.venue))
             decisions.append(
                 Decision(
                     venue=most.venue,
@@ -62,7 +78,8 @@ class Router(RouterBase):
     def _rested(self, market: Market, quoted: Quoted, price: int | None, quantity: int) -> Decision:
         if price is None:
             return Decision(venue=CONSOLIDATED, quantity=quantity, immediate=False, reason=_UNKNOWN)
-        resting = self._ranking.resting(market.touches(), price, quoted)
+        expected = self._ranking.expected(market)
+        resting = self._ranking.resting(market.touches(), price, quoted, expected)
         if not resting.ranked:
             return Decision(venue=CONSOLIDATED, quantity=quantity, immediate=False, reason=_UNKNOWN)
         best = resting.ranked[0]
@@ -76,11 +93,26 @@ class Router(RouterBase):
         )
 
 
-def _taken(taking: Candidates, order: Order, *, has_mid: bool) -> tuple[list[Decision], int]:
+def _tried(pool: Candidate, quantity: int, candidates: Candidates) -> Decision:
+    return Decision(
+        venue=pool.place.model.venue,
+        quantity=quantity,
+        immediate=True,
+        reason=_MIDPOINT,
+        candidates=candidates.text,
+        expected_cost=pool.place.total,
+    )
+
+
+def _taken(
+    taking: Candidates, order: Order, quantity: int, *, has_mid: bool
+) -> tuple[list[Decision], int]:
     """What is displayed within the limit, one part a venue in the order of its best price; and what is left."""
     parts: dict[str, list[Any]] = {}
-    left = order.quantity
+    left = quantity
     for one in taking.ranked:
+        if not one.displayed:
+            continue
         if left <= 0 or _is_beyond(one.place.price, order):
             break
         size = min(left, one.displayed)

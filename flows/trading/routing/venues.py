@@ -372,4 +372,9 @@ def venue_model(name: str, instrument_type: str = "stock") -> VenueModel:
     ('XNYS', 'XNAS', 'COINS')
     """
     found = _BY_NAME.get(name) or _BY_NAME.get(name.upper())
-    return found or _OF_TYPE.get(instrument_type, OTHER_EXCHANGE)
+    return found or default_model(instrument_type)
+
+
+def default_model(instrument_type: str) -> VenueModel:
+    """What a venue is taken for that is not in the table."""
+    return _OF_TYPE.get(instrument_type, OTHER_EXCHANGE)

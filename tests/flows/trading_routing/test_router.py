@@ -1,5 +1,6 @@
 """What holds of every routing decision, whatever the market."""
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.trading.interfaces import CONSOLIDATED, ONE, Decision, Market, Order, Touch
+from flows.trading.market import NOTHING_SEEN, Seen
 from flows.trading.routing import Router, venue_model
 from flows.trading.routing.venues import EXCHANGES, MODELS
 
@@ -31,10 +33,15 @@ class Quotes(Market):
     ask: int | None = None
     bid_size = ask_size = 0
 
-    def __init__(self, touches: Sequence[Touch]) -> None:
+    def __init__(self, touches: Sequence[Touch], seen: Seen = NOTHING_SEEN) -> None:
         self._touches = touches
+        self._seen_so_far = seen
         self.bid = max((one.bid for one in touches if one.bid is not None), default=None)
         self.ask = min((one.ask for one in touches if one.ask is not None), default=None)
+
+    @property
+    def seen(self) -> Seen:
+        return self._seen_so_far
 
     def touches(self) -> Sequence[Touch]:
         return self._touches
@@ -243,6 +250,125 @@ def test_an_order_rests_where_queue_and_volume_favour_it() -> None:
     assert not decision.immediate
     empty = Quotes([touch("Q", 9_999, 10_002), touch("K", 9_999, 10_002)])
     assert sent(Router("stock").route(order(100, 10_000), empty)) == [("XNAS", 100)]
+
+
+_VENUES_SEEN = st.dictionaries(
+    st.sampled_from([*LETTERS, "SIM", "D"]),
+    st.tuples(st.floats(1, 1e6), st.floats(0, 1)).map(lambda one: (one[0], one[0] * one[1])),
+    max_size=6,
+)
+
+
+@settings(deadline=None)
+@given(_TOUCHES, _VENUES_SEEN, st.integers(9_985, 9_999))
+def test_an_order_rests_where_trades_were_seen_if_they_were_seen_anywhere_that_quotes(
+    touches: list[Touch], venues: dict[str, tuple[float, float]], limit: int
+) -> None:
+    quotes = Quotes(touches, Seen(minute=1.0, prints=1_000, volume=1e4, minutes=9, venues=venues))
+    (decision,) = Router("stock").route(order(100, limit), quotes)
+    traded = {venue_model(code).venue for code in venues if venue_model(code).is_displayed}
+    quoting = {venue_model(one.venue).venue for one in touches}
+    if traded & quoting:
+        assert decision.venue in traded & quoting
+    rows = candidates(decision)
+    assert [row["traded"] > 0 for row in rows] == sorted(
+        (row["traded"] > 0 for row in rows), reverse=True
+    )
+
+
+def test_an_order_does_not_rest_where_next_to_nothing_is_traded() -> None:
+    """XCIS pays who takes there; what of that, where an order is never filled: IBM, 7 October 2013."""
+    quotes = [touch("C", 9_999, 10_002), touch("N", 10_000, 10_002, 900)]
+    (decision,) = Router("stock").route(order(100, 10_000), Quotes(quotes))
+    assert decision.venue == "XNYS"
+    venues = {"N": (140_000.0, 4_000.0), "C": (2_400.0, 200.0)}
+    seen = Seen(minute=1.0, prints=2_000, volume=2e5, minutes=20, venues=venues)
+    (decision,) = Router("stock").route(order(100, 10_000), Quotes(quotes, seen))
+    assert decision.venue == "XNYS"
+
+
+def test_what_a_venue_is_seen_to_trade_outweighs_what_was_assumed_of_it() -> None:
+    quotes = [touch("Q", 9_999, 10_002), touch("K", 9_999, 10_002)]
+    assert sent(Router("stock").route(order(100, 10_000), Quotes(quotes))) == [("XNAS", 100)]
+    seen = Seen(
+        minute=1.0, prints=3_000, volume=2e5, minutes=20, venues={"Q": (1e4, 0), "K": (9e5, 0)}
+    )
+    router = Router("stock")
+    assert sent(router.route(order(100, 10_000), Quotes(quotes, seen))) == [("EDGX", 100)]
+    # The next minute has seen something else: nothing is remembered beyond it.
+    later = Seen(
+        minute=2.0, prints=3_000, volume=2e5, minutes=20, venues={"Q": (9e5, 0), "K": (1e4, 0)}
+    )
+    assert sent(router.route(order(100, 10_000), Quotes(quotes, later))) == [("XNAS", 100)]
+
+
+def test_a_price_far_behind_the_best_is_not_expected_to_be_filled() -> None:
+    quotes = Quotes([touch("N", 10_000, 10_002, 0)])
+    rows = [
+        candidates(Router("stock").route(order(100, limit), quotes)[0])[0]
+        for limit in (10_000, 9_995, 5_000)
+    ]
+    chances = [row["fill_probability"] for row in rows]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] > chances[1] > 0
+    assert chances[2] == 0
+    # By hand: five cents behind, 0.01 percent per square root of a second, a minute.
+    reach = math.erfc(0.05 / (100 * 1e-4 * math.sqrt(2 * 60)))
+    assert chances[1] / chances[0] == pytest.approx(reach, rel=1e-3)
+
+
+def pooled(bid: int, ask: int, venue: str = "N", *, middle: float = 40_000.0) -> Quotes:
+    """A market in which much trades at the mid off exchanges."""
+    venues = {"D": (90_000.0, middle), venue: (100_000.0, 0.0)}
+    seen = Seen(minute=1.0, prints=2_000, volume=2e5, minutes=20, venues=venues)
+    return Quotes([touch(venue, bid, ask, 500)], seen)
+
+
+def test_the_pool_is_tried_first_where_the_mid_is_cheaper_and_the_rest_is_taken_at_once() -> None:
+    decisions = Router("stock").route(order(400), pooled(9_997, 10_003))
+    # (200 * 0.10 + 40,000 / 95) / (200 * 0.56 + 100,000 / 95), of the 500 that are displayed.
+    hidden = int(500 * (20 + 40_000 / 95) / (112 + 100_000 / 95))
+    assert sent(decisions) == [("POOL", hidden), ("XNYS", 400 - hidden)]
+    assert all(one.immediate for one in decisions)
+    pool, displayed = candidates(decisions[0])
+    assert (pool["venue"], pool["price"], pool["hidden"]) == ("POOL", "100", str(hidden))
+    assert pool["cost"] < displayed["cost"]
+    # All that is sent is as much as is expected to hide: 1 - 1 / e of it is expected to be filled.
+    assert pool["fill_probability"] == pytest.approx(1 - math.exp(-1))
+    assert candidates(decisions[1]) == candidates(decisions[0])
+
+
+def test_what_comes_back_from_the_pool_is_not_sent_there_again() -> None:
+    decisions = Router("stock").route(order(100), pooled(9_997, 10_003), is_new=False)
+    assert sent(decisions) == [("XNYS", 100)]
+
+
+@pytest.mark.parametrize(
+    ("quotes", "limit"),
+    [
+        (pooled(9_997, 10_003, middle=0.0), None),
+        (pooled(10_000, 10_000), None),
+        (pooled(9_997, 10_003), 10_000),
+    ],
+    ids=["nothing traded at the mid", "no spread", "it does not cross"],
+)
+def test_the_pool_is_not_tried(quotes: Quotes, limit: int | None) -> None:
+    decisions = Router("stock").route(order(100, limit), quotes)
+    assert {one.venue for one in decisions} == {"XNYS"}
+
+
+def test_the_pool_is_weighed_and_left_where_the_rebate_for_taking_is_more_than_half_the_spread() -> (
+    None
+):
+    """The evidence has it all the same."""
+    fine = Touch("Y", 10_000 * CENT, 500 * ONE, 10_000 * CENT + CENT // 100, 500 * ONE, 0)
+    quotes = pooled(9_997, 10_003, "Y")
+    quotes = Quotes([fine], quotes.seen)
+    decisions = Router("stock").route(order(100), quotes)
+    assert sent(decisions) == [("BATY", 100)]
+    pool, displayed = candidates(decisions[0])
+    assert pool["venue"] == "POOL"
+    assert pool["cost"] > displayed["cost"]
 
 
 def test_where_nobody_quotes_the_market_as_a_whole_is_asked() -> None:
