@@ -236,6 +236,13 @@ class Log(ABC):
             Whether there is something to read; False after ``timeout_s``.
         """
 
+    def news(self, positions: Mapping[tuple[str, int], int]) -> list[tuple[str, int]]:
+        """Which partitions have a record (or marker) at or beyond their position, without waiting; in order.
+
+        For who follows many partitions: asking each for its end may cost more than reading what is new.
+        """
+        return [name for name, offset in positions.items() if self.end(*name) > offset]
+
     @abstractmethod
     def trim(self, topic: str, partition: int, before: int) -> None:
         """Cut the records whose offset is below ``before``."""

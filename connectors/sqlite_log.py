@@ -40,6 +40,8 @@ _PREFIX = "sqlite:///"
 _PAUSE_S = 0.00025
 # And so often without a signal: a program of an earlier version sends none.
 _LOOK_S = 0.05
+# SQLite's results have at most 2,000 columns.
+_STATEMENT_PLACES = 500
 # Records below the start are those that a trim has not deleted yet.
 _FROM_OFFSET = (
     "WHERE record_offset >= max(?, (SELECT start FROM partitions WHERE id = ?)) "
@@ -160,18 +162,45 @@ class SqliteLog(Log):
                     left_s = ends - time.monotonic()
             return self._has_any(connection, wanted)
 
+    def news(self, positions: Mapping[tuple[str, int], int]) -> list[tuple[str, int]]:
+        """Which partitions have a record at or beyond their position, without waiting; in order."""
+        wanted = [(self._catalog.place(*name), offset) for name, offset in positions.items()]
+        with self._file.reading() as connection:
+            reached = self._reached(connection, wanted)
+        return [name for name, there in zip(positions, reached, strict=True) if there]
+
     def _has_any(self, connection: sqlite3.Connection, wanted: list[tuple[Place, int]]) -> bool:
         """Whether any of these places has something at or beyond its offset."""
         # The same connection, the same version, the same question: the same answer.
         now = (connection, connection.execute("PRAGMA data_version").fetchone(), wanted)
         if now == self._nothing_new:
             return False
-        for place, offset in wanted:
-            with self._table(place):
-                if place.reaches(connection, offset):
-                    return True
+        if any(self._reached(connection, wanted)):
+            return True
         self._nothing_new = now
         return False
+
+    def _reached(
+        self, connection: sqlite3.Connection, wanted: list[tuple[Place, int]]
+    ) -> list[bool]:
+        """Whether each of these places has something at or beyond its offset.
+
+        Asked in one statement: each is a transaction of its own, and lets go of Python's interpreter, for which this
+        thread then waits.
+        """
+        found: list[bool] = []
+        for at in range(0, len(wanted), _STATEMENT_PLACES):
+            part = wanted[at : at + _STATEMENT_PLACES]
+            query = f"SELECT {', '.join(place.reaches for place, _ in part)}"
+            try:
+                row = connection.execute(query, [offset for _, offset in part]).fetchone()
+            except sqlite3.OperationalError:
+                for place, offset in part:
+                    with self._table(place):
+                        connection.execute(f"SELECT {place.reaches}", (offset,))
+                raise
+            found += map(bool, row)
+        return found
 
     def trim(self, topic: str, partition: int, before: int) -> None:
         """Cut the records whose offset is below ``before``, in several small transactions."""

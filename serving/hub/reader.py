@@ -122,10 +122,10 @@ class TopicReader:
         with self._lock:
             positions = dict(self._positions)
         moved = False
-        for (name, partition), offset in positions.items():
-            if self._stop.is_set() or self._log.end(name, partition) <= offset:
-                continue
-            moved = self._read(name, partition, offset) or moved
+        for name, partition in self._log.news(positions):
+            if self._stop.is_set():
+                break
+            moved = self._read(name, partition, positions[name, partition]) or moved
         return moved
 
     def _read(self, name: str, partition: int, offset: int) -> bool:

@@ -264,6 +264,17 @@ def test_wait_is_not_ended_by_another_partition(log: Log, topic: str) -> None:
         assert waiting.result() is False
 
 
+def test_news_names_the_partitions_that_have_something_new(log: Log, topic: str) -> None:
+    first, second = (topic, 0), (topic, 1)
+    assert log.news({first: 0, second: 0}) == []
+    (offset,) = log.append([NewRecord(topic, 1, b"0")])
+    assert log.news({first: 0, second: offset}) == [second]
+    log.append([NewRecord(topic, 0, b"0")])
+    assert log.news({second: offset, first: 0}) == [second, first]
+    assert log.news({first: log.end(*first), second: log.end(*second)}) == []
+    assert log.news({}) == []
+
+
 def test_processes_and_threads_that_append_at_once_lose_nothing(
     log: Log, log_url: str, topic: str
 ) -> None:
