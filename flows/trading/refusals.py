@@ -88,8 +88,6 @@ def _replacement_refusals(working: Working, new: NewTerms) -> Iterator[str]:
             yield f"{name} must be above 0 and below 10 trillion"
     if new.quantity <= working.filled:
         yield "so much is filled already"
-    if any(one.immediate for leg in working.legs.values() for one in leg.slices.values()):
-        yield "parts of it are on their way to be filled at once; ask again"
     if working.worker is not None and new.quantity - working.filled < working.open_quantity:
         yield "its algorithm has more than that at venues; cancel it, or ask again"
     if (new.limit_price is None) != (order.limit_price is None) and order.order_type != "pegged":

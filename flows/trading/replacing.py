@@ -1,4 +1,10 @@
-"""Replacing a working order: its terms are spread over its parts at venues, and told when all have answered."""
+"""Replacing a working order: its terms are spread over its parts at venues, and told when all have answered.
+
+While parts are on their way to be filled at once nobody can say what is left of the order: a replacement waits until
+they have answered, within two latencies, and is then of what is left, before that is routed again. So does a venue, which
+takes what it is sent in turn, and a broker's router, whose order is "pending replace" meanwhile (FIX 4.4, OrdStatus E).
+One that asks for no more than is filled by then is refused, as at venues.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -15,11 +21,11 @@ MOST_QUEUED = 16
 
 
 def replace_order(desk: "Desk", terms: Working) -> None:
-    """Other terms of the order that they name; they wait until an earlier replacement was answered."""
+    """Other terms of the order that they name; they wait until an earlier replacement, and immediate parts, were answered."""
     working = desk.orders.get(terms.order.order_id)
     if working is None:
         report(desk, terms, "replace_rejected", "the order is not worked here any more")
-    elif working.replacing is None:
+    elif working.replacing is None and not working.queued and not _is_sweeping(working):
         _replace(desk, working, terms.new_terms)
     elif len(working.queued) < MOST_QUEUED:
         working.queued.append(terms.new_terms)
@@ -29,9 +35,14 @@ def replace_order(desk: "Desk", terms: Working) -> None:
 
 
 def settle(desk: "Desk", working: Working, leg: Leg) -> None:
-    """Once all parts have answered a replacement, tell what came of it."""
+    """Once all parts have answered a replacement, tell what came of it; once none is immediate, go on with the next."""
     new = working.replacing
-    if new is None or any(one.wanted is not None for one in leg.slices.values()):
+    if new is None:
+        if working.queued:
+            # At once: what came back from the immediate parts is routed again behind this, by the new terms.
+            _next(desk, working)
+        return
+    if any(one.wanted is not None for one in leg.slices.values()):
         return
     quantity = leg.filled + leg.unrouted + sum(one.left for one in leg.slices.values())
     done = working.replaced or (quantity == new.quantity and not leg.slices)
@@ -60,10 +71,16 @@ def replaced(desk: "Desk", working: Working, *, done: bool) -> None:
 
 
 def _next(desk: "Desk", working: Working) -> None:
-    if working.queued and working.replacing is None:
+    is_done = working.ending is not None or working.filled >= working.order.quantity
+    if working.queued and working.replacing is None and not is_done and not _is_sweeping(working):
         following = working.queued.pop(0)
         if desk.orders.get(working.order.order_id) is working:
             _replace(desk, working, following)
+
+
+def _is_sweeping(working: Working) -> bool:
+    """Whether parts are on their way to be filled at once."""
+    return any(one.immediate for leg in working.legs.values() for one in leg.slices.values())
 
 
 def _replace(desk: "Desk", working: Working, new: NewTerms) -> None:
