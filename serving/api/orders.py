@@ -13,6 +13,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from flows.orders.commands import REPLACEABLE
+from schemas.field import TEXT
 from schemas.order_ids import order_id_of
 from serving.api.audit import Result, entry_of
 from serving.api.order_bodies import (
@@ -64,6 +65,10 @@ Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 _ARRAY = re.compile(rb"[ \t\r\n]*\[")
 _STATUS = {"conflict": 409, "invalid": 422}
+# An object of a thousand: to make each of a dictionary takes three times as long.
+_RECEIVED = (
+    '{"order_id":"%s","client_order_id":%s,"account":%s,"status":"received","position":"%s"}'
+)
 # Of commands that speak of no single order.
 _NO_ORDER = ""
 
@@ -222,35 +227,38 @@ async def _place_batch(request: Request, principal: Principal, body: bytes) -> R
 
 def _batch_answer(prepared: PreparedBatch, submission: Submission) -> bytes:
     """What became of each order, in the order of the body."""
-    answers: list[Any] = [None] * prepared.count
+    answers: list[bytes] = [b""] * prepared.count
     for row, (client, reason) in prepared.faults.items():
-        answers[row] = {
-            "client_order_id": client,
-            "status": "refused",
-            "kind": "invalid",
-            "reason": reason,
-        }
+        answers[row] = _unreceived(client, "invalid", reason)
     clients = prepared.batch.column("client_order_id").to_pylist()
-    accounts = prepared.batch.column("account").to_pylist()
-    ids, positions = submission.order_ids, positions_text(submission.places)
-    for at, row in enumerate(prepared.rows):
-        answers[row] = {
-            "order_id": ids[at],
-            "client_order_id": clients[at],
-            "account": accounts[at],
-            "status": "received",
-            "position": positions[at],
-        }
+    accounts = prepared.batch.column("account").cast(TEXT).to_pylist()
+    received = zip(
+        submission.order_ids,
+        _json_texts(clients),
+        _json_texts(accounts),
+        positions_text(submission.places),
+        strict=True,
+    )
+    for row, columns in zip(prepared.rows, received, strict=True):
+        answers[row] = (_RECEIVED % columns).encode()
     for at, refusal in submission.refused.items():
-        answers[prepared.rows[at]] = {
-            "client_order_id": clients[at],
-            "status": "refused",
-            "kind": refusal.kind,
-            "reason": refusal.reason,
-        }
+        answers[prepared.rows[at]] = _unreceived(clients[at], refusal.kind, refusal.reason)
     refused = len(prepared.faults) + len(submission.refused)
+    counts = b'{"received":%d,"refused":%d,"orders":[' % (prepared.count - refused, refused)
+    return b"".join((counts, b",".join(answers), b"]}"))
+
+
+def _json_texts(texts: list[str]) -> list[str]:
+    """Texts as JSON: those that hold no character which JSON escapes, all at once."""
+    together = "".join(texts)
+    if together.isprintable() and '"' not in together and "\\" not in together:
+        return [f'"{text}"' for text in texts]
+    return [orjson.dumps(text).decode() for text in texts]
+
+
+def _unreceived(client: str | None, kind: str, reason: str) -> bytes:
     return orjson.dumps(
-        {"received": prepared.count - refused, "refused": refused, "orders": answers}
+        {"client_order_id": client, "status": "refused", "kind": kind, "reason": reason}
     )
 
 

@@ -16,7 +16,7 @@ from connectors.audit_log import AuditEntry
 from connectors.log import Log, LogError, NewRecord, TruncatedError
 from connectors.metrics import DOOR_COMMITS, DOOR_ORDERS
 from connectors.records import Partitioner, decode_rows, is_rows, rows_record
-from schemas.field import INT64
+from schemas.field import INT64, TEXT
 from schemas.orders import ORDERS
 from serving.gateway.known_orders import KnownOrders, packed, unpacked
 from serving.gateway.order_rows import at_time, partitions_of, rows_of_commands, said
@@ -380,7 +380,7 @@ def _block(batch: pa.RecordBatch, owners: list[tuple[Submission, int]]) -> _Bloc
     if commands.dictionary.to_pylist() != ["new"]:
         order_ids = [
             order_id if command == "new" else ""
-            for order_id, command in zip(order_ids, commands.to_pylist(), strict=True)
+            for order_id, command in zip(order_ids, commands.cast(TEXT).to_pylist(), strict=True)
         ]
     return _block_of(batch, owners, order_ids)
 

@@ -102,18 +102,18 @@ class OrdersView:
         if topic is ORDER_EVENTS and UNKNOWN in batch.column("status").dictionary.to_pylist():
             # They answer commands that speak of no order.
             batch = batch.filter(pc.not_equal(batch.column("status").cast(TEXT), UNKNOWN))
-        accounts = batch.column("account").to_pylist()
+        accounts = _words(batch.column("account"))
         if topic is ORDER_EVENTS:
             order_ids = self._events.append(partition, offset, batch)
             self._note(accounts, order_ids)
-            self._note_open(accounts, order_ids, batch.column("status").to_pylist())
+            self._note_open(accounts, order_ids, _words(batch.column("status")))
             return
         commands = batch.column("command")
         number = self._command_rows.append(partition, offset, batch)
         rows: Sequence[int] = range(batch.num_rows)
         order_ids = batch.column("order_id").to_pylist()
         if commands.dictionary.to_pylist() != ["new"]:
-            new = [row for row, command in enumerate(commands.to_pylist()) if command == "new"]
+            new = [row for row, command in enumerate(_words(commands)) if command == "new"]
             accounts, order_ids = [accounts[row] for row in new], [order_ids[row] for row in new]
             rows = new
         if self._commands.keys().isdisjoint(order_ids):
@@ -270,6 +270,12 @@ def order_json(command: Json | None, event: Json | None) -> Json:
     if event is not None:
         found |= {name: value for name, value in event.items() if name not in _NOT_STANDING}
     return found
+
+
+def _words(column: pa.DictionaryArray) -> list[str]:
+    """The word of each row; Arrow's own list of a dictionary's words takes 1.3 us a row."""
+    words: list[str] = column.cast(TEXT).to_pylist()
+    return words
 
 
 def _by_account(accounts: list[str], order_ids: list[str]) -> Iterator[tuple[str, list[str]]]:
