@@ -4,6 +4,7 @@ Where it listens is said in ``api.json`` in the home while it runs (`serving.api
 """
 
 import asyncio
+import gc
 import socket
 import threading
 from collections.abc import Callable
@@ -137,6 +138,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)
+        # What is here now, stays: Python's collector would look through it again and again, 50 ms at a time in which
+        # nobody is answered.
+        gc.collect()
+        gc.freeze()
         if self.started:
             self._announce()
 
