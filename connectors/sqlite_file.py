@@ -102,8 +102,11 @@ class SqliteFile:
             connection = process.writer
             if connection is None:
                 connection = process.writer = connect(self.path)
-            # FULL syncs the write-ahead log at each commit; NORMAL only before a checkpoint.
-            connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+                process.synced = False
+            if process.synced != synced:
+                # FULL syncs the write-ahead log at each commit; NORMAL only before a checkpoint.
+                connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+                process.synced = synced
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -196,6 +199,8 @@ class _Process:
         self.pid = os.getpid()
         self.idle: list[sqlite3.Connection] = []
         self.writer: sqlite3.Connection | None = None
+        # Whether the writer syncs each commit, as `connect` leaves it.
+        self.synced = False
         locks = locks_folder(path)
         locks.mkdir(exist_ok=True)
         self.queue = FileLock(locks / "write")
