@@ -1,4 +1,4 @@
-"""Runs programs as child processes: starts them in order, restarts those that are killed, stops them all.
+"""Runs programs as child processes: starts them side by side, restarts those that are killed, stops them all.
 
 A program that ends with an error has said what a person must do, and starting it again would say the same:
 it ends the supervisor, and with it all others. One that was killed, or told to stop by someone else, is
@@ -19,6 +19,7 @@ from threading import Event
 from time import monotonic
 from typing import BinaryIO
 
+import psutil
 import structlog
 
 from connectors.backoff import Backoff
@@ -34,6 +35,13 @@ _STEADY_S = 60.0
 _WATCH_S = 0.1
 _STOP_S = 60.0
 _LAST_LINES_BYTES = 2_000
+# A program that comes up computes; one that does nothing for so long waits for what does not come.
+_IDLE_S = 60.0
+# Of processor time: looking around now and then is no work.
+_WORKS_S = 1.0
+# On a machine that has a dozen other things to do, coming up has taken two minutes.
+_START_S = 900.0
+_TELL_S = 10.0
 
 # glibc gives each thread a heap of its own and hardly gives it back: two heaps are enough for programs
 # whose large memory is Arrow's, and save a few hundred MB over all of them.
@@ -57,7 +65,9 @@ class Program:
     environment : mapping of str to str
         All of its environment.
     ready : callable
-        Whether it has come up; asked until it says so, before the next program is started.
+        Whether it has come up; asked until it says so.
+    after : tuple of str
+        Programs that must have come up before it is started.
     nice : int
         Unix niceness: how far it steps back where the processors are busy.
     """
@@ -66,6 +76,7 @@ class Program:
     arguments: Sequence[str]
     environment: Mapping[str, str]
     ready: Callable[[], bool] = field(default=lambda: True)
+    after: tuple[str, ...] = ()
     nice: int = 0
 
 
@@ -76,6 +87,10 @@ class _Child:
     started_s: float
     backoff: Backoff
     restart_s: float | None = None
+    is_up: bool = False
+    # While it comes up: what it had computed when it was last seen at work, and when that was.
+    used_s: float = 0.0
+    worked_s: float
 
 
 class Supervisor:
@@ -84,7 +99,7 @@ class Supervisor:
     Parameters
     ----------
     programs : sequence of Program
-        In order of start; they are stopped in the opposite order.
+        All of them; they are stopped in the opposite order of their start.
     logs : Path
         Folder for ``NAME.log`` files.
     restarts_max : int
@@ -94,6 +109,10 @@ class Supervisor:
     def __init__(
         self, programs: Sequence[Program], logs: Path, *, restarts_max: int = _RESTARTS_MAX
     ) -> None:
+        names = {one.name for one in programs}
+        for one in programs:
+            if not names.issuperset(one.after):
+                raise ValueError(f"{one.name} comes after {one.after}, and there are only {names}")
         self._programs = programs
         self._logs = logs
         self._restarts_max = restarts_max
@@ -105,28 +124,34 @@ class Supervisor:
         """Process of each program."""
         return {child.program.name: child.process.pid for child in self._children}
 
-    def start(self, timeout_s: float = 60.0) -> None:
-        """Start all programs, each once the one before is ready.
+    def start(self, idle_s: float = _IDLE_S) -> None:
+        """Start all programs, each once those that it comes after are up, and return when all are.
+
+        It waits for as long as they work at it: how long that takes is the machine's affair.
 
         Raises
         ------
         SupervisorError
-            Where a program ends or is not ready within ``timeout_s``; all are stopped then.
+            Where a program ends, or has neither come up nor computed for ``idle_s``; all are stopped then.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
-        for program in self._programs:
-            child = _Child(
-                program=program,
-                process=self._spawn(program),
-                started_s=monotonic(),
-                backoff=Backoff(first_s=_BACKOFF_FIRST_S, most_s=_BACKOFF_MOST_S, seed=0),
-            )
-            self._children.append(child)
-            try:
-                self._await_ready(child, timeout_s)
-            except SupervisorError:
-                self.stop()
-                raise
+        waiting = list(self._programs)
+        told_s = monotonic()
+        try:
+            while waiting or not all(child.is_up for child in self._children):
+                up = {child.program.name for child in self._children if child.is_up}
+                for program in [one for one in waiting if up.issuperset(one.after)]:
+                    waiting.remove(program)
+                    self._children.append(self._child(program))
+                for child in [one for one in self._children if not one.is_up]:
+                    self._look_at(child, idle_s)
+                if monotonic() - told_s >= _TELL_S:
+                    told_s = monotonic()
+                    self._tell_who_is_not_up()
+                Event().wait(_WATCH_S / 2)
+        except SupervisorError:
+            self.stop()
+            raise
 
     def watch(self, stop: Event) -> None:
         """Restart what is killed, until told to stop.
@@ -236,17 +261,51 @@ class Supervisor:
         os.setpriority(os.PRIO_PROCESS, process.pid, program.nice)
         return process
 
-    def _await_ready(self, child: _Child, timeout_s: float) -> None:
-        deadline = monotonic() + timeout_s
-        while not child.program.ready():
-            if child.process.poll() is not None:
-                why = f"ended with code {child.process.returncode}"
-            elif monotonic() > deadline:
-                why = f"is not ready after {timeout_s:g} s"
-            else:
-                Event().wait(_WATCH_S / 2)
-                continue
-            raise SupervisorError(self._told(child, why))
+    def _child(self, program: Program) -> _Child:
+        now_s = monotonic()
+        return _Child(
+            program=program,
+            process=self._spawn(program),
+            started_s=now_s,
+            worked_s=now_s,
+            backoff=Backoff(first_s=_BACKOFF_FIRST_S, most_s=_BACKOFF_MOST_S, seed=0),
+        )
+
+    def _look_at(self, child: _Child, idle_s: float) -> None:
+        """Note whether a program has come up.
+
+        Raises
+        ------
+        SupervisorError
+            Where it will not.
+        """
+        if child.program.ready():
+            child.is_up = True
+            return
+        if child.process.poll() is not None:
+            raise SupervisorError(self._told(child, f"ended with code {child.process.returncode}"))
+        now_s, used_s = monotonic(), _processor_s(child.process)
+        if used_s - child.used_s >= _WORKS_S:
+            child.used_s, child.worked_s = used_s, now_s
+        if now_s - child.worked_s > idle_s:
+            why = f"is not ready, and has computed for less than {_WORKS_S:g} s in {idle_s:g} s"
+        elif now_s - child.started_s > _START_S:
+            why = f"is not ready after {_START_S:g} s"
+        else:
+            return
+        raise SupervisorError(self._told(child, why))
+
+    def _tell_who_is_not_up(self) -> None:
+        for child in self._children:
+            if not child.is_up:
+                self._logger.info(
+                    "waiting for a program to come up",
+                    program=child.program.name,
+                    waited_s=round(monotonic() - child.started_s),
+                    processor_s=round(_processor_s(child.process), 1),
+                    log=str(self._log_path(child.program)),
+                    last=self._last_line(child.program),
+                )
 
     def _log_path(self, program: Program) -> Path:
         return self._logs / f"{program.name}.log"
@@ -271,6 +330,15 @@ def _how(code: int) -> str:
     if code == 0:
         return "stopped by someone else"
     return f"killed by {signal.Signals(-code).name}"
+
+
+def _processor_s(process: subprocess.Popen[bytes]) -> float:
+    """Processor time that it has used; 0 where it has just ended."""
+    try:
+        times = psutil.Process(process.pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _close_pipe(process: subprocess.Popen[bytes]) -> None:

@@ -40,7 +40,14 @@ def supervisor_of(settings: Settings, *, api: bool = False) -> Supervisor:
             environment={**environment, "TAPEFLOW_USERS": ""},
             ready=lambda: _flows_have_begun(settings),
         ),
-        Program(name="lander", arguments=["land"], environment=lean, nice=_STEP_BACK),
+        Program(
+            name="lander",
+            arguments=["land"],
+            environment=lean,
+            # It would open the store's files itself if it came first.
+            after=("store",) if settings.store.startswith("chdb:") else (),
+            nice=_STEP_BACK,
+        ),
         Program(name="clock", arguments=["clock"], environment=lean),
     ]
     if api:
@@ -62,7 +69,6 @@ def supervisor_of(settings: Settings, *, api: bool = False) -> Supervisor:
             name="store",
             arguments=["store"],
             environment=lean,
-            # The lander would open the store's files itself if it came first.
             ready=lambda: store_address(settings) is not None,
             nice=_STEP_BACK,
         )

@@ -1,5 +1,6 @@
 """The supervisor, on real processes: order of start, restarts, and that nothing outlives it."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from serving.settings_sources import load_settings, program_environment
 from serving.supervisor import Program, Supervisor, SupervisorError
@@ -74,6 +76,70 @@ def test_a_program_that_does_not_come_up_is_an_error_with_what_it_printed(
     supervisor = Supervisor([program], tmp_path / "logs")
     with pytest.raises(SupervisorError, match=r"store ended with code 1(?s:.*)partitions = 'none'"):
         supervisor.start()
+    assert supervisor.pids == {}
+
+
+def test_programs_come_up_side_by_side_and_after_those_that_they_need(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    ready = tmp_path / "store" / "store.json"
+    clock = Program(
+        name="clock",
+        arguments=["clock"],
+        environment=environment,
+        # One after the other, in the order in which they are named, nobody would ever be up.
+        ready=lambda: "store" in supervisor.pids,
+    )
+    store = Program(name="store", arguments=["store"], environment=environment, ready=ready.is_file)
+    seen: list[bool] = []
+    late = Program(
+        name="late",
+        arguments=["clock"],
+        environment=environment,
+        ready=lambda: seen.append(ready.is_file()) or True,  # type: ignore[func-returns-value]
+        after=("store",),
+    )
+    supervisor = Supervisor([late, clock, store], tmp_path / "logs")
+    try:
+        supervisor.start()
+        assert set(supervisor.pids) == {"late", "clock", "store"}
+        assert seen == [True]
+    finally:
+        supervisor.stop()
+    with pytest.raises(ValueError, match="late comes after"):
+        Supervisor([late, clock], tmp_path / "logs")
+
+
+def test_a_program_is_waited_for_as_long_as_it_works_and_said_so(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that does a dozen other things, coming up takes minutes."""
+    used_s = itertools.count(1)
+    monkeypatch.setattr("serving.supervisor._processor_s", lambda _: float(next(used_s)))
+    monkeypatch.setattr("serving.supervisor._TELL_S", 0.0)
+    asked = itertools.count()
+    program = Program(
+        name="store", arguments=["store"], environment=environment, ready=lambda: next(asked) > 5
+    )
+    supervisor = Supervisor([program], tmp_path / "logs")
+    with capture_logs() as said:
+        supervisor.start(idle_s=0.0)
+    supervisor.stop()
+    assert {(one["event"], one["program"]) for one in said} == {
+        ("waiting for a program to come up", "store")
+    }
+
+
+def test_a_program_that_neither_comes_up_nor_works_is_an_error(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.supervisor._processor_s", lambda _: 0.5)
+    program = Program(
+        name="store", arguments=["store"], environment=environment, ready=lambda: False
+    )
+    supervisor = Supervisor([program], tmp_path / "logs")
+    with pytest.raises(SupervisorError, match="store is not ready, and has computed for less"):
+        supervisor.start(idle_s=0.3)
     assert supervisor.pids == {}
 
 
