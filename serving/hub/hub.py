@@ -112,8 +112,10 @@ class Hub:
         UnknownTopicError
             Where the log has no such topic.
         """
-        feed = self._feeds.get(wanted.topic.name)
         begins, ends = await asyncio.to_thread(self._bounds, wanted.topic, 0)
+        tail = None
+        if wanted.snapshot and wanted.topic.name not in self._followed:
+            tail, _ = await asyncio.to_thread(self._bounds, wanted.topic, _RECORDS_BACK)
         if wanted.position is not None:
             for partition, (offset, _) in wanted.position.items():
                 if offset > ends[partition]:
@@ -127,7 +129,7 @@ class Hub:
         elif wanted.interval_s and not feed.keeps_newest:
             feed.keeps_newest = True
         feed.subscribers += 1
-        subscription = Subscription(self._log, feed, wanted)
+        subscription = Subscription(self._log, feed, wanted, tail)
         self._subscriptions.add(subscription)
         return subscription
 

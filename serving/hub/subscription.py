@@ -1,6 +1,7 @@
 """A client's stream: what it missed, from the log, then what comes; every row once, or the newest at intervals."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -74,10 +75,15 @@ class Subscription:
         What comes.
     wanted : Wanted
         What it wants.
+    tail : dict of int to int or None
+        Where the newest rows that come first are read from, of a topic whose newest rows the feed has not kept.
     """
 
-    def __init__(self, log: Log, feed: TopicFeed, wanted: Wanted) -> None:
+    def __init__(
+        self, log: Log, feed: TopicFeed, wanted: Wanted, tail: dict[int, int] | None = None
+    ) -> None:
         self.wanted = wanted
+        self._tail = None if tail is None else {one: (at, 0) for one, at in tail.items()}
         self._log = log
         self._feed = feed
         self._queue: deque[Frame] = deque()
@@ -90,8 +96,9 @@ class Subscription:
     @property
     def position(self) -> str:
         """Where it begins: whoever loses the stream before its first frame goes on from here."""
-        if self.wanted.position is not None:
-            return position_text(self.wanted.position)
+        begin = self.wanted.position or self._tail
+        if begin is not None:
+            return position_text(begin)
         return self._feed.position_text
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
@@ -103,11 +110,13 @@ class Subscription:
             Where the server ends it; after what was queued before.
         """
         shape, topic = self.wanted.shape, self.wanted.topic
-        if self.wanted.position is not None:
-            async for frame in self._missed(dict(self.wanted.position)):
+        begin = self.wanted.position or self._tail
+        if begin is not None:
+            every_s = math.inf if self._tail is not None else self.wanted.interval_s or None
+            async for frame in self._missed(dict(begin), every_s):
                 yield frame
         since = self._attach()
-        if self.wanted.snapshot:
+        if self.wanted.snapshot and self._tail is None:
             newest = self._feed.view.batch(self._feed.view.entries(shape.keys))
             text = self._feed.position_text
             for rows in pieces(selected(topic, newest, shape)):
@@ -171,8 +180,10 @@ class Subscription:
             self._feed.attach(wanted.shape, self)
         return self._feed.view.change
 
-    async def _missed(self, position: dict[int, Next]) -> AsyncGenerator[Frame, None]:
-        """What lies between a position and what comes next, from the log.
+    async def _missed(
+        self, position: dict[int, Next], every_s: float | None
+    ) -> AsyncGenerator[Frame, None]:
+        """What lies between a position and what comes next, from the log: every row, or the newest ones so often.
 
         It ends, with the feed at exactly the position reached, without waiting in between: whoever attaches then
         misses nothing and gets nothing twice.
@@ -182,9 +193,10 @@ class Subscription:
         loop = asyncio.get_running_loop()
         while self._differs(position) or newest.change > sent:
             for partition in self._behind(position):
-                async for frame in self._read(partition, position, newest):
+                only = None if every_s is None else newest
+                async for frame in self._read(partition, position, only):
                     yield frame
-            due = not self._behind(position) or loop.time() - sent_s >= self.wanted.interval_s
+            due = not self._behind(position) or loop.time() - sent_s >= (every_s or 0.0)
             if newest.change > sent and due:
                 rows = newest.batch(newest.changes(None, sent))
                 sent, sent_s = newest.change, loop.time()
@@ -202,9 +214,9 @@ class Subscription:
         return any(position[partition] != (at, 0) for partition, at in self._feed.positions.items())
 
     async def _read(
-        self, partition: int, position: dict[int, Next], newest: LatestView
+        self, partition: int, position: dict[int, Next], newest: LatestView | None
     ) -> AsyncGenerator[Frame, None]:
-        """One read of a partition: frames, or newest rows where it is conflated."""
+        """One read of a partition: frames, or what takes the newest rows in."""
         topic, shape = self.wanted.topic, self.wanted.shape
         offset, row = position[partition]
         try:
@@ -220,7 +232,7 @@ class Subscription:
             first = row if record.offset == offset else 0
             batch = await asyncio.to_thread(_batch, topic, record, first)
             position[partition] = (record.offset + 1, 0)
-            if self.wanted.interval_s:
+            if newest is not None:
                 rows = selected(topic, batch, shape)
                 if rows.num_rows:
                     newest.apply(newest_rows(topic, rows))

@@ -136,6 +136,22 @@ def test_the_newest_rows_come_first_where_they_are_asked_for(live: tuple[FastAPI
         assert {row["symbol"]: row["bid"] for row in rows} == {"A": 102.0, "B": 101.0}
 
 
+def test_newest_rows_come_first_of_a_topic_that_nobody_has_followed(
+    live: tuple[FastAPI, str],
+) -> None:
+    """Of most topics the server keeps no newest rows: they are read when they are asked for."""
+    app, host = live
+    append(app, CASH_MOVEMENTS, movements(["A1", "A2"]))
+    with talk(host) as socket:
+        subscribe(socket, topic="cash_movements", keys=["A1"], begin="latest")
+        first = json.loads(socket.recv(timeout=60))
+        assert [row["account"] for row in first["rows"]] == ["A1"]
+        append(app, CASH_MOVEMENTS, movements(["A1", "A3"]))
+        then = json.loads(socket.recv(timeout=60))
+        assert [row["account"] for row in then["rows"]] == ["A1"]
+        assert then["position"] > first["position"]
+
+
 def test_arrow_frames_are_binary(live: tuple[FastAPI, str]) -> None:
     app, host = live
     with talk(host) as socket:
