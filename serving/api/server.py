@@ -103,21 +103,29 @@ class _Protocol(HttpToolsProtocol):
     """uvicorn's, with an end for connections on which no head of a request comes in."""
 
     _head: asyncio.TimerHandle | None = None
+    _in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head = self.loop.call_later(_HEAD_S, transport.abort)
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        if self._head is None:
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Most heads come whole: these cost no timer.
+        if self._in_head and self._head is None:
             self._head = self.loop.call_later(_HEAD_S, self.transport.abort)
 
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._headed()
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._in_head = False
         self._headed()
         super().connection_lost(exc)
 

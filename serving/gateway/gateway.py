@@ -62,8 +62,8 @@ class OrderGateway:
             raise RuntimeError("the gateway was not started")
         submission.waiter = self._loop.create_future()
         self._writer.submit(submission)
-        # A client that goes away does not take its orders back: they are in the log, or will be.
-        await asyncio.shield(submission.waiter)
+        # A client that goes away, so that this is cancelled, does not take its orders back: the writer has them.
+        await submission.waiter
         if submission.error is not None:
             raise submission.error
         return submission
