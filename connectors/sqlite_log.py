@@ -6,7 +6,7 @@ nothing of topics declared synced. The file itself is `connectors.sqlite_file`'s
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from connectors.log import (
     Writer,
 )
 from connectors.sqlite_append import Appender, SqliteWriter
-from connectors.sqlite_catalog import SCHEMA, Catalog, Place
+from connectors.sqlite_catalog import SCHEMA, Catalog, Place, ends
 from connectors.sqlite_file import PAGE_BYTES, SqliteFile, is_corrupt
 from connectors.sqlite_rows import (
     ChecksumError,
@@ -40,8 +40,6 @@ _PREFIX = "sqlite:///"
 _PAUSE_S = 0.00025
 # And so often without a signal: a program of an earlier version sends none.
 _LOOK_S = 0.05
-# SQLite's results have at most 2,000 columns.
-_STATEMENT_PLACES = 500
 # Records below the start are those that a trim has not deleted yet.
 _FROM_OFFSET = (
     "WHERE record_offset >= max(?, (SELECT start FROM partitions WHERE id = ?)) "
@@ -68,8 +66,8 @@ class SqliteLog(Log):
         self.path = path_of(url)
         self._file = SqliteFile(self.path, SCHEMA)
         self._catalog = Catalog(self._file)
-        # What was last asked in vain: connection, version of the data, places and offsets.
-        self._nothing_new: tuple[object, ...] = ()
+        # What was last asked in vain: connection, version of the data, positions.
+        self._nothing_new: tuple[object, object, Mapping[tuple[str, int], int]] = (None, None, {})
         self._appender = Appender(self._file, self._catalog)
 
     def create_topic(self, config: TopicConfig) -> None:
@@ -143,63 +141,65 @@ class SqliteLog(Log):
 
     def wait(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
         """Sleep until there is something at or beyond a position; each commit in any process wakes who waits."""
-        wanted = [(self._catalog.place(*name), offset) for name, offset in positions.items()]
         with self._file.reading() as connection:
-            if self._has_any(connection, wanted):
+            if self._has_any(connection, positions):
                 return True
             if timeout_s <= 0:
                 return False
-            ends, left_s = time.monotonic() + timeout_s, timeout_s
+            until, left_s = time.monotonic() + timeout_s, timeout_s
             with self._file.watching() as watch:
                 while left_s > 0:
                     watch.clear()
-                    if self._has_any(connection, wanted):
+                    if self._has_any(connection, positions):
                         return True
                     if watch.wait(min(left_s, _LOOK_S)):
-                        if self._has_any(connection, wanted):
+                        if self._has_any(connection, positions):
                             return True
                         time.sleep(min(_PAUSE_S, left_s))
-                    left_s = ends - time.monotonic()
-            return self._has_any(connection, wanted)
+                    left_s = until - time.monotonic()
+            return self._has_any(connection, positions)
 
     def news(self, positions: Mapping[tuple[str, int], int]) -> list[tuple[str, int]]:
-        """Which partitions have a record at or beyond their position, without waiting; in order."""
-        wanted = [(self._catalog.place(*name), offset) for name, offset in positions.items()]
+        """Which partitions have their end elsewhere; of one that ends before its position, a read says why."""
         with self._file.reading() as connection:
-            reached = self._reached(connection, wanted)
-        return [name for name, there in zip(positions, reached, strict=True) if there]
+            found = self._ends(connection, positions)
+        if found is None:
+            return list(positions)
+        places = zip(positions.items(), found, strict=True)
+        return [where for (where, offset), end in places if offset != end]
 
-    def _has_any(self, connection: sqlite3.Connection, wanted: list[tuple[Place, int]]) -> bool:
-        """Whether any of these places has something at or beyond its offset."""
+    def _has_any(
+        self, connection: sqlite3.Connection, positions: Mapping[tuple[str, int], int]
+    ) -> bool:
+        """Whether any of these partitions has something at or beyond its position, or none can tell."""
         # The same connection, the same version, the same question: the same answer.
-        now = (connection, connection.execute("PRAGMA data_version").fetchone(), wanted)
-        if now == self._nothing_new:
+        known = (connection, connection.execute("PRAGMA data_version").fetchone())
+        if self._nothing_new[:2] == known and self._nothing_new[2] == positions:
             return False
-        if any(self._reached(connection, wanted)):
+        found = self._ends(connection, positions)
+        if found is None or any(
+            end > at for at, end in zip(positions.values(), found, strict=True)
+        ):
             return True
-        self._nothing_new = now
+        self._nothing_new = (*known, dict(positions))
         return False
 
-    def _reached(
-        self, connection: sqlite3.Connection, wanted: list[tuple[Place, int]]
-    ) -> list[bool]:
-        """Whether each of these places has something at or beyond its offset.
-
-        Asked in one statement: each is a transaction of its own, and lets go of Python's interpreter, for which this
-        thread then waits.
-        """
-        found: list[bool] = []
-        for at in range(0, len(wanted), _STATEMENT_PLACES):
-            part = wanted[at : at + _STATEMENT_PLACES]
-            query = f"SELECT {', '.join(place.reaches for place, _ in part)}"
-            try:
-                row = connection.execute(query, [offset for _, offset in part]).fetchone()
-            except sqlite3.OperationalError:
-                for place, offset in part:
-                    with self._table(place):
-                        connection.execute(f"SELECT {place.reaches}", (offset,))
+    def _ends(
+        self, connection: sqlite3.Connection, where: Collection[tuple[str, int]]
+    ) -> list[int] | None:
+        """The ends of partitions; None where one is damaged: reads come to the damage, and say so."""
+        places = [self._catalog.place(*one) for one in where]
+        try:
+            return ends(connection, places)
+        except sqlite3.DatabaseError as error:
+            if is_corrupt(error):
+                return None
+            if "no such table" not in str(error):
                 raise
-            found += map(bool, row)
+        found = []
+        for place in places:
+            with self._table(place):
+                found.append(place.end(connection))
         return found
 
     def trim(self, topic: str, partition: int, before: int) -> None:

@@ -30,7 +30,7 @@ from schemas.codec import CodecError
 _cluster_main: Any = cluster_main
 
 # How long the only worker sleeps at most where it has nothing to do: the log wakes it, a stop does not.
-_SLEEP_S = 0.05
+_SLEEP_S = 0.1
 # How long until one of several workers looks again, since one that slept would not work what others ring for.
 # Where rows have just come, more will; where none have, looking more often would only warm the machine.
 _BUSY = timedelta(microseconds=250)

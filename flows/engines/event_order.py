@@ -165,17 +165,16 @@ class EventOrder:
                     kept.append(block.pick(~mask))
                 else:
                     kept.append(block)
-            self._held[at] = [self._join(at, kept)] if len(kept) > 32 else kept
-            released.append(self._join(at, ready) if ready else None)
+            self._held[at] = [self._join(kept)] if len(kept) > 32 else kept
+            released.append(self._join(ready) if ready else None)
         if not any(released):
             return None
         return _merged(released)
 
-    def _join(self, at: int, blocks: list[_Block]) -> _Block:
-        schema = self.flow.inputs[at].topic.schema
+    def _join(self, blocks: list[_Block]) -> _Block:
         return _Block(
             rows=InputRows(
-                batch=join_batches([block.rows.batch for block in blocks], schema),
+                batch=join_batches([block.rows.batch for block in blocks]),
                 partition=blocks[0].rows.partition,
                 offset=np.concatenate([block.rows.offset for block in blocks]),
                 row=np.concatenate([block.rows.row for block in blocks]),
@@ -197,7 +196,7 @@ class EventOrder:
             if not blocks:
                 partitions.append(-1)
                 continue
-            block = self._join(at, blocks)
+            block = self._join(blocks)
             partitions.append(block.rows.partition)
             arrays[f"held_{at}"] = np.frombuffer(encode(block.rows.batch), dtype=np.uint8)
             arrays[f"held_{at}_offset"] = block.rows.offset

@@ -75,7 +75,7 @@ class Outbox:
     def _rows(
         self, topic: Topic, batches: list[pa.RecordBatch], headers: Headers
     ) -> list[NewRecord]:
-        batch = join_batches(batches, topic.schema)
+        batch = join_batches(batches)
         home = self._home.get(topic.name)
         if home is None:
             parts = list(self._partitioners[topic.name].split(batch.column(topic.key), batch))

@@ -11,7 +11,6 @@ import pyarrow as pa
 from connectors.log import Record
 from connectors.records import decode_rows, decode_watermarks, is_rows, is_watermarks
 from flows.flow import INBOX_SCHEMA, FlowError, Input, InputRows
-from schemas.topic import Topic
 
 # Records smaller than this are joined, so that a trickle of tiny records costs one call of the flow.
 _JOIN_BELOW_ROWS = 2_048
@@ -72,12 +71,12 @@ def decode_records(at: int, declared: Input, records: Sequence[Record]) -> Itera
         if is_rows(record):
             rows = _positioned(record, decode_rows(declared.topic, record))
             if total + rows.batch.num_rows > _JOIN_UP_TO_ROWS or not _small(rows):
-                yield from _segments(at, joined, declared.topic)
+                yield from _segments(at, joined)
                 joined, total = [], 0
             joined.append(rows)
             total += rows.batch.num_rows
         elif is_watermarks(record):
-            yield from _segments(at, joined, declared.topic)
+            yield from _segments(at, joined)
             joined, total = [], 0
             yield Segment(input=at, watermarks=decode_watermarks(record))
         else:
@@ -85,43 +84,34 @@ def decode_records(at: int, declared: Input, records: Sequence[Record]) -> Itera
                 f"{record.topic}[{record.partition}] at offset {record.offset}: neither rows nor "
                 f"watermarks (headers {record.headers}); others must write to {declared.topic.inbox_name}"
             )
-    yield from _segments(at, joined, declared.topic)
+    yield from _segments(at, joined)
 
 
 def _small(rows: InputRows) -> bool:
     return bool(rows.batch.num_rows < _JOIN_BELOW_ROWS)
 
 
-def _segments(at: int, joined: list[InputRows], topic: Topic) -> Iterator[Segment]:
+def _segments(at: int, joined: list[InputRows]) -> Iterator[Segment]:
     filled = [rows for rows in joined if rows.batch.num_rows]
     if filled:
-        yield Segment(input=at, rows=join_rows(filled, topic.schema))
+        yield Segment(input=at, rows=join_rows(filled))
 
 
-def join_rows(parts: Sequence[InputRows], schema: pa.Schema) -> InputRows:
+def join_rows(parts: Sequence[InputRows]) -> InputRows:
     """The rows of several batches of one partition as one, in order; dictionaries are unified."""
     if len(parts) == 1:
         return parts[0]
     return InputRows(
-        batch=join_batches([part.batch for part in parts], schema),
+        batch=join_batches([part.batch for part in parts]),
         partition=parts[0].partition,
         offset=np.concatenate([part.offset for part in parts]),
         row=np.concatenate([part.row for part in parts]),
     )
 
 
-def join_batches(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+def join_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """The rows of several batches as one batch, whose dictionaries become one."""
-    if len(batches) == 1:
-        return batches[0]
-    table = pa.Table.from_batches(batches, schema=schema)
-    columns = [
-        column.combine_chunks() if column.num_chunks else pa.array([], column.type)
-        for column in table.columns
-    ]
-    # A combined chunked array may still be chunked in type only; a RecordBatch needs plain arrays.
-    arrays = [c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for c in columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def _positioned(record: Record, batch: pa.RecordBatch) -> InputRows:

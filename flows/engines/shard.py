@@ -154,10 +154,11 @@ class Shard:
         self._enter()
         self._snapshots.check()
         read = 0
+        news = self.log.news(self.positions())
         for at, partition in self._reader.sources:
-            if self._stepper.held(at) >= self.options.held_rows:
-                continue
             name = self.kind.inputs[at].name
+            if (name, partition) not in news or self._stepper.held(at) >= self.options.held_rows:
+                continue
             before = self._reader.positions[name][partition]
             for segment in self._reader.read(at, partition):
                 read += self._tell_before(segment) + self._take(segment)
@@ -165,8 +166,8 @@ class Shard:
             if reached != before and follows_runs(self.kind):
                 self._runs.append((name, partition, reached))
         self._rows_uncommitted += read
-        self._pauses.tell(self._stepper, self.waiting())
         paused = self.waiting()
+        self._pauses.tell(self._stepper, paused)
         if self.options.hold_more and len(paused) == len(self.kind.inputs):
             self.options = replace(self.options, held_rows=2 * max(paused.values()))
         else:
@@ -200,6 +201,8 @@ class Shard:
 
     def waiting(self) -> dict[str, int]:
         """Inputs that are not read on, with their held rows: there are too many of these."""
+        if self._stepper.order is None:
+            return {}
         held = {one.name: self._stepper.held(at) for at, one in enumerate(self.kind.inputs)}
         return {name: rows for name, rows in held.items() if rows >= self.options.held_rows}
 

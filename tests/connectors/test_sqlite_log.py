@@ -20,6 +20,7 @@ from connectors.log import (
     NewRecord,
     Record,
     TopicConfig,
+    TruncatedError,
     UnknownTopicError,
     open_log,
 )
@@ -349,3 +350,40 @@ def test_rows_are_stored_as_they_always_were() -> None:
     assert headers == b"\x04\x00kind\x04\x00\x00\x00rows\x04\x00rows\x02\x00\x00\x0010"
     assert checksum == 8422908670082560657
     assert sqlite_file.LAYOUT_VERSION == 1
+
+
+def test_news_are_the_partitions_that_a_read_would_say_something_of(tmp_path: Path) -> None:
+    with open_log(f"sqlite:///{tmp_path}/log.db") as log:
+        for name in ("full", "empty", "trimmed"):
+            log.create_topic(TopicConfig(name=name, partitions=2))
+        for name in ("full", "full", "trimmed", "trimmed"):
+            log.append([NewRecord(topic=name, partition=1, value=b"1")])
+        log.trim("trimmed", 1, 2)
+        at = {(name, partition): 0 for name in ("full", "empty") for partition in (0, 1)}
+        assert set(log.news(at)) == {("full", 1)}
+        assert not log.news({("full", 1): 2, ("trimmed", 1): 2, ("empty", 0): 0})
+        # A read says that they are outside of the log: to leave them out would be to wait for ever.
+        outside = {("full", 1): 3, ("trimmed", 1): 1, ("empty", 0): 1}
+        assert set(log.news(outside)) == set(outside)
+        for where, offset in outside.items():
+            with pytest.raises(TruncatedError):
+                log.read(*where, offset)
+
+
+def test_news_of_more_partitions_than_a_statement_has_columns(tmp_path: Path) -> None:
+    with open_log(f"sqlite:///{tmp_path}/log.db") as log:
+        log.create_topic(TopicConfig(name="wide", partitions=1_100))
+        for partition in (0, 499, 500, 1_099):
+            log.append([NewRecord(topic="wide", partition=partition, value=b"1")])
+        found = log.news({("wide", partition): 0 for partition in range(1_100)})
+        assert sorted(found) == [("wide", partition) for partition in (0, 499, 500, 1_099)]
+
+
+def test_news_of_a_deleted_topic_are_an_error_that_names_it(tmp_path: Path) -> None:
+    with open_log(f"sqlite:///{tmp_path}/log.db") as log:
+        for name in ("kept", "gone"):
+            log.create_topic(TopicConfig(name=name, partitions=1))
+        with open_log(f"sqlite:///{tmp_path}/log.db") as other:
+            other.delete_topic("gone")
+        with pytest.raises(UnknownTopicError, match="gone"):
+            log.news({("kept", 0): 0, ("gone", 0): 0})

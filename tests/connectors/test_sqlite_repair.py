@@ -185,6 +185,21 @@ def test_a_partition_whose_tree_has_lost_its_root_is_emptied_and_the_others_kept
     assert len(readable(url, "ticks", 1)[0]) == COUNT - 5
 
 
+def test_readers_of_a_partition_whose_end_is_damaged_read_up_to_it(url: str, path: Path) -> None:
+    # The newest page alone, which is what tells where the partition ends.
+    overwrite_page(path, path.read_bytes().find(b"key-0-%d." % (COUNT - 1)) // PAGE_BYTES + 1)
+    with open_log(url) as log:
+        where = ("ticks", 0)
+        with pytest.raises(CorruptLogError):
+            log.end(*where)
+        assert set(log.news({where: 0, ("small", 0): 0})) == {where, ("small", 0)}
+        assert log.wait({where: 0}, 0.0)
+    values, error = readable(url, *where)
+    assert values == [value(0, number) for number in range(len(values))]
+    assert 0 < len(values) < COUNT
+    assert error is not None
+
+
 def test_lost_writers_are_told(url: str, path: Path) -> None:
     overwrite_page(path, root_page(path, "writers"))
     (removed,) = repair(url)

@@ -43,7 +43,7 @@ def stored(batches: list[pa.RecordBatch]) -> list[Record]:
 def test_joined_batches_hold_the_rows_of_each_in_order() -> None:
     parts = [made(5).slice(1, 3), undefined(4).slice(2), made(6, 3), undefined(1)]
     for some in itertools.chain(itertools.permutations(parts), [(parts[1], parts[3])]):
-        joined = join_batches(list(some), TRADES.schema)
+        joined = join_batches(list(some))
         joined.validate(full=True)
         assert joined.to_pylist() == [row for part in some for row in part.to_pylist()]
 
@@ -58,7 +58,7 @@ def test_a_null_may_have_any_number_beneath_it() -> None:
         words = pa.array(["buy" if far else "sell"])
         side = pa.DictionaryArray.from_arrays(numbers, words)
         parts.append(batch.set_column(at, TRADES.schema.field(at), side))
-    joined = join_batches(parts, TRADES.schema)
+    joined = join_batches(parts)
     assert joined.to_pylist() == [row for part in parts for row in part.to_pylist()]
 
 
