@@ -10,7 +10,7 @@ from connectors.topics import create_topics
 from flows.engines.compare import compare
 from flows.engines.recount import recount
 from flows.engines.shard import Shard, ShardOptions, prepare
-from flows.flow import Carried, Emitted, Input, Order, Params, Rows
+from flows.flow import Carried, Emit, Emitted, Input, Order, Params, Rows
 from schemas.market import QUOTES, TRADES
 from tests.conformity.outputs import logged
 from tests.conformity.sample_flows import QUOTES_SEEN
@@ -21,10 +21,27 @@ NEVER = 10**9
 
 
 class Counting(Every):
-    """Numbers trades, and goes on with its numbers whatever becomes of its parameters."""
+    """Numbers trades and adds up its parameter, trade by trade: what it once was shows in all that comes later."""
 
     name = "counting"
     carried = Carried(layout=1)
+
+    def __init__(self, params: Params, snapshot: bytes | None) -> None:
+        seen, total = (snapshot or b"0 0").split()
+        super().__init__(params, seen)
+        self.total = int(total)
+
+    def on_rows(self, rows: Rows) -> list[Emitted]:
+        before = self.seen
+        (told,) = super().on_rows(rows)
+        assert isinstance(told, Emit)
+        columns = {name: told.batch.column(name) for name in told.batch.schema.names}
+        columns["quotes"] = self.total + self.every * (columns["trade"].to_numpy() - before)
+        self.total += self.every * (self.seen - before)
+        return [Emit(topic=QUOTES_SEEN, batch=QUOTES_SEEN.batch(columns))]
+
+    def snapshot(self) -> bytes:
+        return f"{self.seen} {self.total}".encode()
 
 
 class InTurns(Counting):
@@ -96,15 +113,24 @@ def stepped(log: Log, kind: type[Every] = Counting, every: int = 1, **how: Any) 
 
 
 def numbers(log: Log) -> list[tuple[int, int]]:
-    """Parameter and number of each row."""
+    """Sum and number of each row."""
     table = logged(log, QUOTES_SEEN)
     return sorted(
         zip(table.column("quotes").to_pylist(), table.column("trade").to_pylist(), strict=True)
     )
 
 
-def of(every: int, first: int, last: int) -> list[tuple[int, int]]:
-    return [(every, one) for one in range(first, last + 1) if one % every == 0]
+def told(*epochs: tuple[int, int]) -> list[tuple[int, int]]:
+    """The same by hand: of epochs with a parameter each, and the number of its last trade."""
+    total = before = 0
+    found = []
+    for every, last in epochs:
+        for number in range(before + 1, last + 1):
+            total += every
+            if number % every == 0:
+                found.append((total, number))
+        before = last
+    return found
 
 
 def holds(log: Log, kind: type[Every] = Counting) -> None:

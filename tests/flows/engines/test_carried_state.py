@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.control import progress_topic
+from connectors.control import progress_topic, snapshots_topic
 from connectors.log import Log, open_log
 from flows.engines.bounds import Bounds
 from flows.engines.compare import compare
@@ -24,10 +24,10 @@ from tests.flows.engines.carrying import (
     holds,
     made,
     numbers,
-    of,
     opened,
     quotes,
     stepped,
+    told,
     trades,
 )
 from tests.flows.engines.test_shard import Every
@@ -50,7 +50,7 @@ def test_a_new_epoch_begins_with_the_state_of_the_old_one(
         shard = stepped(log, kind, every, new_epoch=new_epoch, snapshot_rows=snapshot_rows)
         if closed:
             shard.close()
-    assert numbers(log) == sorted([*of(1, 1, 10), *of(3, 11, 30), *of(2, 31, 40)])
+    assert numbers(log) == told((1, 10), (3, 30), (2, 40))
     assert [one.carried for one in epochs(log, kind, 0)] == [False, True, True]
     holds(log, kind)
 
@@ -60,7 +60,9 @@ def test_a_flow_that_declares_nothing_begins_empty(log: Log) -> None:
     stepped(log, Every).close()
     log.append([trades(10)])
     stepped(log, Every, 2, new_epoch=True).close()
-    assert numbers(log) == sorted([*of(1, 1, 10), *of(2, 1, 10)])
+    assert numbers(log) == sorted(
+        [*((1, one) for one in range(1, 11)), *((2, one) for one in range(2, 11, 2))]
+    )
     holds(log, Every)
 
 
@@ -78,7 +80,7 @@ def test_a_kill_between_the_new_epoch_and_its_snapshot_forgets_nothing(
             stepped(log, kind, every, new_epoch=True)
     log.append([trades(10, 9)])
     stepped(log, kind, 4)
-    assert numbers(log) == sorted([*of(1, 1, 10), *of(3, 11, 20), *of(4, 21, 40)])
+    assert numbers(log) == told((1, 10), (3, 20), (4, 40))
     holds(log, kind)
 
 
@@ -109,12 +111,12 @@ def test_whatever_happens_a_trade_has_its_number_and_the_parameters_of_its_epoch
     kind = InTurns if in_turns else Counting
     with open_log(f"sqlite:///{tmp_path_factory.mktemp('turns') / 'log.db'}") as log:
         made(log)
-        seen, expected = 0, []
+        seen, lived = 0, []
         for at, turn in enumerate(turns):
             if turn.rows:
                 log.append([trades(turn.rows, at), quotes(1)])
-            expected += of(turn.every, seen + 1, seen + turn.rows)
             seen += turn.rows
+            lived.append((turn.every, seen))
             with pytest.MonkeyPatch.context() as patched:
                 if turn.ends == "killed before its snapshot":
                     patched.setattr(Snapshots, "begin", lambda self, taken: None)
@@ -122,7 +124,8 @@ def test_whatever_happens_a_trade_has_its_number_and_the_parameters_of_its_epoch
                 shard = stepped(log, kind, turn.every, **how)
                 if turn.ends == "closed":
                     shard.close()
-        assert numbers(log) == sorted(expected)
+        expected = told(*lived)
+        assert numbers(log) == expected
         again = [one for _, outs in recompute(log, kind, 0) for one in outs]
         rows = sum(one.batch.num_rows for one in again if isinstance(one, Emit))
         assert rows == len(expected)
@@ -131,8 +134,8 @@ def test_whatever_happens_a_trade_has_its_number_and_the_parameters_of_its_epoch
 
 
 def test_a_log_from_before_state_was_carried_goes_on_and_is_replayed_as_it_was(log: Log) -> None:
-    class Once(Every):
-        name = "counting"
+    class Once(Counting):
+        carried = None
 
     log.append([trades(10)])
     stepped(log, Once).close()
@@ -141,7 +144,7 @@ def test_a_log_from_before_state_was_carried_goes_on_and_is_replayed_as_it_was(l
     # From here on the flow declares it.
     log.append([trades(10, 3)])
     stepped(log, Counting, 5, new_epoch=True).close()
-    assert numbers(log) == sorted([*of(1, 1, 10), *of(2, 1, 10), *of(5, 11, 20)])
+    assert numbers(log) == sorted([*told((1, 10)), *told((2, 10), (5, 20))])
     holds(log)
 
 
@@ -157,7 +160,7 @@ def test_where_the_state_is_lost_nothing_begins_empty_but_by_word(log: Log) -> N
                 opened(log, every=every, new_epoch=new_epoch)
     log.append([trades(10, 3)])
     stepped(log, new_epoch=True, forget_state=True)
-    assert numbers(log) == sorted([*of(1, 1, 20), *of(1, 1, 10)])
+    assert numbers(log) == sorted([*told((1, 20)), *told((1, 10))])
 
 
 def test_a_replay_may_begin_in_a_later_epoch_at_its_snapshot(log: Log) -> None:
@@ -230,4 +233,19 @@ def test_where_a_log_is_cut_behind_an_epoch_the_replay_begins_at_a_snapshot(log:
     assert found.identical
     assert found.since.startswith(f"compared from commit {oldest.number + 1} on")
     assert found.computed.rows
-    assert numbers(log) == sorted([*of(1, 1, 10), *of(2, 11, 20), *of(3, 21, 40)])
+    assert numbers(log) == told((1, 10), (2, 20), (3, 40))
+
+
+def test_where_no_snapshot_leads_to_what_a_cut_log_has_nothing_is_computed_from_empty_state(
+    log: Log,
+) -> None:
+    for every in (1, 2):
+        log.append([trades(10, every)])
+        stepped(log, every=every, new_epoch=every > 1).close()
+    log.trim("trades", 0, 1)
+    topic = snapshots_topic("counting")
+    log.trim(topic, 0, log.end(topic, 0))
+    [found] = compare(log, Counting, 0)
+    assert found.identical
+    assert found.computed.rows == 0
+    assert found.since.endswith("the lake has all of it")

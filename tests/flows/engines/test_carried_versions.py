@@ -2,31 +2,40 @@
 
 from typing import ClassVar, cast
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pydantic import Field
 
 from connectors.control import snapshots_topic
 from connectors.log import Log
+from connectors.records import watermarks_batch
 from flows.engines.compare import compare
 from flows.engines.epochs import epochs
+from flows.engines.progress import last_progress
 from flows.engines.recount import recount
 from flows.engines.recovery import NoStateError
+from flows.engines.segments import Segment
 from flows.engines.shard import EpochError
 from flows.engines.snapshots import Snapshots, manifests
-from flows.engines.stepper import Stepper
-from flows.flow import Carried, FlowError, Params
+from flows.engines.stepper import Passed, Stepper
+from flows.flow import Carried, Emitted, FlowError, Input, Late, Params, Rows
 from flows.snapshot import SnapshotError
+from schemas.market import TRADES
 from tests.flows.engines.carrying import (
     Counting,
     Deaf,
+    InTurns,
     Second,
     made,
     numbers,
-    of,
     opened,
+    quotes,
     stepped,
+    told,
     trades,
 )
-from tests.flows.engines.test_shard import Every, StepParams
+from tests.flows.engines.test_shard import StepParams
 
 
 @pytest.fixture
@@ -43,14 +52,14 @@ def test_another_version_goes_on_with_the_state_of_the_one_before(log: Log) -> N
     stepped(log, Second, 2, new_epoch=True).close()
     log.append([trades(10, 3)])
     stepped(log, Second, 2)
-    assert numbers(log) == sorted([*of(1, 1, 10), *of(2, 11, 30)])
+    assert numbers(log) == told((1, 10), (2, 30))
     entry = epochs(log, Second, 0)[1]
     assert (entry.carried, entry.base, entry.layout) == (True, 2, 2)
     # The first epoch can be computed by its own version only; the second from its first snapshot.
     [found] = compare(log, Second, 0)
     assert found.identical
     assert found.since.startswith("compared from commit 4 on: epoch 1 was computed by version 1")
-    assert found.computed.rows == len(of(2, 11, 30))
+    assert found.computed.rows == len(range(12, 31, 2))
     assert not [check for check in recount(log, Second) if not check.ok]
 
 
@@ -73,7 +82,7 @@ def test_what_a_killed_version_left_behind_its_snapshot_is_read_again_by_its_hei
     assert base == (2 if has_snapshot else 0)
     log.append([trades(10, 3)])
     stepped(log, Second, 5).close()
-    assert numbers(log) == sorted([*of(1, 1, 20), *of(5, 21, 30)])
+    assert numbers(log) == told((1, 20), (5, 30))
 
 
 def test_an_heir_goes_on_from_the_snapshot_that_it_has_said_not_from_a_later_one(
@@ -92,7 +101,7 @@ def test_an_heir_goes_on_from_the_snapshot_that_it_has_said_not_from_a_later_one
     plain = Second.upgraded.__func__  # type: ignore[attr-defined]
 
     def noted(cls: type[Second], snapshot: bytes, layout: int) -> bytes:
-        used.append(int(snapshot))
+        used.append(int(snapshot.split()[0]))
         return cast(bytes, plain(cls, snapshot, layout))
 
     monkeypatch.setattr(Second, "upgraded", classmethod(noted))
@@ -112,24 +121,24 @@ def test_a_version_that_cannot_read_the_state_says_what_to_do_and_forgets_only_w
     log.append([trades(10)])
     stepped(log).close()
     log.append([trades(10, 2)])
-    told = (
+    cannot = (
         r"state of version 1 cannot be carried over to version 2: it is of layout 1, .* reads 2\."
     )
-    with pytest.raises(FlowError, match=told) as error:
+    with pytest.raises(FlowError, match=cannot) as error:
         opened(log, Deaf, new_epoch=True)
     assert "Go on with version 1" in str(error.value)
     assert "--forget-state" in str(error.value)
     assert [one.version for one in epochs(log, Counting, 0)] == [1], "nothing was begun"
     stepped(log, Deaf, new_epoch=True, forget_state=True).close()
-    assert numbers(log) == sorted([*of(1, 1, 10), *of(1, 1, 10)])
+    assert numbers(log) == sorted([*told((1, 10)), *told((1, 10))])
     assert not epochs(log, Deaf, 0)[1].carried
 
 
 def test_an_unreadable_snapshot_of_a_log_without_layouts_is_told_likewise(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Undeclared(Every):
-        name = "counting"
+    class Undeclared(Counting):
+        carried = None
 
     log.append([trades(10)])
     stepped(log, Undeclared).close()
@@ -181,4 +190,92 @@ def test_the_same_version_in_another_layout_reads_its_own_earlier_snapshots(log:
     log.trim("trades", 0, 1)
     log.append([trades(10, 2)])
     stepped(log, Same).close()
-    assert numbers(log) == of(1, 1, 20)
+    assert numbers(log) == told((1, 20))
+
+
+def test_an_heir_that_reads_one_input_less_goes_on_without_it(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Alone(InTurns):
+        version: ClassVar[int] = 2
+        inputs: ClassVar[tuple[Input, ...]] = (Input(topic=TRADES),)
+
+    log.append([trades(10), quotes(3)])
+    stepped(log, InTurns).close()
+    log.append([trades(10, 2), quotes(3)])
+    stepped(log, InTurns)  # killed: behind its snapshot it has read both
+    with monkeypatch.context() as patched:
+        patched.setattr(Snapshots, "begin", lambda self, taken: None)
+        stepped(log, Alone, 3, new_epoch=True)
+    log.append([trades(10, 3), quotes(3)])
+    stepped(log, Alone, 3)
+    assert numbers(log) == told((1, 20), (3, 30))
+
+
+def test_an_heir_that_does_not_know_the_old_parameters_uses_its_own(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AtLeastFive(StepParams):
+        every: int = Field(default=5, ge=5)
+
+    class Stricter(Second):
+        params_type: ClassVar[type[StepParams]] = AtLeastFive
+
+    log.append([trades(10)])
+    stepped(log).close()
+    log.append([trades(10, 2)])
+    stepped(log)
+    with monkeypatch.context() as patched:
+        patched.setattr(Snapshots, "begin", lambda self, taken: None)
+        stepped(log, Stricter, 5, new_epoch=True)
+        stepped(log, Stricter, 6, new_epoch=True)
+    log.append([trades(10, 3)])
+    stepped(log, Stricter, 6)
+    # Ten by the snapshot, ten again with the heir's first parameter.
+    rows = numbers(log)
+    assert rows[:20] == told((1, 20))
+    assert rows[20:] == [(10 + 10 * 5 + 6 * (one - 20), one) for one in (24, 30)]
+
+
+def test_what_the_old_version_called_late_stays_counted_as_late(log: Log) -> None:
+    class Choosy(InTurns):
+        def on_rows(self, rows: Rows) -> list[Emitted]:
+            at, given = rows.only
+            if at == 0:
+                return super().on_rows(rows)
+            count = given.batch.num_rows
+            times = given.batch.column("ts_event").cast(pa.int64()).to_numpy()
+            late = Late(
+                input=at,
+                index=np.arange(count),
+                window=["none"] * count,
+                window_end=times,
+                frontier=times,
+                used=np.zeros(count, dtype=np.bool_),
+            )
+            return [late]
+
+    class Lenient(InTurns):
+        version: ClassVar[int] = 2
+
+    log.append([trades(10), quotes(3)])
+    stepped(log, Choosy)
+    log.append([quotes(4)])
+    stepped(log, Lenient, new_epoch=True)
+    last = last_progress(log, Lenient, 0)
+    assert last is not None
+    counts = last[1].counts["quotes"]
+    assert (counts.read, counts.used, counts.late) == (7, 4, 3)
+
+
+def test_time_that_an_input_has_passed_is_carried_too() -> None:
+    stepper = Stepper(InTurns, StepParams())
+
+    def passed(at: int) -> Segment:
+        return Segment(input=at, watermarks=watermarks_batch(["AIG"], np.array([10**18])))
+
+    assert stepper.take(passed(0)) == []
+    stepper.begin_epoch(StepParams(every=2), ["trades", "quotes"], carried=True)
+    (told_on,) = stepper.take(passed(1))
+    assert isinstance(told_on, Passed)
+    assert told_on.keys == ["AIG"]
