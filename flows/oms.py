@@ -219,8 +219,8 @@ class Oms(Flow):
             self._pass_time(fill.ts_event)
             name = fill.account
             blotter = self._blotters.get(name) or self._blotter(name)
-            life.take_execution(blotter, fill)
-            if self._actions.has_changed(fill.symbol, fill.ts_event):
+            is_new = life.take_execution(blotter, fill)
+            if is_new and self._actions.has_changed(fill.symbol, fill.ts_event):
                 self._restate_fill(blotter.account, fill)
 
     def _take_marks(self, batch: pa.RecordBatch) -> None:

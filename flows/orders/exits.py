@@ -1,10 +1,13 @@
 """Exits: the two orders that a bracket makes of its fills, and an OCO of itself; of the two one is filled.
 
-A bracket's exits are made when its entry has ended with anything filled; an OCO is its two exits from the start, and
-its own fills are theirs. Identifiers are the order's with ``-tp`` (take profit, a limit) and ``-sl`` (stop
-loss, a stop or stop-limit), for clients too. The two share one quantity: a fill of one takes as much off the
-other, and when one ends the other is cancelled. They pass no checks but those that the order passed with them:
-they close what it opened, so that the kill switch does not keep a position from being closed.
+A bracket's exits are made at the first fill of its entry, with what is filled, and grow with every further one, as
+orders that are attached at brokers do: a position is protected from its first share on. Once an exit has ended, what is
+left of the entry is cancelled; what is filled before that is through gets exits of its own. An OCO is its two exits from the
+start, and its own fills are theirs. Identifiers are the order's with ``-tp`` (take profit, a limit) and ``-sl`` (stop
+loss, a stop or stop-limit), for clients too; further pairs have ``-tp2`` and ``-sl2``, and so on. The two share one
+quantity: a fill of one takes as much off the other, and when one ends the other is cancelled. They pass no checks but
+those that the order passed with them: they close what it opened, so that the kill switch does not keep a position from
+being closed.
 """
 
 from flows.orders.blotter import Blotter
@@ -41,8 +44,36 @@ def taken(blotter: Blotter, command: Command) -> str | None:
     return None
 
 
+def cover(blotter: Blotter, entry: Order) -> None:
+    """A bracket's entry has been filled: its exits are made, or become as much larger."""
+    more = entry.filled - entry.shared
+    if not more or entry.outdated is not None:
+        return
+    entry.shared = entry.filled
+    orders = blotter.known.orders
+    both = [orders.get(entry.order_id + suffix) for suffix in _suffixes(entry.pairs)]
+    pair = [one for one in both if one is not None and one.is_open and not one.cancelling]
+    if entry.pairs and len(pair) == len(both):
+        for exit_ in pair:
+            exit_.shared += more
+        for exit_ in pair:
+            fit(blotter, exit_)
+    else:
+        make(blotter, entry, more)
+
+
+def fit(blotter: Blotter, exit_: Order) -> None:
+    """Ask for the quantity that an exit is to have, if it has another; once what was asked before is answered."""
+    partner = blotter.known.orders.get(exit_.partner_id or "")
+    if partner is None or exit_.pending or exit_.cancelling or not exit_.is_open:
+        return
+    wanted = exit_.shared - partner.filled
+    if wanted != exit_.quantity and wanted > exit_.filled:
+        blotter.ask(exit_, exit_.terms._replace(quantity=wanted))
+
+
 def make(blotter: Blotter, entry: Order, quantity: int) -> None:
-    """Make both exits of an order and have them executed."""
+    """Make both exits of an order, or of a part of it, and have them executed."""
     ordered = entry.terms
     is_bracket = ordered.order_class == "bracket"
     other = "sell" if entry.is_buy else "buy"
@@ -71,13 +102,31 @@ def make(blotter: Blotter, entry: Order, quantity: int) -> None:
         stop_price=ordered.stop_loss_price,
         limit_price=limit,
     )
-    both = [_named(blotter, entry, *one) for one in ((profit, PROFIT), (loss, LOSS))]
+    entry.pairs = _free_pair(blotter, entry)
+    named = zip((profit, loss), _suffixes(entry.pairs), strict=True)
+    both = [_named(blotter, entry, *one) for one in named]
     for exit_, partner in zip(both, reversed(both), strict=True):
         exit_.partner_id, exit_.shared = partner.order_id, quantity
     # Only one of them can be filled; the limit, which stands at once, is the one that counts.
     both[1].counts = False
     for exit_ in both:
         blotter.send(exit_)
+
+
+def _suffixes(pair: int) -> tuple[str, str]:
+    number = str(pair) if pair > 1 else ""
+    return PROFIT + number, LOSS + number
+
+
+def _free_pair(blotter: Blotter, entry: Order) -> int:
+    """Number of the next pair of exits; those whose names the client has given to orders of its own are left out."""
+    client, pair = entry.terms.client_order_id, entry.pairs + 1
+    while pair > 1 and any(
+        order_id_of(entry.terms.account, client + suffix) in blotter.known
+        for suffix in _suffixes(pair)
+    ):
+        pair += 1
+    return pair
 
 
 def _named(blotter: Blotter, entry: Order, terms: Command, suffix: str) -> Order:
@@ -102,13 +151,21 @@ def after_fill(blotter: Blotter, exit_: Order, fill: tuple[int, int, str]) -> No
 
 
 def after_end(blotter: Blotter, exit_: Order, event: str, reason: str | None) -> None:
-    """An exit has ended: the other is cancelled, and once it has ended too, so has an OCO."""
+    """An exit has ended: the other is cancelled, and once it has ended too, so has an OCO.
+
+    What a bracket's entry has open is cancelled. An exit that was filled before it could grow leaves the other the rest.
+    """
     partner = blotter.known.orders.get(exit_.partner_id or "")
+    entry = blotter.known.orders.get(exit_.parent_order_id or "")
+    if entry is not None and entry.terms.order_class == "bracket":
+        _cancel_rest(blotter, entry)
     if partner is not None and partner.is_open:
         if not partner.counts:
             partner.counts = True
             blotter.recount(partner)
-        if not partner.cancelling:
+        if event == FILLED and exit_.shared - exit_.filled > partner.filled:
+            fit(blotter, partner)
+        elif not partner.cancelling:
             blotter.cancel(partner)
         return
     parent = _oco(blotter, exit_)
@@ -116,6 +173,11 @@ def after_end(blotter: Blotter, exit_: Order, event: str, reason: str | None) ->
         if event == FILLED or (event == REJECTED and parent.filled):
             event = CANCELLED
         blotter.end(parent, event, reason=reason)
+
+
+def _cancel_rest(blotter: Blotter, entry: Order) -> None:
+    if entry.is_open and not entry.cancelling and entry.ending is None:
+        blotter.cancel(entry)
 
 
 def _mirror(blotter: Blotter, exit_: Order, fill: tuple[int, int, str]) -> None:

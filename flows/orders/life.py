@@ -66,8 +66,11 @@ class Execution(NamedTuple):
     correlation_id: str | None
 
 
-def take_execution(blotter: Blotter, fill: Execution) -> None:
-    """Book a fill and give it to its order."""
+def take_execution(blotter: Blotter, fill: Execution) -> bool:
+    """Book a fill and give it to its order; false for one that was told before, which changes nothing."""
+    if not blotter.known.is_first(fill.execution_id):
+        _told_again(blotter, fill)
+        return False
     symbol = blotter.market.symbol(fill.symbol)
     numbers = (fill.quantity, fill.price, fill.fees)
     blotter.account.book_fill(symbol, fill.side, numbers, fill.currency)
@@ -82,6 +85,7 @@ def take_execution(blotter: Blotter, fill: Execution) -> None:
         blotter.tell(order, REPORT_REJECTED, fill.execution_id, why)
     else:
         _fill(blotter, order, fill)
+    return True
 
 
 def take_report(blotter: Blotter, report: Report) -> None:
@@ -136,6 +140,8 @@ def _replaced(blotter: Blotter, order: Order, report: Report) -> None:
     blotter.recount(order)
     if order.stands:
         blotter.stand(order)
+    if order.is_exit:
+        exits.fit(blotter, order)
 
 
 def _end(blotter: Blotter, order: Order, report: Report) -> None:
@@ -161,6 +167,8 @@ def _fill(blotter: Blotter, order: Order, fill: Execution) -> None:
             exits.after_fill(blotter, order, booked)
         if not order.is_open:
             _after_end(blotter, order, FILLED, None)
+        elif order.terms.order_class == "bracket":
+            exits.cover(blotter, order)
     if excess:
         why = f"{text(excess)} more were filled than were open"
         order.step(REPORT_REJECTED)
@@ -183,8 +191,19 @@ def _ended(blotter: Blotter, order: Order, event: str, reason: str | None) -> No
 def _after_end(blotter: Blotter, order: Order, event: str, reason: str | None) -> None:
     if order.is_exit:
         exits.after_end(blotter, order, event, reason)
-    elif order.terms.order_class == "bracket" and order.filled and order.outdated is None:
-        exits.make(blotter, order, order.filled)
+    elif order.terms.order_class == "bracket":
+        exits.cover(blotter, order)
+
+
+def _told_again(blotter: Blotter, fill: Execution) -> None:
+    order = blotter.known.orders.get(fill.order_id)
+    why = f"execution {fill.execution_id} was told before: it is booked once"
+    if order is None:
+        status = blotter.known.status(fill.order_id)
+        blotter.tell_of_report(fill._asdict(), REPORT_REJECTED, status, why)
+    else:
+        order.step(REPORT_REJECTED)
+        blotter.tell(order, REPORT_REJECTED, fill.execution_id, why)
 
 
 def _unfit(order: Order | None, fill: Execution, status: str) -> str | None:

@@ -11,6 +11,9 @@ from flows.orders.states import ACCEPTED, ENDED, STATUSES, UNKNOWN, after
 # Of numbers in a JSON file of any reader only so many bits are safe; a check sum and a status have 35.
 _STATUS_BITS = 3
 
+EXECUTIONS_REMEMBERED = 100_000
+"""Of an account, so that a fill that is told again is booked once; the oldest are forgotten."""
+
 
 class Order:
     """An order that is open, or ended a short while ago.
@@ -48,9 +51,11 @@ class Order:
     reserved = 0
     # Whether it is at the market, where the account's other orders could meet it.
     stands = False
-    # Of an exit: the other one, and the quantity that they have in common.
+    # Of an exit: the other one, and the quantity that they have in common; of a bracket's entry: what of its fills
+    # has exits, and how many pairs of these it has made.
     partner_id: str | None = None
     shared = 0
+    pairs = 0
 
     def __init__(
         self, terms: Command, number: int, holding: Holding, parent_order_id: str | None = None
@@ -135,7 +140,7 @@ class Order:
 _SAVED = (
     *("terms", "order_id", "number", "currency", "parent_order_id", "asked"),
     *("status", "filled", "cost", "venue", "pending", "cancelling", "ending", "outdated"),
-    *("counts", "counted", "reference", "reserved", "stands", "partner_id", "shared"),
+    *("counts", "counted", "reference", "reserved", "stands", "partner_id", "shared", "pairs"),
 )
 
 
@@ -168,7 +173,7 @@ class KnownOrders:
         Most ended orders that are kept whole.
     """
 
-    __slots__ = ("_days", "_recent", "_whole", "ended", "maximum", "orders")
+    __slots__ = ("_days", "_executions", "_recent", "_whole", "ended", "maximum", "orders")
 
     def __init__(self, maximum: int, whole: int) -> None:
         self.maximum = maximum
@@ -179,6 +184,7 @@ class KnownOrders:
         self.ended: dict[str, int] = {}
         # Market day, and how many of the ended orders, in order, were laid aside on it.
         self._days: deque[list[int]] = deque()
+        self._executions: dict[str, None] = {}
 
     def __contains__(self, order_id: object) -> bool:
         return order_id in self.orders or order_id in self.ended
@@ -197,6 +203,16 @@ class KnownOrders:
         if found is not None:
             return words(found.asked) == said
         return self.ended[order_id] >> _STATUS_BITS == _sum(said)
+
+    def is_first(self, execution_id: str) -> bool:
+        """Whether an execution is told for the first time; from now on it was told."""
+        executions = self._executions
+        if execution_id in executions:
+            return False
+        if len(executions) >= EXECUTIONS_REMEMBERED:
+            del executions[next(iter(executions))]
+        executions[execution_id] = None
+        return True
 
     def has_room(self, day: int) -> bool:
         """Whether one more can be remembered, once ended orders of days before this one are forgotten."""
@@ -235,6 +251,7 @@ class KnownOrders:
             list(self.ended),
             list(self.ended.values()),
             [list(one) for one in self._days],
+            list(self._executions),
         ]
 
     def restore(self, orders: list[Order], values: list[Any]) -> None:
@@ -243,6 +260,7 @@ class KnownOrders:
         self._recent.extend(values[1])
         self.ended = dict(zip(values[2], values[3], strict=True))
         self._days.extend(values[4])
+        self._executions = dict.fromkeys(values[5])
 
 
 def _sum(said: Words) -> int:

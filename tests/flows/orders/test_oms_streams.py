@@ -179,7 +179,8 @@ def _carried(given: list[Given], cut: int, stops: int | None = None) -> dict[str
     return by_topic(outputs)
 
 
-@pytest.mark.parametrize("seed", range(2))
+# Days in which an action meets an open order, read in either way.
+@pytest.mark.parametrize("seed", [1, 2])
 def test_any_cut_and_any_stop_give_the_same_bytes(seed: int) -> None:
     given = Trading(seed).run(800)
     # An engine that has fallen behind reads what it can of each topic: longer runs of one than came at once.

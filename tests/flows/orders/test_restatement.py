@@ -131,12 +131,16 @@ def test_a_bracket_that_was_open_makes_no_exits_in_old_shares() -> None:
     desk = OrderSystem()
     desk.new(**BRACKET)
     desk.fill("40")
+    count = len(desk.instructions)
     desk.act("split", EX_NS, **SPLIT)
     desk.mark("AIG", 24.99, 25.01, ts_event=EX_NS)
     assert held(desk) == 80
-    events = desk.report("cancelled", filled_quantity="40")
+    # The entry, and the exits of what it was filled with.
+    assert [one["action"] for one in desk.instructions[count:]] == ["cancel"] * 3
+    desk.fill("20")
+    events = desk.report("cancelled", filled_quantity="60")
     assert said(events) == [("cancelled", "cancelled")]
-    assert [one["action"] for one in desk.instructions] == ["new", "cancel"]
+    assert len(desk.instructions) == count + 3
 
 
 def test_an_oco_is_cancelled_with_its_exits() -> None:

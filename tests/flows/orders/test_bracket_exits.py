@@ -1,0 +1,255 @@
+"""A bracket's exits from the first fill of its entry on, and fills that are told twice."""
+
+from collections import deque
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.flows.orders.order_system import OrderSystem, Row, order_id, said
+
+BRACKET = {"order_class": "bracket", "take_profit_price": "55", "stop_loss_price": "45"}
+ENTRY = order_id("c1")
+
+
+def sent(desk: OrderSystem, since: int = 0) -> list[tuple[str, str, int]]:
+    """Action, exit and quantity of instructions."""
+    return [
+        (one["action"], one["order_id"].removeprefix(ENTRY), int(one["quantity"]))
+        for one in desk.instructions[since:]
+    ]
+
+
+def replaced(desk: OrderSystem, exit_: str, quantity: int) -> None:
+    price = {"limit_price": "55"} if exit_ == "-tp" else {"stop_price": "45"}
+    desk.report("replaced", exit=exit_, quantity=quantity, **price)
+
+
+def test_exits_come_at_the_first_fill_and_grow_with_the_entry() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    assert said(desk.fill("40")) == [
+        ("partially_filled", "partially_filled"),
+        ("accepted", "accepted"),
+        ("accepted", "accepted"),
+    ]
+    assert sent(desk, 1) == [("new", "-tp", 40), ("new", "-sl", 40)]
+    desk.fill("30")
+    assert sent(desk, 3) == [("replace", "-tp", 70), ("replace", "-sl", 70)]
+    # While that is not answered no more is asked for: many small fills would be too many replacements.
+    desk.fill("10")
+    desk.fill("20")
+    assert sent(desk, 5) == []
+    replaced(desk, "-tp", 70)
+    assert sent(desk, 5) == [("replace", "-tp", 100)]
+    replaced(desk, "-sl", 70)
+    replaced(desk, "-tp", 100)
+    replaced(desk, "-sl", 100)
+    assert sent(desk, 6) == [("replace", "-sl", 100)]
+
+
+def test_a_fill_of_one_exit_counts_when_the_other_grows() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("10", "55", exit="-tp", side="sell")
+    assert sent(desk, 3) == [("replace", "-sl", 30)]
+    replaced(desk, "-sl", 30)
+    desk.fill("60")
+    assert sent(desk, 4) == [("replace", "-tp", 100), ("replace", "-sl", 90)]
+
+
+def test_an_exit_that_ends_cancels_what_is_left_of_the_entry() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("40", "55", exit="-tp", side="sell")
+    assert sent(desk, 3) == [("cancel", "", 100), ("cancel", "-sl", 40)]
+
+
+def test_what_is_filled_behind_that_has_exits_of_its_own() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("40", "55", exit="-tp", side="sell")
+    desk.report("cancelled", exit="-sl")
+    desk.restart()
+    desk.fill("25")
+    assert sent(desk, 5) == [("new", "-tp2", 25), ("new", "-sl2", 25)]
+    desk.report("cancelled", filled_quantity="65")
+    assert sent(desk, 7) == []
+
+
+def test_a_client_order_of_the_name_of_further_exits_is_left_alone() -> None:
+    desk = OrderSystem(self_trade_allowed=True)
+    desk.new("c1-sl2")
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("40", "55", exit="-tp", side="sell")
+    desk.report("cancelled", exit="-sl")
+    desk.fill("25")
+    assert [one[1] for one in sent(desk)[-2:]] == ["-tp3", "-sl3"]
+
+
+def test_an_exit_that_was_filled_before_it_could_grow_leaves_the_other_the_rest() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("60")
+    assert sent(desk, 3) == [("replace", "-tp", 100), ("replace", "-sl", 100)]
+    desk.fill("40", "55", exit="-tp", side="sell")
+    # Its 40 were all that the venue had of it.
+    desk.report("replace_rejected", exit="-tp", filled_quantity="40")
+    replaced(desk, "-sl", 60)
+    profit, loss = (desk.flow._blotters["A"].known.orders[ENTRY + one] for one in ("-tp", "-sl"))
+    assert (profit.status, loss.status) == ("filled", "accepted")
+    assert (loss.quantity // 10**10, loss.cancelling) == (60, False)
+
+
+@pytest.mark.parametrize("known", ["open", "ended", "unknown"])
+def test_a_fill_that_is_told_twice_is_booked_once_and_told(known: str) -> None:
+    desk = OrderSystem()
+    desk.new("c1", quantity="100")
+    client = "c2" if known == "unknown" else "c1"
+    quantity = "100" if known == "ended" else "40"
+    desk.fill(quantity, client=client, execution_id="x")
+    account = desk.flow._blotters["A"].account
+    held, cash = account.holdings["AIG"].quantity, account.purses["USD"].cash
+    desk.restart()
+    account = desk.flow._blotters["A"].account
+    (event,) = desk.fill(quantity, client=client, execution_id="x")
+    assert (event["event"], event["execution_id"]) == ("report_rejected", "x")
+    assert event["reason"] == "execution x was told before: it is booked once"
+    assert (account.holdings["AIG"].quantity, account.purses["USD"].cash) == (held, cash)
+    if known == "open":
+        assert event["filled_quantity"] == 40
+        assert said(desk.fill("60", execution_id="y")) == [("filled", "filled")]
+
+
+def test_accounts_share_no_executions() -> None:
+    desk = OrderSystem()
+    desk.fill("10", client="c9", execution_id="x")
+    desk.fill("10", client="c9", execution_id="x", account="B")
+    assert desk.flow._blotters["B"].account.holdings["AIG"].quantity == 10 * 10**10
+
+
+@dataclass
+class Worked:
+    """An order as the execution has it."""
+
+    quantity: int
+    filled: int = 0
+    is_open: bool = True
+
+
+class Execution:
+    """Answers instructions one by one, as late as a test wants, and fills what is open."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = Random(seed)
+        self.desk = OrderSystem()
+        self.desk.new(**BRACKET)
+        self.orders: dict[str, Worked] = {}
+        self.taken = 0
+        self.told: deque[tuple[str, Row]] = deque()
+        self.fills = 0
+
+    @property
+    def has_more(self) -> bool:
+        return self.taken < len(self.desk.instructions) or bool(self.told)
+
+    def take(self) -> None:
+        """The next instruction, if there is one."""
+        if self.taken == len(self.desk.instructions):
+            return
+        one = self.desk.instructions[self.taken]
+        self.taken += 1
+        name, quantity = one["order_id"].removeprefix(ENTRY), int(one["quantity"])
+        if one["action"] == "new":
+            self.orders[name] = Worked(quantity)
+            return
+        order = self.orders[name]
+        late = not order.is_open or (one["action"] == "replace" and quantity <= order.filled)
+        kind = "replace_rejected" if one["action"] == "replace" else "cancel_rejected"
+        if not late and one["action"] == "replace":
+            order.quantity, kind = quantity, "replaced"
+        elif not late:
+            order.is_open, kind = False, "cancelled"
+        price = {"-t": "limit_price", "-s": "stop_price"}.get(name[:2], "limit_price")
+        self.tell(kind, name, quantity=str(order.quantity), **{price: "50"})
+
+    def fill(self, name: str) -> None:
+        order = self.orders.get(name)
+        if order is None or not order.is_open:
+            return
+        left = order.quantity - order.filled
+        # Entries bit by bit, exits more often as a whole: so they get into each other's way.
+        most = left if name else max(left // 4, 1)
+        quantity = self.rng.choice([left if name else 1, self.rng.randint(1, most)])
+        order.filled += quantity
+        order.is_open = order.filled < order.quantity
+        self.fills += 1
+        side = "sell" if name else "buy"
+        row = {"quantity": str(quantity), "side": side, "execution_id": f"x{self.fills}"}
+        self.told.append(("fill", row | {"exit": name}))
+
+    def tell(self, kind: str, name: str, **more: Any) -> None:
+        filled = str(self.orders[name].filled)
+        self.told.append((kind, {"exit": name, "filled_quantity": filled} | more))
+
+    def deliver(self) -> None:
+        """The next answer, if there is one."""
+        if not self.told:
+            return
+        kind, row = self.told.popleft()
+        if kind == "fill":
+            self.desk.fill(row.pop("quantity"), **row)
+        else:
+            self.desk.report(kind, **row)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from(["-tp", "-sl"]),
+    st.lists(
+        st.sampled_from(["take", "entry", "exit", "deliver", "deliver", "take"]),
+        min_size=20,
+        max_size=80,
+    ),
+)
+def test_whatever_is_filled_when_all_of_a_position_has_its_exits(
+    seed: int, kind: str, steps: list[str]
+) -> None:
+    """One kind of exit is filled, as prices go one way; every answer may be late."""
+    run = Execution(seed)
+    for step in steps:
+        if step == "take":
+            run.take()
+        elif step == "entry":
+            run.fill("")
+        elif step == "deliver":
+            run.deliver()
+        else:
+            for name in list(run.orders):
+                if name.startswith(kind):
+                    run.fill(name)
+    while run.has_more:
+        run.take()
+        run.deliver()
+    exits = {name: one for name, one in run.orders.items() if name}
+    position = run.orders[""].filled - sum(one.filled for one in exits.values())
+    assert position >= 0
+    stops = [one for name, one in exits.items() if name.startswith("-sl") and one.is_open]
+    profits = [one for name, one in exits.items() if name.startswith("-tp") and one.is_open]
+    kept = stops if kind == "-tp" else profits
+    assert sum(one.quantity - one.filled for one in kept) == position
+    assert sum(one.quantity - one.filled for one in (*stops, *profits)) <= 2 * position
+    book = run.desk.flow._blotters["A"]
+    assert book.account.holdings["AIG"].quantity == position * 10**10 if run.fills else True
+    for name, one in run.orders.items():
+        known = book.known.orders[ENTRY + name]
+        assert (known.filled, known.is_open) == (one.filled * 10**10, one.is_open), name
