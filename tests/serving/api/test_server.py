@@ -366,6 +366,11 @@ def test_a_connection_without_a_whole_head_is_closed(
             # As an end or as a reset.
             with suppress(ConnectionResetError):
                 assert silent.recv(1) == b""
+        with socket.create_connection((host, int(port)), timeout=30) as slow:
+            slow.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + (said or b"G"))
+            with suppress(ConnectionResetError):
+                while slow.recv(1 << 16):
+                    pass
         # Whole ones are answered, however many on one connection.
         with httpx.Client(base_url=url) as client:
             for _ in range(3):
