@@ -30,17 +30,19 @@ from flows.instruments import InstrumentTable
 from flows.intervals import LONGEST_NS
 from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
 from flows.snapshot import pack, unpack
+from flows.trading.at_once import AtOnce
 from flows.trading.context import Context, new_curves
 from flows.trading.desk import Desk
 from flows.trading.hours import Hours
-from flows.trading.inputs import BrokerReport, broker_reports, instructions
+from flows.trading.inputs import BrokerReport, Instructions, broker_reports
 from flows.trading.interfaces import Filled, QuoteEvent, Told, TradeEvent
 from flows.trading.outbox import OUTPUTS
+from flows.trading.plain_orders import PlainOrders
 from flows.trading.replacing import replace_order
 from flows.trading.symbol_market import SymbolMarket
 from flows.trading.tape import Tape, Trade
 from flows.trading.trade_kinds import CLOSING, OFF_BOOK, OPENING, UNCODED
-from flows.trading.working import Slice
+from flows.trading.working import Slice, Working
 from schemas.bars import BARS
 from schemas.book import BOOK_TOP
 from schemas.execution import BROKER_REPORTS
@@ -51,6 +53,9 @@ from schemas.sessions import DEFAULT_CALENDAR
 
 _SECOND_NS = 1_000_000_000
 _MARKET = (QUOTES, TRADES, BOOK_TOP)
+
+# Plain orders of a batch from which on it is less work to take them by column.
+_BY_COLUMN_FROM = 64
 _AUCTIONS = {OPENING: "open", CLOSING: "close", UNCODED: "any"}
 
 # Of snapshots; one that was made by another layout is of an earlier version.
@@ -141,7 +146,7 @@ class Execution(Flow):
         kinds = QuoteKinds(params.not_counted, suspicious=params.suspicious)
         self._tape = Tape(head, arrays, kinds, params.max_keys)
         self._context.curves = new_curves(state.get("curves"))
-        self._context.ended = dict(state.get("ended", ()))
+        self._context.ended.update(state.get("ended", ()))
         self._hours: dict[str, Hours] = {}
         self._desks: dict[int, Desk] = {}
         self._known_until: dict[int, int | None] = {}
@@ -168,7 +173,7 @@ class Execution(Flow):
         elif topic is BOOK_TOP:
             self._tape.take_tops(given.batch, self)
         elif topic is INSTRUCTIONS:
-            self._take_instructions(given)
+            self._take_instructions(given.batch)
         elif topic is BROKER_REPORTS:
             late = self._take_broker_reports(at, given)
         elif topic is INSTRUMENTS:
@@ -265,25 +270,37 @@ class Execution(Flow):
             if symbol in slots:
                 self._learn(slots[symbol], self._desks[slots[symbol]])
 
-    def _take_instructions(self, given: InputRows) -> None:
-        for symbol, action, terms in instructions(given.batch):
-            slot = self._tape.slot(symbol)
-            desk = self._desks.get(slot)
-            if desk is None:
-                desk = self._new_desk(slot)
-            if not desk.is_followed:
-                self._follow(slot, desk)
-            desk.fallback_ns = max(desk.fallback_ns, terms.ts_begin)
-            terms.ts_begin = desk.now
-            if action == "new":
-                self._context.recall(terms, filled=False)
-                desk.begin(terms)
+    def _take_instructions(self, batch: pa.RecordBatch) -> None:
+        slots = self._tape.slots(batch.column("symbol"))
+        rows = Instructions(batch)
+        plain = PlainOrders(batch, smart_routing=self._context.smart_routing)
+        if np.count_nonzero(plain.plain) < _BY_COLUMN_FROM:
+            for row, slot in enumerate(slots.tolist()):
+                self._take_instruction(self._followed(slot), *rows.at(row))
+            return
+        used, of_row = np.unique(slots, return_inverse=True)
+        desks = [self._followed(slot) for slot in used.tolist()]
+        at_once = AtOnce(batch, plain, desks=desks, of_row=of_row, context=self._context)
+        row = at_once.fill(0)
+        while row < len(slots):
+            at_once.leave(row)
+            self._take_instruction(desks[of_row[row]], *rows.at(row))
+            at_once.renew(row)
+            row = at_once.fill(row + 1)
+        at_once.finish()
+
+    def _take_instruction(self, desk: Desk, action: str, terms: Working) -> None:
+        desk.fallback_ns = max(desk.fallback_ns, terms.ts_begin)
+        terms.ts_begin = desk.now
+        if action == "new":
+            self._context.recall(terms, filled=False)
+            desk.begin(terms)
+        else:
+            self._context.recall(terms, filled=True)
+            if action == "replace":
+                replace_order(desk, terms)
             else:
-                self._context.recall(terms, filled=True)
-                if action == "replace":
-                    replace_order(desk, terms)
-                else:
-                    desk.cancel(terms)
+                desk.cancel(terms)
 
     def _take_broker_reports(self, at: int, given: InputRows) -> list[Emitted]:
         unfit = []
@@ -318,8 +335,13 @@ class Execution(Flow):
         self._learn(slot, desk)
         return desk
 
-    def _follow(self, slot: int, desk: Desk) -> None:
-        """A desk was not told of the market: give it how that stands by now, and tell it from here on."""
+    def _followed(self, slot: int) -> Desk:
+        """A symbol's desk; one that was not told of the market is given how that stands by now, and told from here on."""
+        desk = self._desks.get(slot)
+        if desk is None:
+            desk = self._new_desk(slot)
+        if desk.is_followed:
+            return desk
         now = self._tape.now(slot)
         if now is not None:
             desk.has_time = True
@@ -327,6 +349,7 @@ class Execution(Flow):
         self._learn(slot, desk)
         desk.market.renew()
         desk.is_followed = self._tape.active[slot] = True
+        return desk
 
     def _learn(self, slot: int, desk: Desk, ts_ns: int | None = None) -> None:
         """Ask ``instruments`` what the symbol is by now."""

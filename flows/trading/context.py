@@ -1,7 +1,8 @@
 """What all desks of a shard share: bounds, models of venues, the router, algorithms, and rows to be emitted."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,8 @@ class Context:
         self.smart_routing = smart_routing
         self.max_orders = max_orders
         self.working = 0
-        self.ended: dict[str, list[int]] = {}
+        # As a dict is, but its first is found at once however many were taken out before it.
+        self.ended: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._max_ended = max_ended
         self._routers: dict[str, RouterBase] = {}
 
@@ -102,16 +104,24 @@ class Context:
     def remember(self, working: Working) -> None:
         """Keep how far an order's numbers went, for what is still said of it."""
         order_id = working.order.order_id
-        self.ended.pop(order_id, None)
-        self.ended[order_id] = [
+        self.ended[order_id] = (
             working.reports,
             working.executions,
             working.decisions,
             working.slices_made,
             working.filled,
-        ]
+        )
+        self.ended.move_to_end(order_id)
         if len(self.ended) > self._max_ended:
-            del self.ended[next(iter(self.ended))]
+            self.ended.popitem(last=False)
+
+    def remember_all(self, filled: Iterable[tuple[str, int, int]]) -> None:
+        """The same of orders that were filled by their first part: each one's identifier, fills and quantity."""
+        ended = self.ended
+        for order_id, executions, quantity in filled:
+            ended[order_id] = (1, executions, 0, 1, quantity)
+        while len(ended) > self._max_ended:
+            ended.popitem(last=False)
 
     def recall(self, working: Working, *, filled: bool) -> None:
         """Go on with an order's numbers where it was known; with what it had filled, if that is asked."""

@@ -30,9 +30,23 @@ class BrokerReport(NamedTuple):
     reason: str | None
 
 
-def instructions(batch: pa.RecordBatch) -> Iterator[tuple[str, str, Working]]:
-    """Symbol, action and terms of each row."""
-    for row in _rows(INSTRUCTIONS, batch):
+class Instructions:
+    """Rows of ``instructions``; read at the first that is asked for.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        The rows.
+    """
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+        self._rows: list[tuple[Any, ...]] = []
+
+    def at(self, row: int) -> tuple[str, Working]:
+        """Action and terms of a row."""
+        if not self._rows:
+            self._rows = list(_rows(INSTRUCTIONS, self._batch))
         (
             symbol,
             ts_event,
@@ -63,7 +77,7 @@ def instructions(batch: pa.RecordBatch) -> Iterator[tuple[str, str, Working]]:
             strategy,
             _,
             correlation_id,
-        ) = row
+        ) = self._rows[row]
         order = Order(
             order_id,
             account,
@@ -96,7 +110,7 @@ def instructions(batch: pa.RecordBatch) -> Iterator[tuple[str, str, Working]]:
             algorithm_params,
             order_type if order_type in HELD_TYPES else None,
         )
-        yield symbol, action, working
+        return action, working
 
 
 def broker_reports(batch: pa.RecordBatch) -> Iterator[BrokerReport]:

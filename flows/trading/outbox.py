@@ -1,17 +1,35 @@
 """Rows that executing orders gives, collected row by row and handed over by column."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from flows.flow import Emit, Emitted
 from flows.orders.money import decimal_column
+from schemas.arrays import Int64s
 from schemas.execution import ALGORITHM_REPORTS, BROKER_ORDERS, ROUTING_DECISIONS
 from schemas.field import CATEGORY, DECIMAL, TIMESTAMP
 from schemas.orders import EXECUTIONS, ORDER_REPORTS
 from schemas.topic import Topic
 
 OUTPUTS = (EXECUTIONS, ORDER_REPORTS, ROUTING_DECISIONS, ALGORITHM_REPORTS, BROKER_ORDERS)
+
+
+class Block(NamedTuple):
+    """Rows of a topic by column, among those that were collected one by one.
+
+    Parameters
+    ----------
+    columns : list of pyarrow.Array
+        The topic's fields in declared order, each of n rows; categories as strings.
+    before : numpy.ndarray of int64, shape (n,)
+        How many of the topic's other rows go before each, ascending.
+    """
+
+    columns: list[pa.Array]
+    before: Int64s
 
 
 class Outbox:
@@ -23,29 +41,45 @@ class Outbox:
         self.routing_decisions: list[tuple[Any, ...]] = []
         self.algorithm_reports: list[tuple[Any, ...]] = []
         self.broker_orders: list[tuple[Any, ...]] = []
+        self.blocks: dict[str, Block] = {}
+        """By topic; one at a time."""
 
     def emptied(self) -> list[Emitted]:
         """What was collected, as batches."""
         emitted: list[Emitted] = []
         for topic in OUTPUTS:
             rows = getattr(self, topic.name)
-            if rows:
-                emitted.append(Emit(topic=topic, batch=_batch(topic, rows)))
+            block = self.blocks.pop(topic.name, None)
+            if rows or block is not None:
+                emitted.append(Emit(topic=topic, batch=_batch(topic, rows, block)))
                 rows.clear()
         return emitted
 
 
-def _batch(topic: Topic, rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
-    columns = zip(topic.fields, zip(*rows, strict=True), strict=True)
-    arrays = [_column(field.type, values) for field, values in columns]
+def _batch(topic: Topic, rows: list[tuple[Any, ...]], block: Block | None) -> pa.RecordBatch:
+    if block is None:
+        arrays = _columns(topic, rows)
+    elif not rows:
+        arrays = block.columns
+    else:
+        order = np.insert(
+            np.arange(len(rows)) + len(block.before), block.before, np.arange(len(block.before))
+        )
+        both = zip(block.columns, _columns(topic, rows), strict=True)
+        arrays = [pa.concat_arrays(parts).take(pa.array(order)) for parts in both]
+    named = zip(topic.fields, arrays, strict=True)
+    arrays = [one.dictionary_encode() if field.type == CATEGORY else one for field, one in named]
     return pa.RecordBatch.from_arrays(arrays, schema=topic.schema)
 
 
-def _column(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
+def _columns(topic: Topic, rows: list[tuple[Any, ...]]) -> list[pa.Array]:
+    columns = zip(topic.fields, zip(*rows, strict=True), strict=True)
+    return [_column(field.type, values) for field, values in columns]
+
+
+def _column(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:
     if kind == DECIMAL:
         return decimal_column(values)
     if kind == TIMESTAMP:
         return pa.array(values, pa.int64()).view(TIMESTAMP)
-    if kind == CATEGORY:
-        return pa.array(values, pa.string()).dictionary_encode()
-    return pa.array(values, kind)
+    return pa.array(values, pa.string() if kind == CATEGORY else kind)

@@ -78,6 +78,10 @@ class PaperVenue(Venue):
             return [self._ended(resting, "expired", "not all of it could be filled at once")]
         return self._enter(resting, market)
 
+    def passed(self, count: int) -> None:
+        """So many orders came and were filled at once, without being told here."""
+        self._sequence += count
+
     def replace(self, order_id: str, terms: Terms, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
         """Other terms; the place in the queue is kept only if nothing but the quantity goes down."""
         resting = self._orders.get(order_id)
