@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from schemas.arrays import Bools, Int64s
 from schemas.field import DECIMAL
 
 DECIMALS = 10
@@ -19,6 +20,8 @@ ONE: int = 10**DECIMALS
 
 LARGEST: int = 10**38 - 1
 """Largest that decimal(38, 10) holds, of either sign."""
+
+_SMALL = 1 << 62
 
 # ISO 4217:2015, list one, and funds codes, by decimals; what is not here is taken for a coin.
 _ISO_4217 = {
@@ -174,6 +177,32 @@ def scaled_ints(column: pa.Array) -> list[Any]:
     return _joined(low, high)
 
 
+def small_ints(column: pa.Array) -> tuple[Int64s, Bools]:
+    """The numbers of a decimal(38, 10) column as scaled int64, and which they are.
+
+    Parameters
+    ----------
+    column : pyarrow.Decimal128Array
+        n numbers.
+
+    Returns
+    -------
+    values : numpy.ndarray of int64, shape (n,)
+        Scaled integers; 0 for what is none of the next.
+    is_small : numpy.ndarray of bool, shape (n,)
+        Whether the number is at least zero, and below 2**62 when scaled; not so for null.
+    """
+    count = len(column)
+    if column.null_count == count:
+        return np.zeros(count, np.int64), np.zeros(count, np.bool_)
+    halves = np.frombuffer(column.buffers()[1], np.int64, 2 * count, 16 * column.offset)
+    low, high = halves[::2], halves[1::2]
+    is_small = (high == 0) & (low >= 0) & (low < _SMALL)
+    if column.null_count:
+        is_small &= column.is_valid().to_numpy(zero_copy_only=False)
+    return np.where(is_small, low, 0), is_small
+
+
 def _with_nulls(column: pa.Array, low: Any, high: Any) -> list[Any]:
     valid = column.is_valid().to_pylist()
     return [
@@ -201,6 +230,12 @@ def decimal_column(values: Sequence[int | None]) -> pa.Array:
     halves = _halves(values)
     valid = None if missing is None else pa.array(missing).buffers()[1]
     return pa.Array.from_buffers(DECIMAL, len(values), [valid, pa.py_buffer(halves)])
+
+
+def decimals(values: Int64s) -> pa.Array:
+    """Scaled integers of 64 bits as a decimal(38, 10) column without nulls."""
+    halves = np.stack([values, values >> 63], axis=1)
+    return pa.Array.from_buffers(DECIMAL, len(values), [None, pa.py_buffer(halves)])
 
 
 def _halves(values: Sequence[Any]) -> Any:
