@@ -31,17 +31,17 @@ from flows.flow import (
     Rows,
     Watermarks,
 )
-from flows.orders import desk, life
+from flows.orders import life, plain_desk
 from flows.orders.account import Account
-from flows.orders.blotter import Blotter, Outbox
-from flows.orders.commands import commands
+from flows.orders.answers import Outbox
+from flows.orders.blotter import Blotter
 from flows.orders.corporate_actions import OF_ACTION, Actions, Piece
 from flows.orders.life import Execution, Report
 from flows.orders.limits import limits_of, restored, saved
 from flows.orders.market import Market
 from flows.orders.order import KnownOrders
 from flows.orders.restatement import bounded, hold, pay, restate, restate_price
-from flows.orders.rows import batch_of, lists
+from flows.orders.rows import lists
 from flows.snapshot import pack, unpack
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS, FIRM
 from schemas.instruments import INSTRUMENTS
@@ -134,7 +134,7 @@ class Oms(Flow):
         for name, values, movements in state["blotters"]:
             self._blotter(name).restore(values)
             self._movements[name] = dict.fromkeys(movements)
-        self._take = {
+        takes = {
             ACCOUNTS: self._take_accounts,
             INSTRUMENTS: self._market.take_instruments,
             MARKS: self._take_marks,
@@ -144,23 +144,17 @@ class Oms(Flow):
             ORDER_REPORTS: self._take_reports,
             EXECUTIONS: self._take_executions,
         }
+        # By place, as a declaration as a key is hashed anew with each of its fields.
+        self._take = [takes[one.topic] for one in self.inputs]
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take rows of one input in; give the events and instructions that they cause."""
         at, given = rows.only
         if not given.batch.num_rows:
             return []
-        self._take[self.inputs[at].topic](given.batch)
-        emitted: list[Emitted] = []
-        out = self._out
-        if out.events:
-            emitted.append(Emit(topic=ORDER_EVENTS, batch=batch_of(ORDER_EVENTS, out.events)))
-            out.events.clear()
-        if out.instructions:
-            batch = batch_of(INSTRUCTIONS, out.instructions)
-            emitted.append(Emit(topic=INSTRUCTIONS, batch=batch))
-            out.instructions.clear()
-        return emitted
+        self._take[at](given.batch)
+        made = self._out.batches(given.batch, self._market.now)
+        return [Emit(topic=topic, batch=batch) for topic, batch in made]
 
     def on_watermark(self, watermarks: Watermarks) -> list[Emitted]:  # noqa: ARG002 - the contract
         """Order flows go by rows alone: the execution says when orders expire."""
@@ -201,10 +195,7 @@ class Oms(Flow):
             blotter.account.purse(currency).cash += amount
 
     def _take_orders(self, batch: pa.RecordBatch) -> None:
-        blotters = self._blotters
-        for command in commands(batch):
-            name = command.account
-            desk.take(blotters.get(name) or self._blotter(name), command)
+        plain_desk.take(batch, self._blotters, self._market, self._blotter)
 
     def _take_reports(self, batch: pa.RecordBatch) -> None:
         for row in zip(*lists(batch, Report._fields), strict=True):

@@ -16,16 +16,13 @@ Alike = tuple[Any, ...]
 """What two orders have in common that are duplicates."""
 
 
+_ALIKE = slice(Command._fields.index("symbol"), Command._fields.index("stop_price") + 1)
+
+
 def alike(command: Command) -> Alike:
     """What makes an order equal to another: instrument, side, quantity, kind and prices."""
-    return (
-        command.symbol,
-        command.side,
-        command.quantity,
-        command.order_type,
-        command.limit_price,
-        command.stop_price,
-    )
+    values: Alike = command
+    return values[_ALIKE]
 
 
 class RecentOrders:
@@ -37,13 +34,15 @@ class RecentOrders:
         Bound of each of the two; the oldest leave first.
     """
 
-    __slots__ = ("_alike", "_maximum", "_now", "_times")
+    __slots__ = ("_alike", "_maximum", "_now", "_oldest", "_times")
 
     def __init__(self, maximum: int) -> None:
         self._maximum = maximum
         self._now = -NO_LIMIT
         self._times: deque[int] = deque(maxlen=maximum)
         self._alike: dict[Alike, int] = {}
+        # No duplicate that is known was entered before.
+        self._oldest = self._now
 
     def count(self, ts_entry: int) -> int:
         """How many were entered within the second that ends then."""
@@ -59,13 +58,18 @@ class RecentOrders:
 
     def add(self, ts_entry: int, limits: Limits, order: Alike | None) -> None:
         """An order was accepted, or its replacement (without ``order``); what no limit needs is not kept."""
-        self._now = now = max(self._now, ts_entry)
+        now = self._now
+        if ts_entry > now:
+            self._now = now = ts_entry
         if limits.max_orders_per_second is not None:
             self._times.append(now)
         if limits.duplicate_window_ns and order is not None:
-            self._forget(now - limits.duplicate_window_ns)
-            self._alike.pop(order, None)
-            self._alike[order] = now
+            known, before = self._alike, now - limits.duplicate_window_ns
+            if self._oldest < before or len(known) >= self._maximum:
+                self._forget(before)
+            # Known ones are in order of their last entry.
+            known.pop(order, None)
+            known[order] = now
 
     def saved(self) -> list[Any]:
         """The state as JSON values."""
@@ -81,9 +85,11 @@ class RecentOrders:
         known = self._alike
         while known:
             oldest = next(iter(known))
-            if known[oldest] >= before and len(known) < self._maximum:
+            self._oldest = known[oldest]
+            if self._oldest >= before and len(known) < self._maximum:
                 return
             del known[oldest]
+        self._oldest = before
 
 
 class Account:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flows.orders.account import Account
+from flows.orders.answers import Outbox, Row
 from flows.orders.checks import Rejection, reference_price
 from flows.orders.commands import Command
 from flows.orders.market import Market
@@ -10,8 +11,6 @@ from flows.orders.money import divided
 from flows.orders.order import KnownOrders, Order, restored_order
 from flows.orders.states import ENDED, REJECTED
 from schemas.sessions import DAY_NS
-
-Row = tuple[Any, ...]
 
 ACTIVE = ("market", "limit", "pegged")
 """Order types that trade at once; the others wait until they are triggered."""
@@ -25,16 +24,6 @@ def _stretch(first: str, last: str) -> slice:
 _PRICES = _stretch("limit_price", "display_quantity")
 _WHERE = _stretch("algorithm", "venue")
 _LOTS = _stretch("lot_method", "lots")
-
-
-class Outbox:
-    """Rows that have been caused and not been given away yet."""
-
-    __slots__ = ("events", "instructions")
-
-    def __init__(self) -> None:
-        self.events: list[Row] = []
-        self.instructions: list[Row] = []
 
 
 class Blotter:

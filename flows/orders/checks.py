@@ -341,7 +341,7 @@ def _means(account: Account, limits: Limits, notional: int, more: int) -> Reject
         return _over("gross_notional", limit, after, "the value of all positions with open orders")
     firm = account.firm
     if more and firm is not None and firm.max_gross_notional != NO_LIMIT:
-        refused = _firm_means(account, firm, limits, more)
+        refused = firm_means(account, firm, limits, more)
         if refused is not None:
             return refused
     if limits.type == "margin":
@@ -356,7 +356,7 @@ def _means(account: Account, limits: Limits, notional: int, more: int) -> Reject
     return _over("buying_power", divided(max(power, 0), ONE), needed, "what the order needs")
 
 
-def _firm_means(account: Account, firm: Limits, limits: Limits, more: int) -> Rejection | None:
+def firm_means(account: Account, firm: Limits, limits: Limits, more: int) -> Rejection | None:
     """Whether all accounts together may come to hold so much."""
     gross = account.firm_gross()
     added = account.market.converted(more, limits.currency, firm.currency)

@@ -1,6 +1,6 @@
 """Commands: rows of ``orders`` as tuples with names, which checks and the order system go by."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -78,7 +78,12 @@ REPLACEABLE = (
 
 def commands(batch: pa.RecordBatch) -> Iterator[Command]:
     """The rows of a batch of ``orders``, in order."""
-    return map(Command._make, zip(*lists(batch, Command._fields), strict=True))
+    return commands_of(lists(batch, Command._fields))
+
+
+def commands_of(columns: Sequence[Sequence[Any]]) -> Iterator[Command]:
+    """Rows of the columns of `Command`."""
+    return map(Command._make, zip(*columns, strict=True))
 
 
 def replaced(terms: Command, command: Command) -> Command:

@@ -50,33 +50,40 @@ class Purse:
 
 
 class Standing:
-    """Prices of an account's standing orders on one side of a symbol, the best first to hand."""
+    """Prices of an account's standing orders on one side of a symbol, the best first to hand.
 
-    __slots__ = ("_heap", "_known")
+    Attributes
+    ----------
+    known : dict of str to tuple
+        Rank, number and identifier of each by that.
+    """
+
+    __slots__ = ("_heap", "known")
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int]] = {}
+        self.known: dict[str, tuple[int, int, str]] = {}
         self._heap: list[tuple[int, int, str]] = []
 
     def add(self, order_id: str, rank: int, number: int) -> None:
         """An order stands; the smallest rank is the best, and of equals the smallest number."""
-        self._known[order_id] = (rank, number)
-        if len(self._heap) > 2 * len(self._known) + 16:
-            self._heap = [(*found, name) for name, found in self._known.items()]
+        known, heap = self.known, self._heap
+        known[order_id] = found = (rank, number, order_id)
+        if len(heap) > 2 * len(known) + 16:
+            self._heap = list(known.values())
             heapify(self._heap)
         else:
-            heappush(self._heap, (rank, number, order_id))
+            heappush(heap, found)
 
     def remove(self, order_id: str) -> None:
         """An order stands no more, if it ever did."""
-        self._known.pop(order_id, None)
+        self.known.pop(order_id, None)
 
     def best(self) -> tuple[int, str] | None:
         """Rank and identifier of the best order; None where none stands."""
-        heap, known = self._heap, self._known
+        heap, known = self._heap, self.known
         while heap:
-            rank, number, order_id = heap[0]
-            if known.get(order_id) == (rank, number):
+            rank, _, order_id = heap[0]
+            if known.get(order_id) == heap[0]:
                 return rank, order_id
             heappop(heap)
         return None
@@ -110,7 +117,8 @@ class Holding:
     def worst(self) -> int:
         """The largest that the position can become, long or short, as open orders are filled."""
         # The larger of the two ends is never below zero, as no open quantity is.
-        return max(self.quantity + self.open_buy, self.open_sell - self.quantity)
+        long, short = self.quantity + self.open_buy, self.open_sell - self.quantity
+        return max(long, short)
 
     def revalue(self, price: int) -> None:
         """The position has another price."""
@@ -122,12 +130,15 @@ class Holding:
     def open(self, is_buy: bool, quantity: int) -> None:  # noqa: FBT001 - a side; keywords cost a call's time
         """So much more is open on a side; less where negative."""
         held, buy, sell = self.quantity, self.open_buy, self.open_sell
-        before = max(held + buy, sell - held)
+        long, short = held + buy, sell - held
+        before = max(long, short)
         if is_buy:
-            self.open_buy = buy = buy + quantity
+            self.open_buy = buy + quantity
+            long += quantity
         else:
-            self.open_sell = sell = sell + quantity
-        change = max(held + buy, sell - held) - before
+            self.open_sell = sell + quantity
+            short += quantity
+        change = max(long, short) - before
         if change:
             self.purse.widen(change * self.price)
 

@@ -130,6 +130,13 @@ class Market:
         """Market time is at least this."""
         self.now = max(self.now, ts_ns)
 
+    def fresh(self, name: str) -> Quoted | None:
+        """As `listed`, but for a symbol whose terms have to be looked up: then None. Changes nothing."""
+        one = self._symbols.get(name)
+        if one is None or one.changes != self._table.changes or one.until <= (one.now or self.now):
+            return None
+        return one
+
     def listed(self, name: str) -> Quoted | None:
         """The symbol as of its newest mark, or before that as of market time; None where it is not listed."""
         one = self._symbols.get(name)

@@ -22,16 +22,12 @@ def batch_of(topic: Topic, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
         At least one; decimals as scaled integers, times as ns since 1970 UTC.
     """
     columns = zip(*rows, strict=True)
-    arrays = [_array(field, values) for field, values in zip(topic.fields, columns, strict=True)]
+    arrays = [column_of(field, values) for field, values in zip(topic.fields, columns, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=topic.schema)
 
 
-def lists(batch: pa.RecordBatch, names: Sequence[str]) -> list[list[Any]]:
-    """Columns by name as lists: decimals as scaled integers, times as ns since 1970 UTC, None for null."""
-    return [_list(batch.column(name)) for name in names]
-
-
-def _array(field: Field, values: Sequence[Any]) -> pa.Array:
+def column_of(field: Field, values: Sequence[Any]) -> pa.Array:
+    """A field's values as a column: decimals are scaled integers, times ns since 1970 UTC, None is null."""
     if field.nullable and values.count(None) == len(values):
         return pa.nulls(len(values), field.type)
     if field.type == DECIMAL:
@@ -41,6 +37,11 @@ def _array(field: Field, values: Sequence[Any]) -> pa.Array:
     if field.type == TIMESTAMP:
         return pa.array(values, pa.int64()).view(TIMESTAMP)
     return pa.array(values, field.type)
+
+
+def lists(batch: pa.RecordBatch, names: Sequence[str]) -> list[list[Any]]:
+    """Columns by name as lists: decimals as scaled integers, times as ns since 1970 UTC, None for null."""
+    return [_list(batch.column(name)) for name in names]
 
 
 def _list(column: pa.Array) -> list[Any]:

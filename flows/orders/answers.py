@@ -1,0 +1,182 @@
+"""What a batch of commands, reports or fills is answered with: events and instructions as batches.
+
+The answer to a plain order is what it said itself, with a few words and numbers that are counted or the same for all:
+such rows are made of the columns of its batch. All others are made of tuples.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flows.columns import chosen, dictionary_codes
+from flows.orders.rows import batch_of, column_of
+from flows.orders.states import ACCEPTED
+from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP, Field
+from schemas.orders import INSTRUCTIONS, ORDER_EVENTS, ORDERS
+from schemas.topic import Topic
+
+Row = tuple[Any, ...]
+
+
+class Outbox:
+    """Rows that have been caused and not been given away yet.
+
+    Attributes
+    ----------
+    events, instructions : list of tuple
+        Rows of ``order_events`` and ``instructions`` but those of plain orders.
+    accepted : list of tuple
+        Of plain orders that were accepted: row of the batch, numbers of event and instruction, currency, and how many
+        of ``events`` and of ``instructions`` were before.
+    """
+
+    __slots__ = ("accepted", "events", "instructions")
+
+    def __init__(self) -> None:
+        self.events: list[Row] = []
+        self.instructions: list[Row] = []
+        self.accepted: list[Row] = []
+
+    def batches(self, cause: pa.RecordBatch, now: int) -> list[tuple[Topic, pa.RecordBatch]]:
+        """The rows as batches; none are left.
+
+        Parameters
+        ----------
+        cause : pyarrow.RecordBatch
+            Rows of ``orders``, if any of them was a plain order.
+        now : int
+            Market time since the first of these was taken, ns since 1970 UTC.
+        """
+        if self.accepted:
+            plain = _Plain(cause, self.accepted, now)
+            made = [
+                (ORDER_EVENTS, plain.events(self.events)),
+                (INSTRUCTIONS, plain.instructions(self.instructions)),
+            ]
+        else:
+            rows = ((ORDER_EVENTS, self.events), (INSTRUCTIONS, self.instructions))
+            made = [(topic, batch_of(topic, own)) for topic, own in rows if own]
+        for own in (self.accepted, self.events, self.instructions):
+            own.clear()
+        return made
+
+
+class _Plain:
+    """Answers to the plain orders of a batch, as columns."""
+
+    def __init__(self, cause: pa.RecordBatch, accepted: Sequence[Row], now: int) -> None:
+        self._count = len(accepted)
+        (
+            rows,
+            self._event_numbers,
+            self._instruction_numbers,
+            self._currencies,
+            self._events_before,
+            self._instructions_before,
+        ) = zip(*accepted, strict=True)
+        self._cause = cause
+        self._rows = None if self._count == cause.num_rows else pa.array(rows, pa.int64())
+        self._time = pa.array(np.full(self._count, now)).view(TIMESTAMP)
+        self._columns: dict[str, pa.Array] = {}
+
+    def events(self, others: Sequence[Row]) -> pa.RecordBatch:
+        """Rows of ``order_events``, with others where they were caused."""
+        own = {
+            "ts_event": self._time,
+            "sequence": pa.array(self._event_numbers, pa.int64()),
+            "event": self._word(ACCEPTED),
+            "status": self._word(ACCEPTED),
+            "filled_quantity": _zeros(self._count),
+            "remaining_quantity": self._asked("quantity"),
+            # It has none before it is routed, whatever the client asks for.
+            "venue": pa.nulls(self._count, CATEGORY),
+        }
+        return self._merged(ORDER_EVENTS, own, others, self._events_before)
+
+    def instructions(self, others: Sequence[Row]) -> pa.RecordBatch:
+        """Rows of ``instructions``, with others where they were caused."""
+        own = {
+            "ts_event": self._time,
+            "sequence": pa.array(self._instruction_numbers, pa.int64()),
+            "action": self._word("new"),
+            "currency": pa.array(self._currencies, TEXT).dictionary_encode(),
+            "ts_entry": self._asked("ts_event"),
+        }
+        return self._merged(INSTRUCTIONS, own, others, self._instructions_before)
+
+    def _merged(
+        self,
+        topic: Topic,
+        own: Mapping[str, pa.Array],
+        others: Sequence[Row],
+        before: Sequence[int],
+    ) -> pa.RecordBatch:
+        columns = [
+            own[one.name] if one.name in own else self._asked_of(one) for one in topic.fields
+        ]
+        if others:
+            # Of each row of the result its place among the plain rows with the others behind them.
+            order = np.full(self._count + len(others), -1, np.int64)
+            order[np.arange(self._count) + np.array(before)] = np.arange(self._count)
+            order[order < 0] = self._count + np.arange(len(others))
+            places = pa.array(order)
+            apart = zip(topic.fields, columns, zip(*others, strict=True), strict=True)
+            columns = [_merged(field, plain, values, places) for field, plain, values in apart]
+        return pa.RecordBatch.from_arrays(columns, schema=topic.schema)
+
+    def _asked_of(self, field: Field) -> pa.Array:
+        return (
+            self._asked(field.name) if field.name in _ASKED else pa.nulls(self._count, field.type)
+        )
+
+    def _asked(self, name: str) -> pa.Array:
+        """What the orders say themselves."""
+        found = self._columns.get(name)
+        if found is None:
+            column = self._cause.column(name)
+            if column.null_count == len(column):
+                found = pa.nulls(self._count, column.type)
+            else:
+                taken = column if self._rows is None else column.take(self._rows)
+                found = _in_order(taken) if column.type == CATEGORY else taken
+            self._columns[name] = found
+        return found
+
+    def _word(self, word: str) -> pa.Array:
+        return chosen(pa.array([word], TEXT), pa.array(np.zeros(self._count, np.int32)))
+
+
+_ASKED = frozenset(field.name for field in ORDERS.fields)
+
+
+def _merged(field: Field, plain: pa.Array, values: Sequence[Any], order: pa.Array) -> pa.Array:
+    others = column_of(field, values)
+    if plain.null_count + others.null_count == len(order):
+        return pa.nulls(len(order), field.type)
+    if field.type == CATEGORY:
+        plain, others = plain.cast(TEXT), others.cast(TEXT)
+    found = pa.concat_arrays([plain, others]).take(order)
+    return found.dictionary_encode() if field.type == CATEGORY else found
+
+
+def _in_order(column: pa.DictionaryArray) -> pa.Array:
+    """With a dictionary of the values that there are, in order of their first row: as encoding them would make it."""
+    count, words = len(column), column.dictionary
+    if column.null_count == count:
+        return pa.nulls(count, CATEGORY)
+    if column.null_count or len(words) > count or len(words.unique()) < len(words):
+        return column.cast(TEXT).dictionary_encode()
+    codes = dictionary_codes(column)
+    first = np.full(len(words), count)
+    # Of rows with the same value the last to be written is the first.
+    first[codes[::-1]] = np.arange(count)[::-1]
+    used = np.argsort(first)[: int(np.count_nonzero(first < count))]
+    ranks = np.zeros(len(words), np.int32)
+    ranks[used] = np.arange(len(used))
+    return chosen(words.take(pa.array(used)), pa.array(ranks[codes]))
+
+
+def _zeros(count: int) -> pa.Array:
+    return pa.Array.from_buffers(DECIMAL, count, [None, pa.py_buffer(bytes(16 * count))])
