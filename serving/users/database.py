@@ -5,13 +5,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from serving.users.errors import UsersError
-from serving.users.models import SCHEMA_VERSION, SchemaVersion, Table
+from serving.users.models import SchemaVersion, Table
+from serving.users.upgrades import schema_version, upgrade
 
 _SQLITE = "sqlite:///"
 _POSTGRESQL = "postgresql://"
@@ -31,7 +42,7 @@ class Database:
     ----------
     url : str
         ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST/DATABASE``; tables are made where they are
-        not there.
+        not there, and those of an older version are brought up to this one's.
 
     Raises
     ------
@@ -76,17 +87,21 @@ class Database:
         self._engine.dispose()
 
     def _create(self) -> None:
+        known = schema_version()
         with self._engine.execution_options(writes=True).begin() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             if not inspect(connection).has_table(SchemaVersion.__tablename__):
                 Table.metadata.create_all(connection)
-                connection.execute(insert(SchemaVersion).values(version=SCHEMA_VERSION))
+                connection.execute(insert(SchemaVersion).values(version=known))
             found = connection.execute(select(SchemaVersion.version)).scalar_one()
-        if found != SCHEMA_VERSION:
+            if found < known:
+                upgrade(connection, found)
+                connection.execute(update(SchemaVersion).values(version=known))
+        if found > known:
             raise UsersDatabaseError(
                 f"users database {self.where}: its tables are of version {found}, this program knows "
-                f"{SCHEMA_VERSION}: run the version of Tapeflow that made it"
+                f"{known}: run a version of Tapeflow as new as the one that made it or upgraded it"
             )
 
     @contextmanager

@@ -7,8 +7,6 @@ must be read again, is sealed with the key file (`serving.users.key_file`).
 from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-SCHEMA_VERSION = 1
-
 NAME_MAX = 64
 _HASH = 64  # SHA-256, hexadecimal
 

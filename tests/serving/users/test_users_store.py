@@ -497,6 +497,46 @@ def test_a_newer_database_is_refused(users_url: str) -> None:
         Database(users_url)
 
 
+def test_tables_of_an_older_version_are_upgraded_once_and_keep_what_they_hold(
+    users: Users, users_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users.people.first_admin()
+    steps = (
+        ("ALTER TABLE users ADD COLUMN desk VARCHAR(20)", "UPDATE users SET desk = 'first'"),
+        ("UPDATE users SET desk = desk || ', second'",),
+    )
+    monkeypatch.setattr("serving.users.upgrades.UPGRADES", steps)
+    for _ in range(2):
+        database = Database(users_url)
+        with database.reading() as session:
+            assert session.execute(text("SELECT name, desk FROM users")).all() == [
+                ("admin", "first, second")
+            ]
+            assert session.execute(text("SELECT version FROM schema_version")).scalar_one() == 3
+        database.close()
+    # Whoever does not know these tables leaves them alone.
+    monkeypatch.undo()
+    with pytest.raises(UsersDatabaseError, match="of version 3, this program knows 1"):
+        Database(users_url)
+
+
+def test_an_upgrade_that_fails_leaves_the_tables_as_they_were(
+    users_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Database(users_url).close()
+    steps = (("ALTER TABLE users ADD COLUMN desk VARCHAR(20)", "UPDATE nowhere SET desk = 1"),)
+    monkeypatch.setattr("serving.users.upgrades.UPGRADES", steps)
+    with pytest.raises(UsersDatabaseError):
+        Database(users_url)
+    monkeypatch.undo()
+    database = Database(users_url)
+    with database.reading() as session:
+        names = list(session.execute(text("SELECT * FROM users")).keys())
+    assert "name" in names
+    assert "desk" not in names
+    database.close()
+
+
 def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
     with pytest.raises(UsersDatabaseError) as caught:
         Database("postgresql://me:very%20secret@127.0.0.1:1/none")
