@@ -51,6 +51,7 @@ TOUR, LIVE, REAL, MAKE = "A tour", "Live", "Real ticks", "Two commands"
 QUANTS = "For quants"
 WRONG = "When something goes wrong"
 KAFKA = "On Kafka"
+ORDERS = "Orders"  # walked by test_readme_orders.py
 
 
 def _under(heading: str, *languages: str) -> list[Block]:
@@ -63,7 +64,9 @@ def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     # Tests side by side are told a terminal of 80 columns, and a folded table hides words.
     kept.pop("COLUMNS", None)
-    return {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # The API's own port may be another's on this machine.
+    return {**kept, "PATH": path, "TAPEFLOW_API_PORT": "0"}
 
 
 def _run(block: Block, folder: Path) -> str:
@@ -118,6 +121,8 @@ def test_every_block_is_run_or_compared_by_a_test_here() -> None:
         (WRONG, "sh"),
         (LIVE, "sh"),
         (LIVE, "python"),
+        (ORDERS, "sh"),
+        (ORDERS, "python"),
         (REAL, "sh"),
         (KAFKA, "toml"),
         ("Settings", "toml"),
