@@ -20,7 +20,7 @@ _WAIT_S = 0.05
 _RETRY_S = 1.0
 # Rounds are no closer than this: one takes as long for ten records as for one, and whoever answers requests shares
 # the interpreter with it.
-_ROUND_S = 0.005
+_ROUND_S = 0.01
 
 _logger = structlog.get_logger("hub")
 

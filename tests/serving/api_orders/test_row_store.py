@@ -1,0 +1,72 @@
+"""Rows in memory: found by their numbers, whatever their batches and dictionaries were."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from schemas.field import TEXT
+from schemas.orders import ORDERS
+from serving.latest.row_store import RowStore
+
+BATCHES = 600
+"""More than are joined at a time, twice over."""
+
+
+def _batch(number: int) -> pa.RecordBatch:
+    row = {"account": "A", "symbol": None if number % 3 == 0 else f"S{number % 7}", "user": "u"}
+    return ORDERS.batch_of_rows([{**row, "order_id": str(number), "ts_event": number}])
+
+
+def _with_a_null_among_its_words(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same rows; of those that name no symbol, the dictionary says so instead of the row."""
+    place = batch.schema.get_field_index("symbol")
+    words = [*batch.column(place).dictionary.to_pylist(), None]
+    codes = [words.index(word) for word in batch.column(place).cast(TEXT).to_pylist()]
+    column = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(words, TEXT))
+    return batch.set_column(place, batch.schema.field(place), column)
+
+
+def _shown(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    names = ("order_id", "account", "symbol", "ts_event")
+    columns = [batch.column(name) for name in names]
+    return list(
+        zip(
+            *(
+                column.cast(TEXT).to_pylist()
+                if pa.types.is_dictionary(column.type)
+                else column.to_pylist()
+                for column in columns
+            ),
+            strict=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("odd", [False, True], ids=["nulls in rows", "nulls in dictionaries"])
+def test_rows_are_found_by_number_before_and_behind_a_join(odd: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+    store = RowStore(ORDERS, rows_max=10_000)
+    batches = [_batch(number) for number in range(BATCHES)]
+    for number, batch in enumerate(batches):
+        assert (
+            store.append(0, number, _with_a_null_among_its_words(batch) if odd else batch) == number
+        )
+    wanted = [599, 0, 255, 256, 511, 300, 512]
+    numbers, found = store.rows(wanted)
+    assert numbers == wanted
+    found.validate(full=True)
+    assert found.schema.equals(ORDERS.schema)
+    assert _shown(found) == [_shown(batches[number])[0] for number in wanted]
+    kept = [row for begin, batch in store.newest_first() for row in reversed(_shown(batch))]
+    assert kept == [_shown(batch)[0] for batch in reversed(batches)]
+
+
+def test_the_oldest_rows_are_dropped_with_the_records_that_hold_them() -> None:
+    store = RowStore(ORDERS, rows_max=100)
+    for number in range(BATCHES):
+        store.append(0, number, _batch(number))
+    assert store.end == BATCHES
+    assert 0 < store.first <= BATCHES - 100
+    assert store.offsets() == {0: store.first}
+    numbers, _ = store.rows([store.first - 1, store.first, BATCHES - 1])
+    assert numbers == [store.first, BATCHES - 1]
