@@ -147,8 +147,8 @@ def _of_flow(log: Log, flow: str, shards: int) -> Iterator[tuple[Place, Hold]]:
         inputs = list(_positions(values[shard]["positions"]))
         for place, offset in inputs:
             yield place, Hold(f"{who}: not read yet", offset)
-        snapshots = _snapshots(log, flow, shard, values[shard]["epoch"])
-        if not snapshots:
+        snapshots = _snapshots(log, flow, shard, values[shard])
+        if not any(one["epoch"] == values[shard]["epoch"] for one in snapshots):
             for place in [*(place for place, _ in inputs), (progress, shard)]:
                 yield place, Hold(f"{who}: has no snapshot yet", log.start(*place))
         for one in snapshots:
@@ -175,8 +175,9 @@ def _positions(positions: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Pla
             yield (topic, int(partition)), offset
 
 
-def _snapshots(log: Log, flow: str, shard: int, epoch: int) -> list[dict[str, Any]]:
-    """Manifests of a shard's kept snapshots of an epoch."""
+def _snapshots(log: Log, flow: str, shard: int, last: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Manifests of a shard's kept snapshots of its present epoch, and of those whose state was carried into it."""
+    epoch: int = last.get("state_since") or last["epoch"]
     name = snapshots_topic(flow)
     if name not in log.topics():
         return []
@@ -188,10 +189,10 @@ def _snapshots(log: Log, flow: str, shard: int, epoch: int) -> list[dict[str, An
     return _manifests(log, name, shard, epoch)
 
 
-def _manifests(log: Log, name: str, shard: int, epoch: int) -> list[dict[str, Any]]:
+def _manifests(log: Log, name: str, shard: int, since: int) -> list[dict[str, Any]]:
     manifests = (
         control_value(record)
         for record in scan_records(log, name, shard)
         if record.header(HEADER_KIND) == KIND_CONTROL
     )
-    return [one for one in manifests if one["epoch"] == epoch]
+    return [one for one in manifests if one["epoch"] >= since]

@@ -143,6 +143,9 @@ class History:
             layout=None if self._kind.carried is None else self._kind.carried.layout,
         )
         self._epochs = [*self._epochs, entry]
+        since = None
+        if carried and self.last is not None:
+            since = self.last.state_since or self.last.epoch
         return Progress(
             flow=self._kind.name,
             version=self._kind.version,
@@ -155,6 +158,7 @@ class History:
             counts=reached.counts,
             paused=reached.paused,
             epochs=self._epochs,
+            state_since=since,
         )
 
     def next(self, reached: Reached, runs: Sequence[Run], *, before_snapshot: bool) -> Progress:

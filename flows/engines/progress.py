@@ -120,6 +120,8 @@ class Progress:
         Offset of the newest checkpoint; None in a checkpoint itself.
     epochs : list of EpochEntry or None
         In a checkpoint, every epoch so far, the present one included.
+    state_since : int or None
+        The epoch in which the state began that was carried into this one; None where it began in this one.
     """
 
     flow: str
@@ -135,6 +137,7 @@ class Progress:
     paused: list[str] = field(default_factory=list)
     checkpoint: int | None = None
     epochs: list[EpochEntry] | None = None
+    state_since: int | None = None
 
     def value(self) -> dict[str, Any]:
         """As the JSON value of a control record."""

@@ -45,11 +45,11 @@ def log(sqlite_log: Log) -> Log:
     return sqlite_log
 
 
-def progress(log: Log, flow: str, offset: int, *, epoch: int = 1) -> None:
+def progress(log: Log, flow: str, offset: int, *, epoch: int = 1, **more: int) -> None:
     for name in (progress_topic(flow), snapshots_topic(flow)):
         log.create_topic(TopicConfig(name=name, partitions=1))
     positions = {"trades": {"0": offset}}
-    value = {"flow": flow, "epoch": epoch, "positions": positions, "counts": {}}
+    value = {"flow": flow, "epoch": epoch, "positions": positions, "counts": {}, **more}
     log.append([control_record(progress_topic(flow), 0, value)])
 
 
@@ -137,6 +137,17 @@ def test_nothing_is_cut_behind_a_flows_oldest_snapshot(log: Log) -> None:
     snapshot(log, "one", 26, epoch=2)
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 26
     assert of_trades(plan(log, _ALL, _NOW_NS, without=["one"])).before == log.end("trades", 0)
+
+
+def test_where_state_was_carried_over_an_epoch_the_snapshot_before_it_is_held_too(log: Log) -> None:
+    """The new epoch's only one may turn out to be damaged."""
+    landed(log)
+    for epoch, offset in ((1, 5), (2, 11), (3, 22)):
+        progress(log, "one", offset, epoch=epoch, state_since=2)
+        snapshot(log, "one", offset, epoch=epoch)
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == 11
+    progress(log, "one", 25, epoch=4, state_since=2)
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == 0, "the epoch has no snapshot of its own"
 
 
 def test_a_run_that_is_not_complete_holds_everything(log: Log) -> None:

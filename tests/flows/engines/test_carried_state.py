@@ -51,6 +51,9 @@ def test_a_new_epoch_begins_with_the_state_of_the_old_one(
         if closed:
             shard.close()
     assert numbers(log) == told((1, 10), (3, 30), (2, 40))
+    last = last_progress(log, kind, 0)
+    assert last is not None
+    assert (last[1].epoch, last[1].state_since) == (3, 1)
     assert [one.carried for one in epochs(log, kind, 0)] == [False, True, True]
     holds(log, kind)
 
