@@ -166,7 +166,8 @@ class Reference:
     arrival: float
     twap: float
     traded: tuple[tuple[float, float], ...]
-    """VWAP and volume, with and without the trades of the last second: quotes of a second are fed before them."""
+    """VWAP and volume, up to each trade of the last second: its quotes are fed before them, so that time has come to the
+    end when its first trade is told, and any of them may be what fills the order."""
 
 
 def reference(shared: Path, symbol: str, begin_ns: int, end_ns: int) -> Reference:
@@ -193,9 +194,11 @@ def reference(shared: Path, symbol: str, begin_ns: int, end_ns: int) -> Referenc
         & (pl.col("size") > 0)
         & (pl.col("ts_event").dt.epoch("ns") >= TEN)
     )
+    times = trades["ts_event"].dt.epoch("ns")
+    first, last = int((times < end_ns // SECOND * SECOND).sum()), int((times <= end_ns).sum())
     traded = []
-    for until in (end_ns, end_ns // SECOND * SECOND - 1):
-        own = trades.filter(pl.col("ts_event").dt.epoch("ns") <= until)
+    for count in range(first, last + 1):
+        own = trades.head(count)
         volume = float(own["size"].sum())
         traded.append((float((own["price"] * own["size"]).sum()) / volume, volume))
     twap = float(np.sum(mids[known] * stood[known]) / np.sum(stood[known]))

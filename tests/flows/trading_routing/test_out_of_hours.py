@@ -1,5 +1,7 @@
 """Orders that come while the exchange is closed: there is no extended session for them."""
 
+from typing import Any
+
 import pytest
 
 from tests.flows.trading.executing import CLOSE_NS, OPEN_NS, SECOND_NS, Trader
@@ -10,7 +12,7 @@ PLACES = [{"smart_routing": True}, {"smart_routing": False}, {"venue": "N"}]
 WHEN = {"before the opening": (-600, 0), "after the close": (CLOSE + 600, DAY)}
 
 
-def closed_market(seconds: float, place: dict[str, object]) -> tuple[Trader, dict[str, object]]:
+def closed_market(seconds: float, place: dict[str, Any]) -> tuple[Trader, dict[str, Any]]:
     """A market with quotes out of hours, and the terms that send an order to a place."""
     trader = Trader(smart_routing=place.get("smart_routing", True))
     trader.instrument()
@@ -23,12 +25,12 @@ def closed_market(seconds: float, place: dict[str, object]) -> tuple[Trader, dic
 @pytest.mark.parametrize("limit", [None, "10.05"], ids=["market", "limit"])
 @pytest.mark.parametrize("time_in_force", ["day", "gtc"])
 def test_an_order_waits_for_the_next_opening(
-    place: dict[str, object], when: str, limit: str | None, time_in_force: str
+    place: dict[str, Any], when: str, limit: str | None, time_in_force: str
 ) -> None:
     """Quotes and trades of the extended session fill nothing, however good they are."""
     typed, opening = WHEN[when]
     trader, at = closed_market(typed, place)
-    terms: dict[str, object] = {} if limit is None else {"limit_price": limit}
+    terms: dict[str, Any] = {} if limit is None else {"limit_price": limit}
     trader.order(quantity=50, time_in_force=time_in_force, **terms, **at)
     trader.at(typed + 60).quote(9.00, 300, 9.01, 200)
     trader.trade(9.00, 1_000)
@@ -46,7 +48,7 @@ def test_an_order_waits_for_the_next_opening(
 @pytest.mark.parametrize("place", PLACES, ids=str)
 @pytest.mark.parametrize("time_in_force", ["ioc", "fok"])
 def test_one_that_is_to_be_filled_at_once_expires_with_the_reason(
-    place: dict[str, object], time_in_force: str
+    place: dict[str, Any], time_in_force: str
 ) -> None:
     trader, at = closed_market(CLOSE + 600, place)
     trader.order(quantity=50, limit_price="10.05", time_in_force=time_in_force, **at)
