@@ -36,9 +36,10 @@ _WATCH_S = 0.1
 _STOP_S = 60.0
 _LAST_LINES_BYTES = 2_000
 # A program that comes up computes; one that does nothing for so long waits for what does not come.
-_IDLE_S = 60.0
-# Of processor time: looking around now and then is no work.
-_WORKS_S = 1.0
+_IDLE_S = 120.0
+# Of processor time. Little, for a machine with thirty other things to do gave a program 1 s in a minute; what only
+# looks around now and then is told apart from it by `_START_S` at last.
+_WORKS_S = 0.1
 # On a machine that has a dozen other things to do, coming up has taken two minutes.
 _START_S = 900.0
 _TELL_S = 10.0

@@ -133,7 +133,7 @@ def test_a_program_is_waited_for_as_long_as_it_works_and_said_so(
 def test_a_program_that_neither_comes_up_nor_works_is_an_error(
     tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.supervisor._processor_s", lambda _: 0.5)
+    monkeypatch.setattr("serving.supervisor._processor_s", lambda _: 0.05)
     program = Program(
         name="store", arguments=["store"], environment=environment, ready=lambda: False
     )
