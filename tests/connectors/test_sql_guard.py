@@ -16,6 +16,7 @@ from connectors.sql_texts import sql_folder
 from schemas.registry import TOPICS
 from serving.api.scopes import TOPIC_SCOPES, Role, Scope, scopes_of
 from serving.queries import queries
+from serving.run_landing import database_of
 
 MARKET = ReadScope(frozenset(TOPICS) - PRIVATE_TOPICS)
 
@@ -94,6 +95,15 @@ def test_show_and_describe_become_reads() -> None:
     assert checked("show databases FORMAT CSV").endswith("FORMAT CSV")
     assert checked("DESC `trades`") == "DESCRIBE TABLE default.trades"
     assert checked("DESCRIBE TABLE default.ohlcv FORMAT TSV").endswith("default.ohlcv FORMAT TSV")
+
+
+@pytest.mark.parametrize("scope", [MARKET, every_topic()], ids=["quant", "compliance"])
+def test_tables_of_replay_runs_are_read_by_nobody_who_is_bound(scope: ReadScope) -> None:
+    """A run may be called anything and be anybody's: the engine has no rights for it to give one by one."""
+    table = f"{database_of('trial')}.bars"
+    for statement in (f"SELECT * FROM {table}", f"SELECT 1 IN ({table})"):
+        with pytest.raises(GuardError, match="runs are for admins"):
+            check_statement(statement, scope)
 
 
 @pytest.mark.parametrize(
