@@ -5,7 +5,7 @@ commits. Recovery is ours (progress records and snapshots in the log), not Bytew
 could not be committed atomically with the rows that a flow emits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -31,6 +31,8 @@ _cluster_main: Any = cluster_main
 
 # How long the only worker sleeps at most where it has nothing to do: the log wakes it, a stop does not.
 _SLEEP_S = 0.1
+# Bytewax counts from when it began to ask for a batch: of a time after that it would make another sleep as long.
+_AT_ONCE = datetime.fromtimestamp(0, UTC)
 # How long until one of several workers looks again, since one that slept would not work what others ring for.
 # Where rows have just come, more will; where none have, looking more often would only warm the machine.
 _BUSY = timedelta(microseconds=250)
@@ -80,6 +82,10 @@ class _Run:
             if one not in self.cycles.get(kind, [kind]) and inputs & {t.name for t in one.outputs}
         ]
         return all(desk.done for desk in self.desks.values() if desk.shard.kind in writers)
+
+    def has_news(self, desk: _Desk) -> bool:
+        """Whether there is something that a shard would read now."""
+        return self.log.wait(desk.shard.wanted(), 0.0)
 
     def finished(self, desk: _Desk) -> bool:
         """Whether a shard has nothing left to do."""
@@ -246,7 +252,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         quiet = [name for name in free if name not in due]
         sleep_s = 0.0 if due else self._sleep_s()
         if quiet and self._run.log.wait(self._positions(quiet), sleep_s):
-            due += [n for n in quiet if self._run.log.wait(free[n].shard.wanted(), 0.0)]
+            due += [name for name in quiet if self._run.has_news(free[name])]
         now = monotonic()
         for name in due:
             free[name].pending = True
@@ -283,7 +289,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
 
     def next_awake(self) -> datetime | None:
         if self._run.workers == 1:
-            return datetime.now(UTC)
+            return _AT_ONCE
         busy = monotonic() - self._rung_at < _BUSY_FOR_S
         return datetime.now(UTC) + (_BUSY if busy else _IDLE)
 
@@ -302,6 +308,14 @@ class _Step(StatefulBatchLogic[str, int, None]):
         if not desk.opened:
             desk.shard.open()
             desk.opened = True
+        number = desk.shard.number
+        rows = [self._work(desk)]
+        if desk.shard.number != number:
+            rows += [self._work(other) for other in self._answering(desk)]
+        desk.pending = False
+        return rows, StatefulBatchLogic.RETAIN
+
+    def _work(self, desk: _Desk) -> int:
         before = desk.shard.positions()
         rows = desk.shard.step()
         if self._run.finished(desk):
@@ -309,8 +323,20 @@ class _Step(StatefulBatchLogic[str, int, None]):
             desk.done = True
         elif desk.ends and desk.shard.positions() == before:
             desk.shard.refuse_to_wait()
-        desk.pending = False
-        return [rows], StatefulBatchLogic.RETAIN
+        return rows
+
+    def _answering(self, desk: _Desk) -> Iterator[_Desk]:
+        """The other flows of a cycle, which take their turn at once: a round of Bytewax takes as long as a step."""
+        if self._run.workers > 1:
+            return
+        kind = desk.shard.kind
+        kinds = [one for one in self._run.cycles.get(kind, ()) if one is not kind]
+        for other in self._run.desks.values():
+            free = other.opened and not (other.pending or other.done)
+            if free and other.shard.kind in kinds and self._run.has_news(other):
+                other.steps += 1
+                other.rung_at = monotonic()
+                yield other
 
     def snapshot(self) -> None:
         return None

@@ -186,6 +186,11 @@ class Shard:
             or list(self.waiting()) != self._history.progress.paused
         )
 
+    @property
+    def number(self) -> int:
+        """Of its last commit."""
+        return self._history.progress.number
+
     def positions(self) -> dict[tuple[str, int], int]:
         """Where the shard has come to, as `Log.wait` takes it."""
         return self._reader.flat()
