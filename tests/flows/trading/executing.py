@@ -185,7 +185,11 @@ class Trader:
 
     def take(self, topic: Topic, some: list[Row]) -> list[Row]:
         """Rows of a topic; the fills that they cause."""
-        return self._keep(self.flow.on_rows(given(topic, rows_of(topic, some))))
+        return self.take_batch(topic, rows_of(topic, some))
+
+    def take_batch(self, topic: Topic, batch: pa.RecordBatch) -> list[Row]:
+        """A batch of a topic; the fills that it causes."""
+        return self._keep(self.flow.on_rows(given(topic, batch)))
 
     def resume(self) -> None:
         """Go on with a fresh flow from a snapshot."""
