@@ -132,7 +132,7 @@ class Shard:
             try:
                 self._take_over(self._recovery().up_to(last))
             except NoStateError:
-                if carries or not self.options.new_epoch:
+                if not self.options.new_epoch:
                     raise
             else:
                 return
