@@ -19,6 +19,7 @@ from schemas.market import QUOTES, TRADES
 from tests.flows.trading.executing import OPEN_NS, SECOND_NS, Trader
 from tests.flows.trading.test_execution_real import day, feed
 
+_PRINT = {"price": 10.0, "size": 100.0, "updates_volume": True, "updates_last": True}
 NYSE, NATIONAL = venue_model("N"), venue_model("C")
 MINUTE_NS = 60 * SECOND_NS
 
@@ -180,6 +181,21 @@ def test_the_sums_are_those_of_a_plain_reference(events: list[tuple[Any, ...]], 
     for name in ("squares", "seconds", "volume", "minutes", "prints"):
         assert getattr(got, name) == pytest.approx(getattr(plain.told, name))
     assert {k: pytest.approx(v) for k, v in got.venues.items()} == plain.told.venues
+
+
+def test_the_sums_outlive_more_venues_and_symbols_than_there_was_room_for() -> None:
+    trader = Trader()
+    names = [f"V{at}" for at in range(20)]
+    for at, name in enumerate(names):
+        trader.at(1 + at / 100).trade(10.0, 100 + at, name)
+    for at in range(100):
+        trader.market(TRADES, {"symbol": f"S{at}", "venue": "N", "action": "new"} | _PRINT)
+    trader.resume()
+    trader.at(61).trade(10.0, 100, "N")
+    found = trader.flow._tape.seen(trader.flow._tape.slot("AIG")).venues
+    assert {name: sums[0] for name, sums in found.items()} == {
+        name: 100.0 + at for at, name in enumerate(names)
+    }
 
 
 def test_trades_of_auctions_and_averages_say_nothing_of_venues() -> None:
