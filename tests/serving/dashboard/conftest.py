@@ -20,7 +20,7 @@ from tests.serving.dashboard.desk import ADMIN, PASSWORD
 # What is waited for comes at once on an idle machine; with all tests running on two cores, a program that is
 # started again may take a minute.
 PATIENCE_MS = 150_000
-_START_S = 120.0
+_START_S = 900.0
 
 
 # Of a module, not of the session: while Playwright runs, its event loop is the thread's, and no other test of

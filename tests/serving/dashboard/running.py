@@ -33,7 +33,7 @@ REAL_SYMBOLS = ("AIG", "IBM")
 # What the page needs; the others would only take time from these.
 FLOWS = ("bars", "indicators", "marks", "oms", "execution", "positions")
 _TOKEN = re.compile(r"one-time token (\S+)")
-_START_S = 240.0
+_START_S = 900.0
 _PAST_S = 1800
 _PAST = SimulatorOptions(seed=3, symbols=3, rate=30)
 # On the next day: the past's own day is closed behind it.

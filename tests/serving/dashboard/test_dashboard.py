@@ -19,7 +19,7 @@ from tests.conftest import SHARED
 from tests.serving.dashboard.desk import newest_order, panel, show, sign_in
 from tests.serving.dashboard.running import ACCOUNT, Platform, append, platform
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")

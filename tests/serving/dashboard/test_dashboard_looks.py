@@ -13,7 +13,7 @@ from pyotp import TOTP
 from tests.serving.dashboard.contrast import contrast
 from tests.serving.dashboard.desk import ADMIN, PASSWORD, panel
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ORDER = [
     "watchlist",
     "chart",
