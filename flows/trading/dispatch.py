@@ -54,7 +54,7 @@ class Dispatch:
         desk = self._desk
         quantity, leg.unrouted = leg.unrouted, 0
         if not desk.market.is_tradable and leg.order.time_in_force in ("ioc", "fok"):
-            leg.ending = ("expired", "the market is not open")
+            leg.ending = ("expired", desk.market.closed_because)
             self.close(working, leg)
             return
         parts = [] if leg.sweeps >= _MOST_SWEEPS else routes(desk, working, leg, quantity)

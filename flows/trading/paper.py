@@ -156,7 +156,7 @@ class PaperVenue(Venue):
         if not resting.left:
             return answers
         if resting.order.time_in_force in ("ioc", "fok"):
-            reason = "no more could be filled at once" if tradable else "the market is not open"
+            reason = "no more could be filled at once" if tradable else market.closed_because
             return [*answers, self._ended(resting, "expired", reason)]
         price = self._price(resting, market) if tradable else None
         if price is None:

@@ -109,6 +109,11 @@ class SymbolMarket(Market):
         return self.hours.is_open(self.now) and (bid is None or ask is None or bid <= ask)
 
     @property
+    def closed_because(self) -> str:
+        """Why nothing can be filled, where it is not `is_tradable`."""
+        return "the market is crossed" if self.is_open else "the market is not open"
+
+    @property
     def session(self) -> tuple[int, int] | None:
         """Opening and close of the session that is open now, or else of the next one."""
         return self.hours.session(self.now)

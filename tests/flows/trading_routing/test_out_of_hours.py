@@ -58,6 +58,16 @@ def test_one_that_is_to_be_filled_at_once_expires_with_the_reason(
     assert trader.last_report["reason"] == "the market is not open"
 
 
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_in_hours_the_reason_is_that_the_market_is_crossed(place: dict[str, Any]) -> None:
+    trader, at = closed_market(60, place)
+    trader.at(61).quote(10.05, 300, 10.06, 200, "Q")
+    trader.order(quantity=50, limit_price="10.10", time_in_force="ioc", **at)
+    trader.at(62).quote(10.05, 300, 10.07, 200, "Q")
+    assert trader.fills == []
+    assert trader.last_report["reason"] == "the market is crossed"
+
+
 def test_a_day_order_that_comes_after_the_close_is_of_the_next_session() -> None:
     trader, _ = closed_market(CLOSE + 600, {})
     trader.order(limit_price="9.00")
