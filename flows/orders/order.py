@@ -1,6 +1,7 @@
 """An order as the order system keeps it, and all that an account's client ids have been used for."""
 
 from collections import deque
+from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -129,12 +130,11 @@ class Order:
         return self.filled >= self.most
 
     def saved(self) -> list[Any]:
-        """The state as JSON values."""
-        values = {name: getattr(self, name) for name in _SAVED}
-        values["terms"] = list(self.terms)
-        values["asked"] = None if self.asked is self.terms else list(self.asked)
-        values["pending"] = [list(one) for one in self.pending]
-        return [self.holding.symbol, *(values[name] for name in _SAVED)]
+        """The state as JSON values; those of terms are tuples, which are written as lists are."""
+        values = [self.holding.symbol, *_VALUES(self)]
+        if self.asked is self.terms:
+            values[_ASKED] = None
+        return values
 
 
 _SAVED = (
@@ -142,6 +142,10 @@ _SAVED = (
     *("status", "filled", "cost", "venue", "pending", "cancelling", "ending", "outdated"),
     *("counts", "counted", "reference", "reserved", "stands", "partner_id", "shared", "pairs"),
 )
+
+
+_VALUES = attrgetter(*_SAVED)
+_ASKED = 1 + _SAVED.index("asked")
 
 
 def restored_order(values: list[Any], holding: Holding) -> Order:

@@ -126,15 +126,20 @@ class _Book:
         said = alike(command)
         symbol, _, quantity, _, limit, _ = said
         holding, purse = self._holdings.get(symbol), self._purse
-        if purse is None or holding is None or holding.purse is not purse:
+        if purse is None or not self._is_new(command, said):
             return False
-        if not (self._is_new(command, said) and self._has_no_other_side(holding, limit, is_buy)):
+        if holding is None:
+            # As good as none, until the order has passed.
+            holding = Holding(symbol, purse)
+        elif holding.purse is not purse or not self._has_no_other_side(holding, limit, is_buy):
             return False
         if is_buy:
             if not self._can_buy(holding, purse, (quantity, limit, price)):
                 return False
         elif holding.open_sell + quantity > holding.quantity:
             return False
+        if not holding.price:
+            holding = self._account.holding(self._market.symbol(symbol), purse.currency)
         blotter = self._blotter
         blotter.numbers += 1
         order = Order(command, blotter.numbers, holding)
