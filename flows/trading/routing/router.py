@@ -41,10 +41,13 @@ class Router(RouterBase):
     def route(self, order: Order, market: Market, *, is_new: bool = True) -> list[Decision]:
         """Where the order goes; see `RouterBase.route`."""
         quoted = Quoted(order.is_buy, market.bid, market.ask)
-        expected = self._ranking.expected(market)
         if order.order_type == "pegged":
             price = _pegged_price(order, market)
             return [self._rested(market, quoted, price, order.quantity)]
+        other = quoted.ask if order.is_buy else quoted.bid
+        if order.limit_price is not None and (other is None or _is_beyond(other, order)):
+            return [self._rested(market, quoted, order.limit_price, order.quantity)]
+        expected = self._ranking.expected(market)
         taking = self._ranking.taking(market.levels(order.side), quoted, expected)
         decisions, left = [], order.quantity
         if is_new and taking.ranked and not _is_beyond(taking.ranked[0].place.price, order):
