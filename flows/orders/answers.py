@@ -77,7 +77,7 @@ class _Plain:
             self._instructions_before,
         ) = zip(*accepted, strict=True)
         self._cause = cause
-        self._rows = None if self._count == cause.num_rows else pa.array(rows, pa.int64())
+        self._rows = pa.array(rows, pa.int64())
         self._time = pa.array(np.full(self._count, now)).view(TIMESTAMP)
         self._columns: dict[str, pa.Array] = {}
 
@@ -139,7 +139,8 @@ class _Plain:
             if column.null_count == len(column):
                 found = pa.nulls(self._count, column.type)
             else:
-                taken = column if self._rows is None else column.take(self._rows)
+                # Even all rows are copied: a column as it came may be a view of a longer one, with other bytes behind.
+                taken = column.take(self._rows)
                 found = _in_order(taken) if column.type == CATEGORY else taken
             self._columns[name] = found
         return found
