@@ -159,14 +159,15 @@ class Topics:
     def _create(self, name: str, partitions: int, config: dict[str, str]) -> bool:
         if name not in self._partitions:
             self._refresh()
-        missing = name not in self._partitions
-        if missing:
+        made = False
+        if name not in self._partitions:
             # The cluster's own default replication, as only its operator knows its brokers.
             new = NewTopic(name, num_partitions=partitions, config=config)
             try:
                 self._admin.create_topics([new], request_timeout=TIMEOUT_S)[name].result()
+                made = True
             except KafkaException as error:
-                # Another process may make the same topic at the same time.
+                # Another made it, at the same time or a moment ago: the broker asked had not heard of it.
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise log_error(error, f"creating topic {name!r}") from error
             self._await(lambda: name in self._partitions, f"topic {name!r} to appear")
@@ -176,7 +177,7 @@ class Topics:
                 f"{self._partitions[name]}; a topic's count is fixed when it is made: use that "
                 "count, or replay into a new topic"
             )
-        return missing
+        return made
 
     def _await(self, done: Callable[[], bool], what: str) -> None:
         # The controller has done it; the broker that answers us hears of it a little later.

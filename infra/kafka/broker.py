@@ -175,7 +175,9 @@ def start_broker() -> Iterator[str]:
 
 def main() -> None:
     """Run a broker until Ctrl-C (or SIGTERM) and say where it listens."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell has its background jobs ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with start_broker() as address:
             print(f"Kafka listens on {address}; the log URL is kafka://{address}", flush=True)  # noqa: T201
