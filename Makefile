@@ -20,7 +20,7 @@ demo: setup ## Run the platform for some seconds on simulated data, and show wha
 
 # Two at a time, a module whole on one side: its fixtures (a store, a fed log) are made once.
 test: lint ## Lint, then every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 lint: setup ## Ruff (check and format) and mypy (strict)
 	$(BIN)/ruff check .

@@ -13,6 +13,17 @@ from infra.kafka.broker import start_broker
 from tests.stores import store_process
 
 REQUIRED = {name for name in os.environ.get("TAPEFLOW_REQUIRE", "").split(",") if name}
+# By how long their longest module takes.
+_LONG = (
+    "tests/end_to_end/chaos",
+    "tests/test_readme",
+    "tests/serving/dashboard",
+    "tests/end_to_end",
+    "tests/conformity",
+    "tests/infra",
+    "tests/connectors/test_kafka",
+    "tests/serving",
+)
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -21,6 +32,15 @@ def skip_or_fail(what: str, reason: str) -> None:
     if what in REQUIRED:
         pytest.fail(f"TAPEFLOW_REQUIRE names {what}: {reason}")
     pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long modules first: a worker that got one last would work alone for minutes."""
+    items.sort(
+        key=lambda item: next(
+            (at for at, name in enumerate(_LONG) if item.nodeid.startswith(name)), len(_LONG)
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ _RECORDS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(values=_RECORDS)
 @example(values=[_value(price=1), _value().replace(b"61.5", b"-0")])
 def test_any_bytes_give_the_same_rows_and_letters_however_they_are_cut(
