@@ -25,6 +25,7 @@ from connectors.records import Partitioner, rows_record
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
 from schemas.instruments import INSTRUMENTS
 from schemas.topic import Topic
+from serving import client
 from serving.api.address import running_api
 from serving.settings import PREFIX
 
@@ -142,6 +143,16 @@ def _await(process: "subprocess.Popen[bytes]", home: Path) -> tuple[str, str]:
     raise AssertionError(f"tapeflow up did not come up:\n{said.read_text()[-4000:]}")
 
 
+def _await_bars(home: Path, symbol: str) -> None:
+    """A page asks for what was before it once: the past's bars are in the store by then."""
+    asked = "SELECT uniqExact(ts_event) AS ends FROM bars WHERE symbol = {symbol:String}"
+    deadline_s = time.monotonic() + _START_S
+    with client.open(home) as desk:
+        while desk.sql(asked, symbol=symbol)["ends"][0] < _PAST_S // 60 - 2:
+            assert time.monotonic() < deadline_s, "the bars of the past were not landed"
+            time.sleep(0.2)
+
+
 def _list_instruments(log: Log, symbols: Sequence[str]) -> None:
     """Orders are of listed instruments; these files of ticks list none."""
     listed = {"currency": "USD", "tick_size": 0.01, "ts_event": 0, "ts_recv": time_ns()}
@@ -203,6 +214,7 @@ def _simulated(home: Path) -> Iterator[None]:
     stop = threading.Event()
     with open_log(f"sqlite:///{home / 'log.db'}") as log:
         simulate(log, _PAST, SimulateOptions(seconds=_PAST_S))
+    _await_bars(home, _SIMULATED.names[0])
 
     def run() -> None:
         with open_log(f"sqlite:///{home / 'log.db'}") as log:
