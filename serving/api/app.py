@@ -52,7 +52,12 @@ _ROUTERS: tuple[APIRouter, ...] = (
     page.router,
 )
 # What runs behind them, in order of start.
-_PARTS: tuple[Callable[[ApiState], Part], ...] = (*orders.PARTS, *sql.PARTS, *system.PARTS)
+_PARTS: tuple[Callable[[ApiState], Part], ...] = (
+    *orders.PARTS,
+    *streams.PARTS,
+    *sql.PARTS,
+    *system.PARTS,
+)
 
 
 def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:

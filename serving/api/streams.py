@@ -1,7 +1,7 @@
 """Streams of any topic: over a WebSocket (several at once), or as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
@@ -14,14 +14,24 @@ from starlette.websockets import WebSocketDisconnect
 from connectors.log import UnknownTopicError
 from schemas.registry import TOPICS
 from serving.api.problems import ApiError
-from serving.api.security import KNOWN, Principal, check_topic, principal_of_websocket
-from serving.api.state import ApiState, state_of
+from serving.api.security import (
+    KNOWN,
+    Credentials,
+    Principal,
+    check_topic,
+    credentials_of,
+    principal_of_websocket,
+)
+from serving.api.state import ApiState, Part, state_of
+from serving.api.stream_rights import RIGHTS, SIGNED_OUT, StreamRights
 from serving.hub.frames import ACCOUNT, Frame, Shape, own_members
 from serving.hub.hub import Hub
 from serving.hub.position import PositionError, position_of
 from serving.hub.subscription import StreamEndError, Subscription, Wanted
 
 router = APIRouter(prefix="/v1/stream", tags=["streams"])
+
+PARTS: tuple[Callable[[ApiState], Part], ...] = (lambda state: StreamRights(state.door),)
 
 KEYS_MAX = 10_000
 # Of one connection: a dashboard has a dozen.
@@ -30,7 +40,14 @@ _CONFLATE_MS_MAX = 60_000
 # So often a silent stream of events says that it lives: proxies close what is silent for a minute.
 _ALIVE_S = 15.0
 
-CLOSE_CODES = {"slow": 4008, "trimmed": 4010, "lost": 4010, "closing": 1001}
+CLOSE_CODES = {
+    "slow": 4008,
+    "trimmed": 4010,
+    "lost": 4010,
+    "closing": 1001,
+    SIGNED_OUT: 4401,
+    RIGHTS: 4403,
+}
 """Codes with which the server closes a WebSocket, by reason."""
 
 _BAD_REQUEST = 4000
@@ -149,28 +166,41 @@ async def events(
     wanted = wanted_of(state, principal, asked)
     subscription = await subscription_of(state, wanted)
     return StreamingResponse(
-        _events(state.part(Hub), subscription),
+        _events(state, subscription, credentials_of(request), principal),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _events(hub: Hub, subscription: Subscription) -> AsyncIterator[bytes]:
+async def _events(
+    state: ApiState, subscription: Subscription, credentials: Credentials, principal: Principal
+) -> AsyncIterator[bytes]:
     frames = subscription.frames()
     following = asyncio.ensure_future(anext(frames))
+    revoked: asyncio.Future[StreamEndError] = asyncio.get_running_loop().create_future()
+
+    def revoke(kind: str, detail: str) -> None:
+        if not revoked.done():
+            revoked.set_result(StreamEndError(kind, detail))
+
+    held = state.part(StreamRights).hold(credentials, principal, revoke)
     try:
         # Headers go out at once, so that a client knows that it is subscribed.
         yield b": here\n\n"
         while True:
-            done, _ = await asyncio.wait({following}, timeout=_ALIVE_S)
+            done, _ = await asyncio.wait(
+                {following, revoked}, timeout=_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+            )
             if not done:
                 yield b": here\n\n"
                 continue
+            if revoked in done:
+                yield _end_event(revoked.result())
+                return
             try:
                 frame = following.result()
             except StreamEndError as end:
-                said = orjson.dumps({"kind": end.kind, "detail": end.detail})
-                yield b"event: end\ndata: %b\n\n" % said
+                yield _end_event(end)
                 return
             yield b"id: %b\nevent: rows\ndata: {%b\n\n" % (frame.position.encode(), frame.body)
             following = asyncio.ensure_future(anext(frames))
@@ -179,7 +209,13 @@ async def _events(hub: Hub, subscription: Subscription) -> AsyncIterator[bytes]:
         with suppress(asyncio.CancelledError, StopAsyncIteration, StreamEndError):
             await following
         await frames.aclose()
-        hub.close_subscription(subscription)
+        state.part(StreamRights).leave(held)
+        state.part(Hub).close_subscription(subscription)
+
+
+def _end_event(end: StreamEndError) -> bytes:
+    said = orjson.dumps({"kind": end.kind, "detail": end.detail})
+    return b"event: end\ndata: %b\n\n" % said
 
 
 @router.websocket("")
@@ -193,9 +229,12 @@ async def stream(websocket: WebSocket) -> None:
     principal = await principal_of_websocket(websocket)
     await websocket.accept()
     connection = _Connection(websocket, principal)
+    rights = connection.state.part(StreamRights)
+    held = rights.hold(credentials_of(websocket), principal, connection.revoke)
     try:
         await connection.serve()
     finally:
+        rights.leave(held)
         await connection.end()
 
 
@@ -205,9 +244,10 @@ class _Connection:
     def __init__(self, websocket: WebSocket, principal: Principal) -> None:
         self._websocket = websocket
         self._principal = principal
-        self._state = state_of(websocket)
+        self.state = state_of(websocket)
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self._closed = False
+        self._revoking: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
         """Take what the client sends, until it goes."""
@@ -215,6 +255,9 @@ class _Connection:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if self._closed:
+                # It was said before the client heard that it is over.
+                continue
             try:
                 await self._take(message.get("text") or message.get("bytes") or "")
             except ApiError as error:
@@ -223,6 +266,23 @@ class _Connection:
     async def end(self) -> None:
         """Stop all streams."""
         self._closed = True
+        if self._revoking is not None:
+            self._revoking.cancel()
+        await self._stop_pumps()
+
+    def revoke(self, kind: str, detail: str) -> None:
+        """The client may have no streams any more, not even what waits for it."""
+        if self._revoking is None:
+            self._revoking = asyncio.create_task(self._revoke(kind, detail))
+
+    async def _revoke(self, kind: str, detail: str) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._stop_pumps()
+            with suppress(WebSocketDisconnect):
+                await self._websocket.close(CLOSE_CODES[kind], _reason(kind, detail))
+
+    async def _stop_pumps(self) -> None:
         pumps = list(self._pumps.values())
         for pump in pumps:
             pump.cancel()
@@ -252,8 +312,11 @@ class _Connection:
             raise ApiError(409, "id", "there is a stream of this id: choose another, or end it")
         if sum(not pump.done() for pump in self._pumps.values()) >= STREAMS_MAX:
             raise ApiError(429, "streams", f"a connection has at most {STREAMS_MAX} streams")
-        wanted = wanted_of(self._state, self._principal, asked)
-        subscription = await subscription_of(self._state, wanted)
+        wanted = wanted_of(self.state, self._principal, asked)
+        subscription = await subscription_of(self.state, wanted)
+        if self._closed:
+            self.state.part(Hub).close_subscription(subscription)
+            return
         head = own_members(name)
         await self._tell({"subscribed": name, "position": subscription.position})
         self._pumps[name] = asyncio.create_task(self._pump(subscription, head))
@@ -274,22 +337,28 @@ class _Connection:
             async for frame in frames:
                 await send(_message(frame, head, arrow=subscription.wanted.shape.arrow))
         except StreamEndError as end:
-            await self._close(CLOSE_CODES[end.kind], f"{end.kind}: {end.detail}")
+            await self._close(CLOSE_CODES[end.kind], _reason(end.kind, end.detail))
         except WebSocketDisconnect:
             pass
         finally:
             await frames.aclose()
-            self._state.part(Hub).close_subscription(subscription)
+            self.state.part(Hub).close_subscription(subscription)
 
     async def _tell(self, value: dict[str, Any]) -> None:
+        if self._closed:
+            return
         with suppress(WebSocketDisconnect):
             await self._websocket.send_text(orjson.dumps(value).decode())
 
     async def _close(self, code: int, reason: str) -> None:
         if not self._closed:
             self._closed = True
-            # A control frame has room for 123 bytes.
-            await self._websocket.close(code, reason.encode()[:120].decode(errors="ignore"))
+            await self._websocket.close(code, reason)
+
+
+def _reason(kind: str, detail: str) -> str:
+    # A control frame has room for 123 bytes.
+    return f"{kind}: {detail}".encode()[:120].decode(errors="ignore")
 
 
 def _message(frame: Frame, head: bytes, *, arrow: bool) -> dict[str, Any]:
