@@ -42,6 +42,9 @@ forgotten soon; of venues' parts one of a trading day."""
 _MOST_MINUTES = 5.0
 """Minutes that a gap counts as at most, for the volume in a minute: a night is no quiet market."""
 
+_SMALLEST, _LARGEST = 1e-10, 1e13
+"""Prices and sizes beyond are no market's, as in `flows.trading.symbol_market`: sums and ratios of others are finite."""
+
 _AT_MID = 0.1
 """How far from the mid a print may be to be one of a pool that trades there, as a share of the spread: retail orders
 that a dealer improves by a hundredth of a cent are not."""
@@ -128,7 +131,7 @@ def add_print(
     time : int
         Of the trade, ns since 1970 UTC.
     price, size : float
-        Of the trade; others than above zero count nothing.
+        Of the trade; those that are no market's count nothing.
     venue : int
         Number of its venue.
 
@@ -138,7 +141,7 @@ def add_print(
     size displayed there, as in Hautsch and Huang (2012), SSRN 2004231. Quotes that are newer than the trade, as they
     may come first, say nothing of it.
     """
-    if not (0.0 < size < np.inf and 0.0 < price < np.inf):
+    if not (_SMALLEST <= size < _LARGEST and _SMALLEST <= price < _LARGEST):
         return
     course[slot, RUNNING, VOLUME] += size
     course[slot, RUNNING, PRINTS] += 1.0
@@ -169,8 +172,8 @@ def _best(now: int, newest: int, touches: Any, first: int, room: int) -> tuple[f
     bid, ask = np.nan, np.nan
     for venue in range(first, first + room):
         buys, sells = touches[2 * venue], touches[2 * venue + 1]
-        if now - _STALE_NS <= buys.time <= newest and buys.price > 0.0:
+        if now - _STALE_NS <= buys.time <= newest and _SMALLEST <= buys.price < _LARGEST:
             bid = buys.price if np.isnan(bid) else max(bid, buys.price)
-        if now - _STALE_NS <= sells.time <= newest and sells.price > 0.0:
+        if now - _STALE_NS <= sells.time <= newest and _SMALLEST <= sells.price < _LARGEST:
             ask = sells.price if np.isnan(ask) else min(ask, sells.price)
     return bid, ask

@@ -21,6 +21,9 @@ _ASSUMED_SECONDS = 120.0
 _ASSUMED_MINUTES = 2.0
 """The same of the volume in a minute."""
 
+_FEWEST_PRINTS = 1e-9
+"""What is left of fewer says nothing of their size; none would be divided by."""
+
 _MOST_HIDDEN = 0.99
 
 _MILLION = 1_000_000
@@ -94,7 +97,8 @@ class Estimates:
         )
         self._total = math.fsum(traded for traded, _ in seen.venues.values())
         # Trades differ in size: what was seen counts as so many of the mean one.
-        self._assumed = _ASSUMED_PRINTS * (self._total / seen.prints if self._total else 1.0)
+        has_size = self._total > 0.0 and seen.prints > _FEWEST_PRINTS
+        self._assumed = _ASSUMED_PRINTS * (self._total / seen.prints if has_size else 1.0)
 
     def of(self, model: VenueModel, codes: tuple[str, ...] = ()) -> VenueEstimate:
         """What is expected of a venue.

@@ -277,6 +277,8 @@ class PaperVenue(Venue):
                     continue
                 market.take(name, price, venue, quantity)
                 answers.append(self._filled(resting, quantity, resting.price, "added"))
+            if resting.left and not resting.shown:
+                self._replenish(resting, market)
         return answers
 
     def _advance(self, side: BookSide, name: str, market: SymbolMarket) -> None:

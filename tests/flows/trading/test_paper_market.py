@@ -241,6 +241,18 @@ def test_an_iceberg_shows_a_slice_at_a_time_and_each_goes_to_the_back() -> None:
     assert trader.fills[1] == ("o", "100", "10.01", "added")
 
 
+def test_an_iceberg_that_a_quote_has_met_shows_its_next_slice() -> None:
+    trader = open_market()
+    trader.order(limit_price="10.00", quantity=500, display_quantity=100)
+    trader.at(2).quote(9.99, 300, 10.00, 150, "Q")
+    trader.quote(9.99, 300, 10.02, 100, "Q")
+    trader.quote(9.99, 300, 10.02, 200)
+    met = sum(int(fill[1]) for fill in trader.fills)
+    trader.at(3).trade(10.00, 5_000, side="sell")
+    assert 0 < met < 500
+    assert trader.fills[-1] == ("o", "100", "10", "added")
+
+
 def test_fees_are_rounded_half_even_to_the_cent_and_a_rebate_is_negative() -> None:
     trader = Trader()
     trader.at(1).quote(10.01, 300, 10.02, 200)

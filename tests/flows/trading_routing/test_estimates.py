@@ -243,3 +243,27 @@ def test_the_parts_of_ibms_venues_and_its_pace_are_found_within_half_an_hour(sha
     minutes = ticks["price"].log().diff().std()
     assert isinstance(minutes, float)
     assert estimates.conditions.volatility == pytest.approx(minutes / math.sqrt(60), rel=0.5)
+
+
+def test_prices_and_sizes_that_are_no_markets_teach_nothing() -> None:
+    """Sums of them would not be finite for ever after, and no order of the symbol could be routed."""
+    trader = Trader(smart_routing=True)
+    for second in range(0, 120, 20):
+        large = second % 40 == 0
+        price, size = (1.7e308, 1e308) if large else (5e-324, 5e-324)
+        for venue in "NQC":
+            trader.at(second).quote(price, 300, price * 1.005 if large else 1e-323, 300, venue)
+            trader.trade(10.01, size, venue)
+            trader.trade(price, 100, venue)
+    trader.at(200).quote(10.00, 300, 10.02, 200)
+    trader.order(quantity=100, limit_price="10.02")
+    trader.at(201).quote(10.00, 300, 10.02, 210)
+    assert sum(int(row["quantity"]) for row in trader.out["executions"]) == 100
+    for row in trader.out["routing_decisions"]:
+        assert math.isfinite(row["expected_cost"])
+        assert "null" not in row["candidates"]
+
+
+def test_what_is_left_of_trades_of_years_ago_is_no_size() -> None:
+    found = Estimates(Seen(prints=5e-324, venues={"N": (1e-3, 0.0)})).of(NYSE)
+    assert found.volume_share == pytest.approx(0.1, rel=1e-3)
