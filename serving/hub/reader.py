@@ -150,6 +150,9 @@ class TopicReader:
                     came.append(
                         Arrived(topic, partition, record.offset, record.offset + 1, batch, part)
                     )
+            if after == offset:
+                # `Log.news` may name what has none.
+                return False
             if not came or came[-1].next_offset < after:
                 # Watermark rows and Kafka's markers move the position and bring nothing.
                 came.append(Arrived(topic, partition, after - 1, after, topic.empty(), None))
