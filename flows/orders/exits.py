@@ -62,13 +62,16 @@ def cover(blotter: Blotter, entry: Order) -> None:
         make(blotter, entry, more)
 
 
-def fit(blotter: Blotter, exit_: Order) -> None:
-    """Ask for the quantity that an exit is to have, if it has another; once what was asked before is answered."""
+def fit(blotter: Blotter, exit_: Order, refused: int | None = None) -> None:
+    """Ask for the quantity that an exit is to have, if it has another; once what was asked before is answered.
+
+    One that was ``refused`` a moment ago is not asked for again.
+    """
     partner = blotter.known.orders.get(exit_.partner_id or "")
     if partner is None or exit_.pending or exit_.cancelling or not exit_.is_open:
         return
     wanted = exit_.shared - partner.filled
-    if wanted != exit_.quantity and wanted > exit_.filled:
+    if wanted not in (exit_.quantity, refused) and wanted > exit_.filled:
         blotter.ask(exit_, exit_.terms._replace(quantity=wanted))
 
 
@@ -144,8 +147,8 @@ def after_fill(blotter: Blotter, exit_: Order, fill: tuple[int, int, str]) -> No
         return
     left = exit_.shared - exit_.filled
     if left > partner.filled:
-        last = partner.pending[-1] if partner.pending else partner.terms
-        blotter.ask(partner, last._replace(quantity=left))
+        # Many small fills would be more replacements than the execution lets wait.
+        fit(blotter, partner)
     elif not partner.cancelling:
         blotter.cancel(partner)
 

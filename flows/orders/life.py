@@ -112,8 +112,7 @@ def _take(blotter: Blotter, order: Order, report: Report) -> None:
             return
         _replaced(blotter, order, report)
     elif kind == REPLACE_REJECTED:
-        order.pending = order.pending[1:]
-        blotter.recount(order)
+        _not_replaced(blotter, order)
     elif kind == CANCEL_REJECTED:
         order.cancelling = False
     elif kind == TRIGGERED:
@@ -142,6 +141,15 @@ def _replaced(blotter: Blotter, order: Order, report: Report) -> None:
         blotter.stand(order)
     if order.is_exit:
         exits.fit(blotter, order)
+
+
+def _not_replaced(blotter: Blotter, order: Order) -> None:
+    refused = order.pending[0].quantity if order.pending else None
+    order.pending = order.pending[1:]
+    blotter.recount(order)
+    if order.is_exit and not order.is_filled:
+        # What it closes may have changed since that was asked for.
+        exits.fit(blotter, order, refused)
 
 
 def _end(blotter: Blotter, order: Order, report: Report) -> None:

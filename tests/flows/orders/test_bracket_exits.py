@@ -109,6 +109,33 @@ def test_an_exit_that_was_filled_before_it_could_grow_leaves_the_other_the_rest(
     assert (loss.quantity // 10**10, loss.cancelling) == (60, False)
 
 
+def test_an_exit_grows_after_a_replacement_that_was_refused_meanwhile() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.replace("", order_id=f"{ENTRY}-sl", stop_price="44")
+    desk.fill("60")
+    assert sent(desk, 3) == [("replace", "-sl", 40), ("replace", "-tp", 100)]
+    desk.report("replace_rejected", exit="-sl", quantity="40", stop_price="45")
+    assert sent(desk, 5) == [("replace", "-sl", 100)]
+    # The same once more would be refused likewise, and so on.
+    desk.report("replace_rejected", exit="-sl", quantity="40", stop_price="45")
+    assert sent(desk, 6) == []
+
+
+def test_many_small_fills_of_an_exit_ask_for_one_replacement_of_the_other_at_a_time() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("100")
+    for _ in range(40):
+        desk.fill("1", "55", exit="-tp", side="sell")
+    assert sent(desk, 3) == [("replace", "-sl", 99)]
+    replaced(desk, "-sl", 99)
+    assert sent(desk, 4) == [("replace", "-sl", 60)]
+    replaced(desk, "-sl", 60)
+    assert sent(desk, 5) == []
+
+
 @pytest.mark.parametrize("known", ["open", "ended", "unknown"])
 def test_a_fill_that_is_told_twice_is_booked_once_and_told(known: str) -> None:
     desk = OrderSystem()
