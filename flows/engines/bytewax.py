@@ -98,6 +98,12 @@ class _Run:
             desk.ends = self._ends(desk)
         return desk.shard.at_end(desk.ends) and self._cycle_rests(desk)
 
+    def is_stuck(self, desk: _Desk) -> bool:
+        """Whether a shard is to come to an end that it cannot read up to, for rows that are held: a step says so."""
+        if not desk.ends or desk.shard.kind in self.cycles or not desk.shard.waiting():
+            return False
+        return not (desk.shard.at_end(desk.ends) or self.has_news(desk))
+
     def _ends(self, desk: _Desk) -> dict[tuple[str, int], int]:
         """Where a shard is to stop, once the flows that it waits for are done.
 
@@ -261,7 +267,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         return [(name, name) for name in due]
 
     def _is_due(self, desk: _Desk) -> bool:
-        if not desk.opened or self._run.finished(desk):
+        if not desk.opened or self._run.finished(desk) or self._run.is_stuck(desk):
             return True
         waited = monotonic() - desk.rung_at
         return waited >= desk.shard.options.idle_commit_s and desk.shard.dirty

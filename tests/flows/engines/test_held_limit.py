@@ -14,6 +14,7 @@ from flows.engines import bytewax, held_limit, stepper
 from flows.engines.reading import Reader
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import FlowError, Params
+from schemas.arrays import Int64s
 from schemas.market import QUOTES, TRADES
 from schemas.topic import Topic
 from serving.topics import reader_states
@@ -43,8 +44,12 @@ def rows(topic: Topic, *symbols: str) -> list[NewRecord]:
     return [rows_record(topic, 0, picked.slice(at, 100)) for at in range(0, 1_000, 100)]
 
 
+def far_ns(count: int) -> Int64s:
+    return np.full(count, START_NS + 10**15)
+
+
 def far() -> list[NewRecord]:
-    end = np.full(len(SYMBOLS), START_NS + 10**15)
+    end = far_ns(len(SYMBOLS))
     return [
         watermarks_record(name, 0, watermarks_batch(SYMBOLS, end)) for name in ("trades", "quotes")
     ]
@@ -118,6 +123,16 @@ def test_a_live_run_that_cannot_go_on_ends_too(log: Log) -> None:
     stop.set()
     thread.join()
     assert "every input is paused" in str(ended[0])
+
+
+@pytest.mark.timeout(60)
+def test_a_run_until_the_end_that_pauses_as_it_commits_does_not_wait_for_ever(log: Log) -> None:
+    # Each record has rows that come out at once, and rows that wait: the pause and the commit are one step.
+    log.append([watermarks_record("quotes", 0, watermarks_batch(["BAC"], far_ns(1)))])
+    log.append(rows(TRADES, "AIG", "BAC"))
+    few = replace(FEW_HELD, idle_commit_s=0.1)
+    with pytest.raises(FlowError, match=r"trades \(\d+ rows held\) cannot be read on"):
+        bytewax.run_kinds(log, [QuotesBeforeTrades], options=few, until_end=True)
 
 
 def test_watermarks_of_more_keys_than_there_may_be_are_an_error(
