@@ -84,6 +84,12 @@ async def whose(state: ApiState, order_id: str) -> tuple[str, str] | None:
     return None if found is None else (found["account"], found["client_order_id"])
 
 
+async def landed_command(state: ApiState, order_id: str) -> pa.RecordBatch | None:
+    """The command that made an order, one row, as ClickHouse has it; None where it has not."""
+    found = await state.part(History).ask("order_command", order_id=order_id)
+    return rows_of(ORDERS, found) if found.num_rows else None
+
+
 async def orders_page(
     state: ApiState, asked: OrderFilter, *, cursor: str | None, limit: int
 ) -> Page:
@@ -178,9 +184,8 @@ async def _landed(state: ApiState, order_id: str) -> Json | None:
     if hub.is_whole(ORDERS) and hub.orders.is_whole:
         return None
     history = state.part(History)
-    commands = objects_of(
-        ORDERS, rows_of(ORDERS, await history.ask("order_command", order_id=order_id))
-    )
+    first = await landed_command(state, order_id)
+    commands = [] if first is None else objects_of(ORDERS, first)
     told = await history.ask("order_events", order_id=order_id, limit=_EVENTS_MAX)
     events = objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, told))
     standing = [event for event in events if event["status"] != UNKNOWN]

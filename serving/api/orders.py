@@ -28,7 +28,13 @@ from serving.api.order_bodies import (
     ReceivedBatch,
     prepare_batch,
 )
-from serving.api.order_pages import OrderFilter, find_order, orders_page, whose
+from serving.api.order_pages import (
+    OrderFilter,
+    find_order,
+    landed_command,
+    orders_page,
+    whose,
+)
 from serving.api.problems import ApiError, correlation_of
 from serving.api.query_times import END_NS, START_NS, From, To
 from serving.api.scopes import Scope
@@ -38,8 +44,8 @@ from serving.api.stored_rows import StoredRows
 from serving.api.trial import trial
 from serving.gateway.gateway import OrderGateway
 from serving.gateway.known_orders import positions_text
-from serving.gateway.order_rows import command_row
-from serving.gateway.order_writer import BusyError, Submission
+from serving.gateway.order_rows import command_row, said
+from serving.gateway.order_writer import USED_BEFORE, BusyError, Submission
 from serving.gateway.requests import (
     RequestFaultError,
     order_model,
@@ -304,9 +310,16 @@ async def _command(
 
 async def _submit(state: ApiState, submission: Submission) -> Submission:
     try:
-        return await state.part(OrderGateway).submit(submission)
+        await state.part(OrderGateway).submit(submission)
     except BusyError as error:
         raise ApiError(503, "busy", str(error), headers={"Retry-After": "1"}) from error
+    for row, words in submission.unread.items():
+        first = await landed_command(state, submission.order_ids[row])
+        # What is nowhere any more gets the first one's answer: to take it again could be to order twice.
+        if first is not None and said(first)[0] != words:
+            submission.places[row] = -1
+            submission.refused[row] = USED_BEFORE
+    return submission
 
 
 def _check_account(request: Request, principal: Principal, account: str, action: str) -> None:

@@ -184,12 +184,13 @@ async def _events(
             revoked.set_result(StreamEndError(kind, detail))
 
     held = state.part(StreamRights).hold(credentials, principal, revoke)
+    awaited: set[asyncio.Future[Any]] = {following, revoked}
     try:
         # Headers go out at once, so that a client knows that it is subscribed.
         yield b": here\n\n"
         while True:
             done, _ = await asyncio.wait(
-                {following, revoked}, timeout=_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
+                awaited, timeout=_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
                 yield b": here\n\n"
@@ -204,6 +205,7 @@ async def _events(
                 return
             yield b"id: %b\nevent: rows\ndata: {%b\n\n" % (frame.position.encode(), frame.body)
             following = asyncio.ensure_future(anext(frames))
+            awaited = {following, revoked}
     finally:
         following.cancel()
         with suppress(asyncio.CancelledError, StopAsyncIteration, StreamEndError):

@@ -47,6 +47,12 @@ class Refusal:
     reason: str
 
 
+USED_BEFORE = Refusal(
+    CONFLICT,
+    "the client order id was used before, for another order: a retry must say the same, a new order needs a new id",
+)
+
+
 @dataclass(eq=False, slots=True)
 class Submission:
     """Commands that came together, and what became of them.
@@ -67,6 +73,8 @@ class Submission:
         Once done: of each row, packed (`serving.gateway.known_orders`); -1 where it was refused.
     refused : dict of int to Refusal
         Once done: rows that were not taken.
+    unread : dict of int to dict
+        Once done: what retries say whose first row the log keeps no more; others compare it.
     error : Exception or None
         Once done: why nothing at all is known to be in the log.
     """
@@ -78,6 +86,7 @@ class Submission:
     order_ids: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     refused: dict[int, Refusal] = field(default_factory=dict)
+    unread: dict[int, dict[str, Any]] = field(default_factory=dict)
     error: BaseException | None = None
 
     @property
@@ -152,10 +161,8 @@ class OrderWriter:
     def start(self) -> None:
         """Learn the newest orders of the log, then begin to write."""
         for partition in range(self._partitioner.partitions):
-            start, end = (
-                self._log.start(ORDERS.name, partition),
-                self._log.end(ORDERS.name, partition),
-            )
+            start = self._log.start(ORDERS.name, partition)
+            end = self._log.end(ORDERS.name, partition)
             self._next[partition] = max(start, end - _REMEMBERED_RECORDS)
             while self._next[partition] < end:
                 self._catch_up(partition)
@@ -296,7 +303,10 @@ class OrderWriter:
             place = self._known.find(order_id) if order_id else None
             if place is not None:
                 owner[0].places[owner[1]] = place
-                first = self._words_at(place)
+                if (kept_row := self._row_at(place)) is None:
+                    owner[0].unread[owner[1]] = words[row]
+                    continue
+                first = said(kept_row)[0]
             elif earlier:
                 found = earlier[0].makes[order_id]
                 repeats.append((owner, earlier[0].owners[found]))
@@ -311,17 +321,8 @@ class OrderWriter:
                 if place is None:
                     repeats.pop()
                 owner[0].places[owner[1]] = -1
-                owner[0].refused[owner[1]] = Refusal(
-                    CONFLICT,
-                    "the client order id was used before, for another order: a retry must say the same, a new "
-                    "order needs a new id",
-                )
+                owner[0].refused[owner[1]] = USED_BEFORE
         return _block(block.batch.take(pa.array(kept, INT64)), [block.owners[row] for row in kept])
-
-    def _words_at(self, packed_place: int) -> dict[str, Any] | None:
-        """What a client said in a row of the log; None where the row is not kept any more."""
-        row = self._row_at(packed_place)
-        return None if row is None else said(row)[0]
 
     def _row_at(self, packed_place: int) -> pa.RecordBatch | None:
         place = unpacked(packed_place)

@@ -118,6 +118,31 @@ def test_older_orders_are_found_where_they_landed(tmp_path: Path, store_url: str
     run(tmp_path / "after", work, store=store_url)
 
 
+def test_a_retry_is_compared_with_the_order_that_landed_once_the_log_keeps_it_no_more(
+    tmp_path: Path, store_url: str
+) -> None:
+    async def work(app: FastAPI, client: httpx.AsyncClient) -> None:
+        log: Log = app.state.api.log
+        first = await client.post("/v1/orders", json=order("a"))
+        await client.post("/v1/orders", json=order("b"))
+        commands = [decode_rows(ORDERS, record) for record in log.read("orders", 0, 0).records]
+        log.trim("orders", 0, 1)
+        # It landed nowhere, or is not kept there either.
+        again = await client.post("/v1/orders", json=order("a"))
+        assert (again.status_code, again.json()) == (201, first.json())
+        await asyncio.to_thread(land, store_url, ORDERS, commands[:1])
+        again = await client.post("/v1/orders", json=order("a"))
+        assert (again.status_code, again.json()) == (201, first.json())
+        other = await client.post("/v1/orders", json=order("a", quantity="7"))
+        assert other.status_code == 409
+        both = await client.post("/v1/orders", json=[order("a"), order("a", quantity="8")])
+        assert [one["status"] for one in both.json()["orders"]] == ["received", "refused"]
+        assert both.json()["orders"][0]["position"] == first.json()["position"]
+        assert log.end("orders", 0) == 2
+
+    run(tmp_path, work, store=store_url)
+
+
 async def listing(client: httpx.AsyncClient, path: str, member: str, name: str) -> list[str]:
     class Paged:
         pass

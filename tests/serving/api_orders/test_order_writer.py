@@ -49,6 +49,21 @@ def test_a_retry_gets_the_first_answer_in_the_same_commit_later_and_after_a_rest
     assert sorted(row["client_order_id"] for row in orders_in(log)) == ["a", "b", "c", "x"]
 
 
+def test_a_retry_of_what_the_log_keeps_no_more_is_answered_and_not_taken_again(log: Log) -> None:
+    with writing(log) as door:
+        (first,) = door.put(one("a"))
+        place = unpacked(first.places[0])
+        door.put(one("b"))
+        log.trim(ORDERS.name, place.partition, place.offset + 1)
+        batch = many(order("c"), order("a"))
+        again, _ = door.put(one("a"), batch)
+    for retry, row in ((again, 0), (batch, 1)):
+        assert retry.places[row] == first.places[0]
+        assert not retry.refused
+        assert retry.unread[row]["client_order_id"] == "a"
+    assert sorted(row["client_order_id"] for row in orders_in(log)) == ["b", "c"]
+
+
 def test_another_order_of_the_same_client_order_id_is_refused(log: Log) -> None:
     with writing(log) as door:
         first, other = door.put(one("a"), one("a", quantity="7"))
