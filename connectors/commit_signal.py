@@ -49,9 +49,10 @@ class CommitSignal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        # A read of nothing would not be told.
-        os.pwrite(self._descriptor, b"\0", 0)
+        # A read of nothing would not be told. A hole takes no room: a log must open where the disk is full.
+        os.ftruncate(self._descriptor, 1)
         self._idle: list[Watch] = []
+        self._closed = False
 
     def send(self) -> None:
         """Wake all who wait, in 2 us."""
@@ -64,10 +65,14 @@ class CommitSignal:
         try:
             yield watch
         finally:
-            self._idle.append(watch)
+            if self._closed:
+                watch.close()
+            else:
+                self._idle.append(watch)
 
     def close(self) -> None:
-        """Give the file and all watches back."""
+        """Give the file and all watches back; one in use when it is left."""
+        self._closed = True
         for watch in self._idle:
             watch.close()
         self._idle.clear()

@@ -174,7 +174,9 @@ class SqliteLog(Log):
         """Whether any of these partitions has something at or beyond its position, or none can tell."""
         # The same connection, the same version, the same question: the same answer.
         known = (connection, connection.execute("PRAGMA data_version").fetchone())
-        if self._nothing_new[:2] == known and self._nothing_new[2] == positions:
+        # Taken once: another thread may set it meanwhile.
+        *of, asked = self._nothing_new
+        if tuple(of) == known and asked == positions:
             return False
         found = self._ends(connection, positions)
         if found is None or any(

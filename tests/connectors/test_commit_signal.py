@@ -78,6 +78,22 @@ def test_threads_take_turns_with_few_watches(signal: CommitSignal) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
 
 
+def test_the_file_takes_no_room_so_that_a_log_opens_where_the_disk_is_full(
+    signal: CommitSignal, path: Path
+) -> None:
+    found = path.stat()
+    assert (found.st_size, found.st_blocks) == (1, 0)
+
+
+@has_inotify
+def test_a_watch_in_use_while_all_is_closed_is_given_back_too(path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    one = CommitSignal(path)
+    with one.watching():
+        one.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @pytest.mark.parametrize("missing", ["inotify_init1", "all instances in use"])
 def test_where_nothing_tells_of_commits_a_waiter_naps(
     signal: CommitSignal, monkeypatch: pytest.MonkeyPatch, missing: str
