@@ -115,10 +115,12 @@ class Shard:
         history = self._history
         number = self._writer.number
         if not history.load(self.log):
-            if number and not self.options.new_epoch:
+            by_word = self.kind.carried is None or self.options.forget_state
+            if number and not (self.options.new_epoch and by_word):
+                how = "--new-epoch" if self.kind.carried is None else "--new-epoch --forget-state"
                 raise FlowError(
                     f"{self.name}: the log knows {number} commits of it and has no progress record: the log "
-                    "has lost them. Start it with --new-epoch to begin anew, at the start of its inputs; "
+                    f"has lost them. Start it with {how} to begin anew, at the start of its inputs; "
                     "rows that it has emitted are then there twice, unless their topics are made anew, too"
                 )
             self._take_over(self._recovery().afresh())

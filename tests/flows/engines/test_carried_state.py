@@ -166,6 +166,20 @@ def test_where_the_state_is_lost_nothing_begins_empty_but_by_word(log: Log) -> N
     assert numbers(log) == sorted([*told((1, 20)), *told((1, 10))])
 
 
+def test_where_all_progress_is_lost_orders_are_not_done_again_but_by_word(log: Log) -> None:
+    log.append([trades(10)])
+    stepped(log)
+    config = log.topics()[progress_topic(Counting.name)]
+    log.delete_topic(config.name)
+    log.create_topic(config)
+    for every in (1, 2):
+        with pytest.raises(FlowError, match=r"no progress record.* --new-epoch --forget-state to"):
+            opened(log, every=every, new_epoch=True)
+    assert numbers(log) == told((1, 10))
+    stepped(log, new_epoch=True, forget_state=True)
+    assert numbers(log) == sorted(told((1, 10)) * 2)
+
+
 def test_a_replay_may_begin_in_a_later_epoch_at_its_snapshot(log: Log) -> None:
     for at, every in enumerate((1, 3, 2)):
         log.append([trades(10, at), quotes(2)])
