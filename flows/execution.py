@@ -58,8 +58,8 @@ _MARKET = (QUOTES, TRADES, BOOK_TOP)
 _BY_COLUMN_FROM = 64
 _AUCTIONS = {OPENING: "open", CLOSING: "close", UNCODED: "any"}
 
-# Of snapshots; one that was made by another layout is of an earlier version.
-_LAYOUT = 1
+# Of snapshots; one that was made by another layout is of an earlier version. 2: what the tape has shown of venues.
+_LAYOUT = 2
 
 
 class ExecutionParams(Params):

@@ -50,8 +50,8 @@ from schemas.positions import MARKS
 
 _MOVEMENT = ("account", "movement_id", "amount", "currency")
 
-# Of snapshots; one that was made by another layout is of an earlier version.
-_LAYOUT = 1
+# Of snapshots; one that was made by another layout is of an earlier version. 2: executions that were told, pairs of exits.
+_LAYOUT = 2
 
 
 class OmsParams(Params):

@@ -1,6 +1,6 @@
 """An order as the order system keeps it, and all that an account's client ids have been used for."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from operator import attrgetter
 from typing import Any
 from zlib import crc32
@@ -188,7 +188,8 @@ class KnownOrders:
         self.ended: dict[str, int] = {}
         # Market day, and how many of the ended orders, in order, were laid aside on it.
         self._days: deque[list[int]] = deque()
-        self._executions: dict[str, None] = {}
+        # As a dict is, but its first is found at once however many were taken out before it.
+        self._executions: OrderedDict[str, None] = OrderedDict()
 
     def __contains__(self, order_id: object) -> bool:
         return order_id in self.orders or order_id in self.ended
@@ -214,7 +215,7 @@ class KnownOrders:
         if execution_id in executions:
             return False
         if len(executions) >= EXECUTIONS_REMEMBERED:
-            del executions[next(iter(executions))]
+            executions.popitem(last=False)
         executions[execution_id] = None
         return True
 
@@ -264,7 +265,7 @@ class KnownOrders:
         self._recent.extend(values[1])
         self.ended = dict(zip(values[2], values[3], strict=True))
         self._days.extend(values[4])
-        self._executions = dict.fromkeys(values[5])
+        self._executions = OrderedDict.fromkeys(values[5])
 
 
 def _sum(said: Words) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from flows.flow import FlowError
+from flows.trading.broker import BrokerVenue
 from flows.trading.interfaces import Answer, Filled, Order, Terms, Told, Venue
 from flows.trading.replacing import settle
 from flows.trading.reporting import report, report_execution
@@ -156,19 +158,37 @@ class Dispatch:
     def saved(self) -> dict[str, Any]:
         """As JSON values."""
         return {
-            "venues": [[name, self._venues[name].saved()] for name in sorted(self._venues)],
+            "venues": [
+                [name, isinstance(venue, BrokerVenue), venue.saved()]
+                for name, venue in sorted(self._venues.items())
+            ],
             "unrouted": list(self._unrouted),
             "broker_rows": self._broker_rows,
         }
 
     def restore(self, saved: dict[str, Any], orders: dict[str, Working]) -> None:
-        """Take over what `saved` gave, and the slices of all orders."""
-        for name, state in saved["venues"]:
-            self.venue(name).restore(state)
+        """Take over what `saved` gave, and the slices of all orders.
+
+        Raises
+        ------
+        FlowError
+            Where an order is open at a venue that was a broker and is none now, or has become one.
+        """
         for working in orders.values():
             for leg in working.legs.values():
                 for one in leg.slices.values():
                     self._slices[one.slice_id] = (working, leg, one)
+        used = {one.venue: working for working, _, one in self._slices.values()}
+        for name, was_broker, state in saved["venues"]:
+            venue = self.venue(name)
+            if isinstance(venue, BrokerVenue) == was_broker:
+                venue.restore(state)
+            elif name in used:
+                was, wanted = ("a", "with") if was_broker else ("no", "without")
+                raise FlowError(
+                    f"order {used[name].order.order_id} is open at {name!r}, which was {was} broker: cancel its "
+                    f"orders first, or go on {wanted} {name!r} in `brokers`"
+                )
         self._unrouted = {order_id: orders[order_id] for order_id in saved["unrouted"]}
         self._broker_rows = saved["broker_rows"]
 

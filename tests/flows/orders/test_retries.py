@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from flows.execution import Execution
 from flows.oms import Oms, OmsParams
+from flows.orders import order
 from flows.orders.commands import Command, words
+from flows.snapshot import SnapshotError, pack, unpack
 from schemas.accounts import ACCOUNTS
 from schemas.orders import ORDERS
 from schemas.sessions import DAY_NS
@@ -111,3 +114,22 @@ def test_a_replacement_does_not_change_what_a_retry_says() -> None:
     desk.restart()
     assert desk.new() == []
     assert refusal(desk.new(limit_price="49"))[0] == "client_order_id"
+
+
+@pytest.mark.parametrize("kind", [Oms, Execution])
+def test_a_snapshot_of_an_earlier_layout_is_refused_by_name(kind: type[Oms | Execution]) -> None:
+    params = kind.params_type()
+    state = kind(params, None).snapshot()  # type: ignore[arg-type]
+    head, arrays = unpack(state, kind.name, 2)
+    told = rf"a snapshot of \('{kind.name}', 1\) where one of \('{kind.name}', 2\) was needed"
+    with pytest.raises(SnapshotError, match=told):
+        kind(params, pack(kind.name, 1, head, arrays))  # type: ignore[arg-type]
+
+
+def test_the_oldest_executions_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order, "EXECUTIONS_REMEMBERED", 3)
+    known = order.KnownOrders(10, 10)
+    assert [known.is_first(one) for one in "abcdab"] == [True] * 6
+    again = order.KnownOrders(10, 10)
+    again.restore([], known.saved())
+    assert [again.is_first(one) for one in "dabec"] == [False] * 3 + [True] * 2

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from flows.execution import Execution, ExecutionParams
+from flows.flow import FlowError
 from tests.flows.trading.executing import CLOSE_NS, OPEN_NS, SECOND_NS, Trader
 
 
@@ -116,3 +118,36 @@ def test_reports_read_before_a_restart_are_not_read_again_after_it() -> None:
     trader.cancel()
     assert [fill[1] for fill in trader.fills] == ["60"]
     assert [row["sequence"] for row in trader.out["broker_orders"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("venue", "brokers", "error"),
+    [
+        (
+            "ALPACA",
+            (),
+            "order o is open at 'ALPACA', which was a broker: .* with 'ALPACA' in `brokers`",
+        ),
+        ("XNYS", ("XNYS",), "order o is open at 'XNYS', which was no broker: .* without 'XNYS' in"),
+    ],
+)
+def test_a_venue_may_become_a_broker_or_cease_to_be_one_only_while_no_order_is_open_there(
+    venue: str, brokers: tuple[str, ...], error: str
+) -> None:
+    trader = open_market()
+    trader.order(limit_price="9.99", venue=venue)
+    trader.at(2).quote(10.00, 300, 10.03, 200)
+    params = ExecutionParams(smart_routing=False, brokers=brokers)
+    with pytest.raises(FlowError, match=error):
+        Execution(params, trader.flow.snapshot())
+    trader.cancel()
+    if venue == "ALPACA":
+        trader.broker("cancelled", "o.1", "c")
+    trader.at(3).quote(10.00, 300, 10.02, 200)
+    trader.flow = Execution(params, trader.flow.snapshot())
+    trader.order("p", limit_price="10.02", venue=venue)
+    assert trader.fills == []
+    assert trader.reports[-1] == ("p routed" if brokers else "p rejected")
+    assert told(trader)[-1] == (
+        ("new", "p.1", Decimal(100)) if brokers else ("cancel", "o.1", Decimal(100))
+    )
