@@ -141,8 +141,9 @@ UNFILTERED_TOPICS = frozenset(
     for scope in (Scope.ORDERS_READ, Scope.ACCOUNTS_READ)
     for name in _TOPICS[scope]
     if "account" not in TOPICS[name].schema.names
-)
-"""Topics of somebody's orders or accounts whose rows do not say whose."""
+    # A rejected order is somebody's, too: its bytes are here as they came.
+) | {"dead_letter"}
+"""Topics with somebody's orders or accounts whose rows do not say whose."""
 
 
 def scopes_of(roles: frozenset[Role]) -> frozenset[Scope]:

@@ -24,7 +24,7 @@ from schemas.registry import TOPICS
 from serving.api.audit import Result, entry_of
 from serving.api.problems import ApiError
 from serving.api.scopes import Scope
-from serving.api.security import Principal, require
+from serving.api.security import Principal, may_read_topic, require
 from serving.api.state import ApiState, state_of
 from serving.api.tables import ARROW_TYPE
 
@@ -223,7 +223,7 @@ def readable(principal: Principal) -> ReadScope:
         frozenset(
             name
             for name, topic in TOPICS.items()
-            if principal.may_read(name)
+            if may_read_topic(principal, name)
             and (principal.sees is None or all(field.name != "account" for field in topic.fields))
         )
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from schemas.registry import TOPICS
-from serving.api.security import KNOWN, Principal
+from serving.api.security import KNOWN, Principal, may_read_topic
 
 router = APIRouter(prefix="/v1", tags=["streams"])
 
@@ -33,6 +33,6 @@ async def topics(principal: Annotated[Principal, Depends(KNOWN)]) -> TopicList:
         topics=[
             TopicView(name=name, kind=topic.kind.value, meaning=topic.meaning, key=topic.key)
             for name, topic in sorted(TOPICS.items())
-            if principal.may_read(name)
+            if may_read_topic(principal, name)
         ]
     )

@@ -8,6 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.routing import APIRoute, APIWebSocketRoute
 
+from connectors.sql_guard_tables import PRIVATE_TOPICS
 from schemas.registry import TOPICS
 from serving.api.app import create_app
 from serving.api.openapi import RouteError, guard_of
@@ -28,6 +29,7 @@ from serving.api.security import (
     principal_of_websocket,
     require,
 )
+from serving.api.sql import readable
 from serving.settings import Settings
 from tests.serving.api.apps import principal
 from tests.serving.api.clients import TestClient, WebSocketDenialResponse
@@ -104,9 +106,19 @@ def test_every_topic_says_who_may_read_it() -> None:
         for name, scope in TOPIC_SCOPES.items()
         if scope in (Scope.ORDERS_READ, Scope.ACCOUNTS_READ)
     }
-    # Whose rows they are is nobody else's business.
+    # Whose rows they are is nobody else's business; nor is what was rejected of them.
     assert with_account <= private
-    assert private - with_account == UNFILTERED_TOPICS
+    assert (private - with_account) | {"dead_letter"} == UNFILTERED_TOPICS
+
+
+def test_what_is_private_in_the_store_is_private_in_the_api() -> None:
+    """No quant reads here what the store's own door keeps from one."""
+    quant = principal(Role.QUANT, Role.TRADER, sees=frozenset({"ACC-1"}))
+    assert not readable(quant).topics & PRIVATE_TOPICS
+    for name in ("dead_letter", "broker_reports"):
+        with pytest.raises(ApiError):
+            check_topic(quant, name)
+    assert "dead_letter" in readable(principal(Role.COMPLIANCE, Role.QUANT)).topics
 
 
 def test_who_sees_some_accounts_reads_no_topic_that_cannot_be_filtered() -> None:
