@@ -125,8 +125,8 @@ class Supervisor:
         """Process of each program."""
         return {child.program.name: child.process.pid for child in self._children}
 
-    def start(self, idle_s: float = _IDLE_S) -> None:
-        """Start all programs, each once those that it comes after are up, and return when all are.
+    def start(self, stop: Event | None = None, *, idle_s: float = _IDLE_S) -> None:
+        """Start all programs, each once those that it comes after are up, and return when all are, or at a stop.
 
         It waits for as long as they work at it: how long that takes is the machine's affair.
 
@@ -138,6 +138,7 @@ class Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         waiting = list(self._programs)
         told_s = monotonic()
+        stop = stop or Event()
         try:
             while waiting or not all(child.is_up for child in self._children):
                 up = {child.program.name for child in self._children if child.is_up}
@@ -149,7 +150,8 @@ class Supervisor:
                 if monotonic() - told_s >= _TELL_S:
                     told_s = monotonic()
                     self._tell_who_is_not_up()
-                Event().wait(_WATCH_S / 2)
+                if stop.wait(_WATCH_S / 2):
+                    return
         except SupervisorError:
             self.stop()
             raise

@@ -137,9 +137,10 @@ def run_up(settings: Settings, stop: Event) -> None:
     """
     supervisor = supervisor_of(settings, api=True)
     serve_metrics(settings.metrics, "up")
-    supervisor.start()
     try:
-        _show(settings)
+        supervisor.start(stop)
+        if not stop.is_set():
+            _show(settings)
         supervisor.watch(stop)
     finally:
         supervisor.stop()

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import psutil
 import pytest
@@ -128,6 +129,27 @@ def test_a_program_is_waited_for_as_long_as_it_works_and_said_so(
     assert {(one["event"], one["program"]) for one in said} == {
         ("waiting for a program to come up", "store")
     }
+
+
+def test_who_is_told_to_stop_waits_for_no_program_to_come_up(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Coming up may take minutes; Ctrl-C is heard meanwhile."""
+    stop = Event()
+    program = Program(
+        name="store",
+        arguments=["store"],
+        environment=environment,
+        ready=lambda: stop.set() or False,  # type: ignore[func-returns-value]
+    )
+    supervisor = Supervisor([program], tmp_path / "logs")
+    try:
+        supervisor.start(stop)
+        assert stop.is_set()
+        supervisor.watch(stop)
+    finally:
+        supervisor.stop()
+    assert supervisor.pids == {}
 
 
 def test_a_program_that_neither_comes_up_nor_works_is_an_error(
