@@ -10,6 +10,7 @@ from flows.flow import FlowError
 from flows.instruments import Instrument, InstrumentTable
 from flows.orders.exposure import Holding, Total
 from flows.orders.money import ONE, of_float, rounded
+from schemas.arrays import Int32s, Int64s
 
 _FOREVER = 1 << 63
 _BASIS_POINTS = 10_000
@@ -103,17 +104,22 @@ class Market:
         self._table.take(batch)
 
     def take_marks(self, batch: pa.RecordBatch) -> None:
-        """Take rows of ``marks`` in; only each symbol's last of them says anything."""
+        """Take rows of ``marks`` in; of each symbol only the last row and the last price say anything."""
         times = times_ns(batch.column("ts_event"))
         all_times = np.maximum.accumulate(times)
         codes = dictionary_codes(batch.column("symbol"))
-        own_times = np.zeros(int(codes.max()) + 1, np.int64)
-        np.maximum.at(own_times, codes, times)
-        _, last = np.unique(codes[::-1], return_index=True)
-        rows = np.sort(len(codes) - 1 - last)
+        rows = last = _last_rows(codes)
+        own_times = _newest(times, codes, last)
+        if batch.column("price").null_count:
+            priced = np.flatnonzero(batch.column("price").is_valid().to_numpy(zero_copy_only=False))
+            priced = np.setdiff1d(priced[_last_rows(codes[priced])], last)
+            rows = np.concatenate([priced, last])
+            own_times = np.concatenate([_newest(times, codes, priced), own_times])
+            in_order = np.argsort(rows)
+            rows, own_times = rows[in_order], own_times[in_order]
         newest = batch.take(pa.array(rows))
         values = [newest.column(name).to_pylist() for name in ("symbol", "bid", "ask", "price")]
-        both = (all_times[rows].tolist(), own_times[codes[rows]].tolist())
+        both = (all_times[rows].tolist(), own_times.tolist())
         for now, own, name, bid, ask, price in zip(*both, *values, strict=True):
             self.pass_time(now)
             one = self.symbol(name)
@@ -210,6 +216,24 @@ class Market:
             one.list(self._table.at(one.name, now))
             one.until = self._table.until(one.name, now) or _FOREVER
             one.changes = self._table.changes
+
+
+def _last_rows(codes: Int32s) -> Int64s:
+    """The last row of each code, ascending."""
+    _, last = np.unique(codes[::-1], return_index=True)
+    rows: Int64s = np.sort(len(codes) - 1 - last)
+    return rows
+
+
+def _newest(times: Int64s, codes: Int32s, rows: Int64s) -> Int64s:
+    """Newest time of each of some rows' symbols up to that row; of each symbol one row at most, 0 at least."""
+    until = np.full(int(codes.max()) + 1, -1)
+    until[codes[rows]] = rows
+    counted = np.arange(len(codes)) <= until[codes]
+    newest = np.zeros(len(until), np.int64)
+    np.maximum.at(newest, codes[counted], times[counted])
+    found: Int64s = newest[codes[rows]]
+    return found
 
 
 def _positive(size: float | None) -> int | None:
