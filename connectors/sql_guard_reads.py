@@ -31,9 +31,22 @@ def tables_of(tree: exp.Expr, inner: Text, scope: ReadScope) -> Iterator[str]:
     for node in tree.walk():
         if isinstance(node, exp.Table):
             yield from _of_table(node, inner, scope)
+        elif isinstance(node, exp.From | exp.Join):
+            yield from _of_source(node, inner, scope)
         elif isinstance(node, exp.In):
             for right in _right_sides(node):
                 yield from _of_name(right, inner, scope)
+
+
+def _of_source(node: exp.From | exp.Join, inner: Text, scope: ReadScope) -> Iterator[str]:
+    """What sqlglot makes of the tables below ARRAY JOIN: columns, for that is what stands there as a rule."""
+    if isinstance(node, exp.Join) and node.kind == "ARRAY":
+        if any(one.find(exp.Query) for one in (node.this, *node.expressions)):
+            raise GuardError(
+                "ARRAY JOIN takes no SELECT here; name its array in WITH or in FROM (SELECT …)"
+            )
+    elif isinstance(node.this, exp.Column):
+        yield from _of_name(node.this, inner, scope)
 
 
 def _of_table(table: exp.Table, inner: Text, scope: ReadScope) -> Iterator[str]:

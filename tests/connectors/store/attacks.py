@@ -80,6 +80,9 @@ FILES = [
     "SELECT * FROM file('{file}', 'LineAsString') AS trades",
 ]
 TABLES = [
+    "SELECT a FROM trades ARRAY JOIN (SELECT groupArray(actor) FROM audit_log) AS a",
+    "SELECT a FROM trades LEFT ARRAY JOIN (SELECT groupArray(actor) FROM default.audit_log) AS a, [1] AS b",
+    "SELECT a FROM trades ARRAY JOIN [1] AS b, (SELECT groupArray(x.actor) FROM trades JOIN audit_log AS x ON 1) AS a",
     "SELECT * FROM audit_log",
     "SELECT * FROM `audit_log`",
     'SELECT * FROM "audit_log"',
