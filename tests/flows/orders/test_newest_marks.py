@@ -32,7 +32,7 @@ def known(marks: list[Row], cuts: list[int]) -> list[Any]:
         INSTRUMENTS,
         {"symbol": "IBM"},
         # From the middle of the marks on another tick.
-        {"symbol": "AIG", "valid_from": MARKET_NS + 10, "tick_size": 0.05},
+        {"symbol": "AIG", "ts_event": MARKET_NS + 10, "tick_size": 0.05},
     )
     edges = [0, *sorted(cuts), len(marks)]
     for first, end in pairwise(edges):
