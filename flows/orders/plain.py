@@ -73,6 +73,9 @@ def plain_rows(batch: pa.RecordBatch, blotters: Mapping[str, Blotter], market: M
     """
     names = batch.column("account").dictionary.to_pylist()
     accounts = _codes(batch.column("account"))
+    if len(set(names)) < len(names):
+        # A dictionary may say a word twice, and each account has one book.
+        accounts = np.array([names.index(name) for name in names], np.int32)[accounts]
     symbols = batch.column("symbol")
     limits = [_limits_of(blotters.get(name)) for name in names]
     currencies = {one.currency: at for at, one in enumerate(limits, 1) if one is not None}

@@ -154,6 +154,34 @@ def test_plain_orders_give_the_bytes_that_the_desk_gives(
     assert by_column == _bytes_of(days.given, params)
 
 
+def test_an_account_that_a_dictionary_names_twice_has_one_book(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    days = Days(1)
+    rich = {"account": "A0", "client_order_id": "c20", "symbol": "SAP", "quantity": "1200"}
+    days.make(
+        None,
+        lambda at: (
+            NEW
+            | {"quantity": "10"}
+            | (rich if at == 20 else {"account": "A0", "client_order_id": f"c{at}"})
+        ),
+        batches=1,
+    )
+    days.give(ACCOUNTS, {"account": "A0", "max_gross_notional": "100000"})
+    days.given.insert(-3, days.given.pop())
+    topic, orders = days.given[-2]
+    assert topic is ORDERS
+    at = orders.schema.get_field_index("account")
+    twice = pa.DictionaryArray.from_arrays(
+        pa.array([row % 2 if row != 20 else 0 for row in range(_ROWS)], pa.int32()), ["A0", "A0"]
+    )
+    days.given[-2] = (topic, orders.set_column(at, orders.schema.field(at), twice))
+    by_column = _bytes_of(days.given, OmsParams())[-1]
+    monkeypatch.setattr(plain_desk, "MIN_ROWS", 1_000_000)
+    assert by_column == _bytes_of(days.given, OmsParams())[-1]
+
+
 def test_orders_that_surely_pass_do_not_come_to_the_desk(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
     take = desk.take
