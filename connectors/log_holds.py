@@ -2,8 +2,8 @@
 
 A flow that is killed goes on from its newest snapshot that is whole, or from the one before; without a
 snapshot of its present epoch it computes again from its beginning. So nothing from its oldest snapshot's
-positions on may be cut, and nothing at all before it has one; its progress records are needed from that
-snapshot's checkpoint on. Who seals receipts has what is not sealed yet kept: a receipt of what is gone says nothing.
+positions on may be cut, and nothing at all before it has one (two, of state that is carried over epochs); its
+progress records are needed from that snapshot's checkpoint on. Who seals receipts has what is not sealed yet kept: a receipt of what is gone says nothing.
 """
 
 from collections import defaultdict
@@ -29,6 +29,9 @@ Place = tuple[str, int]
 # What ``without`` calls the chain of receipts.
 RECEIPTS = "receipts"
 _PROGRESS = progress_topic("")
+# Snapshots that there must be of state that is carried over epochs (books) before anything is cut: one may turn out
+# to be damaged, and what windows collect may begin anew, books may not.
+_OF_CARRIED = 2
 # Looks at snapshots that their flow trims meanwhile.
 _ATTEMPTS = 3
 
@@ -148,14 +151,24 @@ def _of_flow(log: Log, flow: str, shards: int) -> Iterator[tuple[Place, Hold]]:
         for place, offset in inputs:
             yield place, Hold(f"{who}: not read yet", offset)
         snapshots = _snapshots(log, flow, shard, values[shard])
-        if not any(one["epoch"] == values[shard]["epoch"] for one in snapshots):
+        lacking = _lacking(snapshots, values[shard])
+        if lacking:
             for place in [*(place for place, _ in inputs), (progress, shard)]:
-                yield place, Hold(f"{who}: has no snapshot yet", log.start(*place))
+                yield place, Hold(f"{who}: {lacking}", log.start(*place))
         for one in snapshots:
             why = f"{who}: a restart reads on from here, after its snapshot"
             for place, offset in _positions(one["positions"]):
                 yield place, Hold(why, offset)
             yield (progress, shard), Hold(why, one["checkpoint_offset"])
+
+
+def _lacking(snapshots: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
+    """Which snapshots a shard has not got yet, in words; empty where there are enough of them to cut."""
+    if not any(one["epoch"] == last["epoch"] for one in snapshots):
+        return "has no snapshot yet"
+    if len(snapshots) < _OF_CARRIED and last.get("state_since"):
+        return "has one snapshot yet, and its state must not be lost"
+    return ""
 
 
 def _inputs_of_shard(values: Mapping[int, dict[str, Any]], shard: int) -> list[Place]:

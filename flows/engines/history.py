@@ -143,7 +143,7 @@ class History:
             layout=None if self._kind.carried is None else self._kind.carried.layout,
         )
         self._epochs = [*self._epochs, entry]
-        since = None
+        since = None if self._kind.carried is None else entry.number
         if carried and self.last is not None:
             since = self.last.state_since or self.last.epoch
         return Progress(

@@ -121,7 +121,7 @@ class Progress:
     epochs : list of EpochEntry or None
         In a checkpoint, every epoch so far, the present one included.
     state_since : int or None
-        The epoch in which the state began that was carried into this one; None where it began in this one.
+        Of a flow whose state is carried over epochs, the epoch in which it began; None of others.
     """
 
     flow: str

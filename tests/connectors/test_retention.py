@@ -150,6 +150,17 @@ def test_where_state_was_carried_over_an_epoch_the_snapshot_before_it_is_held_to
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 0, "the epoch has no snapshot of its own"
 
 
+def test_books_are_held_whole_until_there_are_two_snapshots_of_them(log: Log) -> None:
+    landed(log)
+    progress(log, "one", 25, state_since=1)
+    snapshot(log, "one", 11)
+    cut = of_trades(plan(log, _ALL, _NOW_NS))
+    assert cut.before == 0
+    assert cut.held_by.startswith("one/0: has one snapshot yet")
+    snapshot(log, "one", 22)
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == 11
+
+
 def test_a_run_that_is_not_complete_holds_everything(log: Log) -> None:
     landed(log)
     manifest = run_topic("trial", MANIFEST_TOPIC)
