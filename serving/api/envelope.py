@@ -36,6 +36,10 @@ Trace = Callable[[Scope, str], AbstractContextManager[Callable[[str, int], None]
 
 # Ten thousand orders with all their fields.
 _BODY_BYTES = 16 << 20
+# Of other bodies: FastAPI reads them, on the event loop, before anybody asks whose credentials these are.
+_USUAL_BYTES = 1 << 20
+# Its route asks who it is before it reads.
+_LONG_PATH = "/v1/orders"
 # Of who brings no credentials: a sign-in.
 _STRANGER_BYTES = 64 << 10
 _CREDENTIALS = (b"authorization", b"x-api-key", b"cookie")
@@ -68,7 +72,7 @@ class Limits:
     Parameters
     ----------
     body_bytes : int
-        Largest body.
+        Largest body of orders.
     body_s : float
         Longest time that a body may take to come in.
     hosts : frozenset of str
@@ -141,7 +145,10 @@ class Envelope:
         try:
             self._check_host(headers)
             if exchange.scope["type"] == "http":
-                body = _Body(receive, headers, self._limits)
+                most = self._limits.body_bytes
+                if exchange.scope["path"] != _LONG_PATH:
+                    most = min(_USUAL_BYTES, most)
+                body = _Body(receive, headers, bytes_max=most, body_s=self._limits.body_s)
                 body.check_length()
                 receive = body.receive
             await self._app(exchange.scope, receive, exchange.send)
@@ -246,12 +253,14 @@ def _counts(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 class _Body:
     """A request's body as it comes in, not longer and not slower than it may."""
 
-    def __init__(self, receive: Receive, headers: RawHeaders, limits: Limits) -> None:
+    def __init__(
+        self, receive: Receive, headers: RawHeaders, *, bytes_max: int, body_s: float
+    ) -> None:
         known = not headers.keys().isdisjoint(_CREDENTIALS)
         self._receive = receive
         self._headers = headers
-        self._bytes_max = limits.body_bytes if known else min(_STRANGER_BYTES, limits.body_bytes)
-        self._body_s = limits.body_s
+        self._bytes_max = bytes_max if known else min(_STRANGER_BYTES, bytes_max)
+        self._body_s = body_s
         self._left = self._bytes_max
         self._whole = False
         self._deadline_s: float | None = None
