@@ -7,6 +7,7 @@ models of the document are derived from the same declaration.
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace as replaced
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -75,6 +76,8 @@ _STATUS = {"conflict": 409, "invalid": 422}
 _RECEIVED = (
     '{"order_id":"%s","client_order_id":%s,"account":%s,"status":"received","position":"%s"}'
 )
+# Of one order, with all its texts at their longest and escaped: it is read on the event loop.
+_ONE_BYTES = 128 << 10
 # Of commands that speak of no single order.
 _NO_ORDER = ""
 
@@ -227,6 +230,11 @@ async def _place_batch(request: Request, principal: Principal, body: bytes) -> R
     submission = Submission(batch=prepared.batch, audit=audit)
     if prepared.batch.num_rows:
         await _submit(state_of(request), submission)
+    if prepared.batch.num_rows and len(submission.refused) == prepared.batch.num_rows:
+        # Where one is taken, the audit is in its commit.
+        why = next(iter(submission.refused.values())).reason
+        refused = replaced(audit, result=Result.REFUSED, reason=why)
+        state_of(request).audit.note(refused)
     answer = await asyncio.to_thread(_batch_answer, prepared, submission)
     return Response(answer, media_type="application/json")
 
@@ -333,6 +341,8 @@ def _check_account(request: Request, principal: Principal, account: str, action:
 
 
 def _read(body: bytes, kind: Callable[[], Any]) -> dict[str, Any]:
+    if len(body) > _ONE_BYTES:
+        raise ApiError(413, "too-long", f"one order has at most {_ONE_BYTES:,} bytes")
     try:
         return read_one(body, kind())
     except RequestFaultError as fault:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from connectors.audit_log import AuditEntry, read_rows
 from connectors.log import Log
 from connectors.records import rows_record
 from schemas.field import DECIMAL
@@ -131,6 +132,7 @@ def test_an_order_is_acknowledged_once_and_its_retry_gets_the_same_answer(tmp_pa
         (b'"x"', 422),
         (b'{"account": "A1"}', 422),
         (b'{"quantity": NaN}', 422),
+        (b"{" + b" " * (128 << 10) + b"}", 413),
     ],
 )
 def test_a_body_that_is_no_order_is_a_problem(tmp_path: Path, body: bytes, status: int) -> None:
@@ -165,6 +167,23 @@ def test_of_a_batch_each_order_is_answered_in_its_place(tmp_path: Path) -> None:
             "invalid",
         ]
         assert {row["client_order_id"] for row in orders_in(api.log)} == {"known", "a", "z"}
+
+    run(tmp_path, work)
+
+
+def test_a_batch_of_which_nothing_is_taken_is_in_the_audit_log(tmp_path: Path) -> None:
+    async def work(api: Api) -> None:
+        await api.client.post("/v1/orders", json=order("known"))
+        other = order("known", side="sell")
+        answer = await api.client.post("/v1/orders", json=[other, {"x": 1}])
+        assert answer.json()["refused"] == 2
+        # What is recorded is written behind what was noted before.
+        state = api.app.state.api
+        await state.audit.record(AuditEntry(actor="t", ts_event=1, action="last", result="done"))
+        rows = read_rows(api.log, before=None, limit=10)
+        (found,) = [row for row in rows if row["action"] == "order_new_batch"]
+        assert (found["actor"], found["result"]) == ("tess", "refused")
+        assert "used before" in found["reason"]
 
     run(tmp_path, work)
 
