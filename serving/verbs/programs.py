@@ -46,7 +46,7 @@ def run(
         bool,
         typer.Option(
             "--forget-state",
-            help="With --new-epoch: begin empty even where open orders, positions and cash are carried over.",
+            help="With --new-epoch, where one begins or the state is lost: empty even of open orders, positions and cash.",
         ),
     ] = False,
 ) -> None:
