@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
+from starlette.websockets import WebSocketDisconnect
 
 from connectors.audit_log import verify_chain
 from serving.api.scopes import TOPIC_SCOPES, Role, Scope
@@ -115,6 +116,27 @@ def test_an_api_key_streams_the_topics_of_its_scopes_and_needs_no_other(served: 
         stream.send_json({"subscribe": {"topic": "quotes", "id": "not mine"}})
         assert stream.receive_json()["error"]["kind"] == "scope"
     assert served.client.get("/v1/stream/quotes", headers=key).status_code == 403
+
+
+def test_streams_of_a_key_end_when_it_is_revoked_and_those_of_a_session_when_it_is_signed_out(
+    served: Service,
+) -> None:
+    headers = served.headers("tess")
+    body = {"name": "bot", "scopes": ["orders:read"]}
+    made = served.client.post("/v1/me/keys", json=body, headers=headers).json()
+    ways = [
+        ({"X-API-Key": made["key"]}, ("DELETE", f"/v1/me/keys/{made['prefix']}")),
+        (headers, ("POST", "/v1/sign-out")),
+    ]
+    for opened_by, ending in ways:
+        url = "ws://127.0.0.1:8000/v1/stream"
+        with served.client.websocket_connect(url, headers=opened_by) as stream:
+            stream.send_json({"subscribe": {"topic": "order_events"}})
+            assert stream.receive_json()["subscribed"] == "order_events"
+            assert served.client.request(*ending, headers=headers).status_code == 200
+            with pytest.raises(WebSocketDisconnect) as ended:
+                stream.receive_json()
+        assert ended.value.code == 4401
 
 
 def test_an_api_key_has_its_scopes_and_changes_nothing_of_its_user(served: Service) -> None:
