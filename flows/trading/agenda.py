@@ -1,6 +1,7 @@
 """What is to happen at a market time to come: first in time first, then first noted."""
 
-from heapq import heappop, heappush
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 
@@ -19,6 +20,9 @@ class Agenda:
             (time, made, what, name) for time, made, what, name in (saved[1] if saved else ())
         ]
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     @property
     def next_ns(self) -> int | None:
         """When the next thing is due; None if there is nothing."""
@@ -33,6 +37,11 @@ class Agenda:
         """The next thing, and what it is to happen to."""
         _, _, what, name = heappop(self._entries)
         return what, name
+
+    def keep(self, is_meant: Callable[[int, str, str], bool]) -> None:
+        """Strike out what means nothing any more, going by time, what is to happen, and to what."""
+        self._entries = [one for one in self._entries if is_meant(one[0], one[2], one[3])]
+        heapify(self._entries)
 
     def saved(self) -> list[Any]:
         """As JSON values."""

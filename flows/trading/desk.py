@@ -24,6 +24,9 @@ from flows.trading.working import Leg, Working
 # What one call may set off in turn, before an algorithm that answers its own children for ever is stopped.
 _LONGEST_CHAIN = 10_000
 
+# Notes for orders that have ended, from which on they are struck out: a desk that always has an order would keep all.
+_MOST_IDLE_NOTES = 1_000
+
 
 class Desk:
     """The orders of one symbol.
@@ -100,6 +103,8 @@ class Desk:
         while self._next_due(ts_ns):
             self.drain()
         self.market.now = max(self.market.now, ts_ns)
+        if len(self.agenda) > _MOST_IDLE_NOTES + 2 * (len(self.orders) + self.dispatch.count):
+            self.agenda.keep(self._is_meant)
 
     def after(self, event: MarketEvent) -> None:
         """The market has an event in it."""
@@ -228,6 +233,12 @@ class Desk:
         else:
             self.dispatch.arrive(what, name)
         return True
+
+    def _is_meant(self, ts_ns: int, what: str, name: str) -> bool:
+        if what != "expire":
+            return self.dispatch.slice_of(name) is not None
+        working = self.orders.get(name)
+        return working is not None and working.expires_at == ts_ns
 
     def _expire(self, order_id: str, due: int) -> None:
         working = self.orders.get(order_id)

@@ -37,6 +37,11 @@ class Dispatch:
         self._unrouted: dict[str, Working] = {}
         self._broker_rows = 0
 
+    @property
+    def count(self) -> int:
+        """How many parts are open at venues."""
+        return len(self._slices)
+
     def slice_of(self, slice_id: str) -> Slice | None:
         """A part that is open at a venue."""
         found = self._slices.get(slice_id)

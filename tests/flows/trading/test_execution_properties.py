@@ -4,14 +4,16 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.execution import Execution, ExecutionParams
 from flows.flow import Emit
+from flows.trading import desk
 from schemas.market import QUOTES
 from schemas.strategies import batches
-from tests.flows.trading.executing import Trader
+from tests.flows.trading.executing import CLOSE_NS, OPEN_NS, SECOND_NS, Trader
 from tests.flows.trading.executing import given as as_rows
 
 CENTS = st.integers(995, 1_005)
@@ -239,3 +241,25 @@ def test_quotes_of_symbols_without_orders_leave_no_desk() -> None:
     trader.order(quantity=10)
     trader.take(QUOTES, [])
     assert trader.fills == [("o", "10", "10.1", "removed")]
+
+
+def test_a_desk_that_always_has_an_order_keeps_no_notes_of_those_that_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desk, "_MOST_IDLE_NOTES", 20)
+    trader = Trader()
+    trader.at(1).quote(10.00, 300, 10.02, 100_000)
+    trader.order("stays", limit_price="9.00")
+    trader.order("good", limit_price="9.50", time_in_force="gtd", ts_expire=trader.now + SECOND_NS)
+    for at in range(300):
+        trader.at(1 + at / 1_000).quote(10.00, 300 + at, 10.02, 100_000)
+        trader.order(f"o{at}", quantity=1)
+    (working,) = trader.flow._desks.values()
+    assert len(working.agenda) <= 30
+    trader.resume()
+    trader.at(3).quote(10.00, 300, 10.02, 100)
+    assert trader.reports[-1] == "good expired"
+    trader.seconds = (CLOSE_NS - OPEN_NS) / SECOND_NS
+    trader.quote(10.00, 300, 10.02, 100)
+    assert trader.reports[-1] == "stays expired"
+    assert len(trader.fills) == 300

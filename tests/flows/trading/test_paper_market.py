@@ -331,7 +331,7 @@ def test_what_was_used_up_is_kept_of_what_is_displayed_only() -> None:
     for at in range(60):
         trader.at(1 + at).quote(9.00, 300, 20 - at / 100, 200)
         trader.order(f"o{at:02}", quantity=50)
-        _, arrays = unpack(trader.flow.snapshot(), "execution", 1)
+        _, arrays = unpack(trader.flow.snapshot(), "execution", 2)
         [desk] = json.loads(arrays["state"].tobytes())["desks"]
         [(_, _, used)] = desk["market"]
         kept.append(len(used))
