@@ -138,7 +138,9 @@ def test_only_orders_are_long_for_other_bodies_are_read_before_anybody_asks_whos
     headers = {"X-API-Key": "nobody's", "Content-Type": "application/json"}
     for path in ("/v1/sql", "/v1/sign-in", "/v1/orders/check"):
         check_problem(served.client.post(path, content=long, headers=headers), 413, "too-long")
-    check_problem(served.client.post("/v1/orders", content=long, headers=headers), 401, "credentials")
+    check_problem(
+        served.client.post("/v1/orders", content=long, headers=headers), 401, "credentials"
+    )
 
 
 def test_a_body_that_does_not_come_in_is_given_up() -> None:
