@@ -89,8 +89,11 @@ class Context:
         if venue in self.brokers:
             return BrokerVenue(venue, partial(tell, venue))
         model = _model(venue, market)
-        names = (venue,) if model.venue != venue else (venue, *model.tape)
-        return PaperVenue(venue, model, names)
+        if model.venue != venue:
+            return PaperVenue(venue, model, (venue,))
+        names = (venue, *model.tape)
+        # Market data may have them in small letters, which `venue_model` takes for the same.
+        return PaperVenue(venue, model, (*names, *(name.lower() for name in names)))
 
     def listing(self, instrument: Instrument | None) -> tuple[str, ...]:
         """Names of the venue that lists an instrument, as market data may have them; none if not known."""

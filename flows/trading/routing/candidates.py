@@ -1,7 +1,7 @@
 """Venues that an order may be sent to, best first, and the text that is kept of them as evidence."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -263,10 +263,14 @@ class Ranking:
         return Candidates(tuple(one for _, one in ranked))
 
     def model(self, code: str) -> VenueModel:
-        """The model of a venue that market data names."""
+        """The model of a venue that market data names; one that is not in the table is itself, under terms of its kind."""
         found = self._models.get(code)
         if found is None:
-            found = self._models[code] = venue_model(code, self._type)
+            found = venue_model(code, self._type)
+            if found is default_model(self._type) and code.upper() != found.venue:
+                # An order goes where the quotes are.
+                found = replace(found, venue=code)
+            self._models[code] = found
         return found
 
     def _known(self, quoted: Quoted, expected: "Expected") -> dict[tuple[Any, ...], Place]:
