@@ -160,12 +160,13 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
     assert "run trial dropped" in proofs[0], proofs[0]
     assert "all holds" in proofs[1], proofs[1]
     assert (tmp_path / "quality.html").is_file()
+    blocks = [one for one in _under(LIVE, "sh", "python") if one.text.strip() != "tapeflow up"]
+    deadline = time.monotonic() + 3 * MINUTES
     with _up(tmp_path):
-        live = [
-            _run(block, tmp_path)
-            for block in _under(LIVE, "sh", "python")
-            if block.text.strip() != "tapeflow up"
-        ]
+        live = [_run(block, tmp_path) for block in blocks]
+        # On a crowded machine the first rows land a while behind the feed: whoever sees nothing yet asks again.
+        while "SIM001" not in live[0] and time.monotonic() < deadline:
+            live = [_run(block, tmp_path) for block in blocks]
     assert "SIM001" in live[0]
     assert int(live[0].split()[-1]) > 0, live[0]
     assert "IBM" in live[-1]

@@ -10,12 +10,16 @@ export class Session {
   constructor(onIn) {
     this.onIn = onIn;
     this.me = null;
+    // What still runs behind somebody who signs out is refused: that is no news.
+    this.signingOut = false;
     byId("sign-in-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#signIn();
     });
     byId("sign-out").addEventListener("click", () => this.#signOut());
-    onExpired(() => this.#leave("Your session is over. Sign in again."));
+    onExpired(() => {
+      if (!this.signingOut) this.#leave("Your session is over. Sign in again.");
+    });
   }
 
   /** Go on with a session that there is, or ask for one. */
@@ -68,11 +72,15 @@ export class Session {
   }
 
   async #signOut() {
+    this.signingOut = true;
     try {
       await ask("POST", "v1/sign-out");
     } catch (error) {
       // A session that is over already was what was wanted.
-      if (!(error instanceof Problem) || error.status !== 401) throw error;
+      if (!(error instanceof Problem) || error.status !== 401) {
+        this.signingOut = false;
+        throw error;
+      }
     }
     this.#leave("You are signed out.");
   }
