@@ -219,7 +219,11 @@ def run_kinds(
     try:
         _cluster_main(flow, [], 0, worker_count_per_proc=workers)
     except RuntimeError as error:
-        raise _cause(error) from error
+        cause = _cause(error)
+        if cause is error:
+            # As Bytewax gave it, with what caused it.
+            raise
+        raise cause from error
 
 
 class _Source(FixedPartitionedSource[tuple[str, str], None]):
