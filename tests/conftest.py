@@ -13,13 +13,13 @@ from infra.kafka.broker import start_broker
 from tests.stores import store_process
 
 REQUIRED = {name for name in os.environ.get("TAPEFLOW_REQUIRE", "").split(",") if name}
-# By how long their longest module takes.
+# Behind the conformity tests, which compile every kernel: two crowds of programs that compile are too much at once.
 _LONG = (
-    "tests/end_to_end/chaos",
+    "tests/conformity",
     "tests/test_readme",
+    "tests/end_to_end/chaos",
     "tests/serving/dashboard",
     "tests/end_to_end",
-    "tests/conformity",
     "tests/infra",
     "tests/connectors/test_kafka",
     "tests/serving",
