@@ -44,14 +44,14 @@ def run(quick: bool) -> list[Result]:
     _warm_up(trades.slice(0, 2_000))
     rates = {}
     for workers in (1, 2):
-        with start_broker() as address:
+        with start_broker(lasting=True) as address:
             _produce(address, trades)
             rates[workers] = trades.num_rows / _ours(address, trades, workers)
             if workers == 1:
                 quix = _quix(address, min(trades.num_rows, _QUIX_ROWS))
                 # Flink is measured in full runs only: it takes minutes to install.
                 flink = None if quick else trades.num_rows / _flink(address)
-    with start_broker() as address:
+    with start_broker(lasting=True) as address:
         landed = json_landed(
             trades.num_rows, f"kafka://{address}", lambda: _produce(address, trades)
         )

@@ -22,7 +22,7 @@ _JSON = b'{"symbol":"AIG","ts_event":1190000000%09d,"venue":"N","price":67.25,"s
 
 def run(quick: bool = False) -> list[Result]:  # noqa: FBT002 - every bench has this form
     """Measure on a broker started for it."""
-    with start_broker() as address, open_log(f"kafka://{address}") as log:
+    with start_broker(lasting=True) as address, open_log(f"kafka://{address}") as log:
         results = [
             *_arrow(log, records=100 if quick else 600),
             *_json(log, address, messages=40_000 if quick else 400_000),
@@ -30,7 +30,7 @@ def run(quick: bool = False) -> list[Result]:  # noqa: FBT002 - every bench has 
             *_exactly_once(log, records=50 if quick else 400),
             *_latency(log, rounds=20 if quick else 200),
         ]
-    with start_broker() as address:
+    with start_broker(lasting=True) as address:
         return [
             *results,
             *whole_way(

@@ -26,7 +26,9 @@ from pathlib import Path
 from serving.api.server import serve_api
 from serving.settings import Settings
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
-settings = Settings(home=Path(sys.argv[1]), api_port=0, api_rate=1_000_000, partitions=1)
+settings = Settings(
+    home=Path(sys.argv[1]), api_port=0, api_rate=1_000_000, api_streams=100_000, partitions=1
+)
 stop = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
 serve_api(settings, stop, lambda address: print(address.url.rpartition(":")[2], flush=True))

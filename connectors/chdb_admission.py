@@ -16,8 +16,9 @@ from connectors.sql_guard_outside import FORMATS
 from connectors.sql_guard_tables import DATABASE, views
 from connectors.sql_guard_text import GuardError, Token, read_text
 from connectors.sql_texts import sql_folder
+from connectors.store_key import ON_BEHALF, PROGRAMS
 from connectors.store_quotas import LIMIT_SETTINGS, Limits, changed
-from connectors.store_users import ON_BEHALF, PROGRAMS, StoreRole, StoreUser
+from connectors.store_users import StoreRole, StoreUser
 from schemas.clickhouse_ddl import create_table
 from schemas.registry import TOPICS
 

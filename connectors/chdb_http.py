@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Send
 
+from connectors.chdb_address import STORE_HEADER
 from connectors.chdb_admission import READER_BODY_BYTES, Admitted, admit, on_behalf
 from connectors.chdb_engine import Answer, Engine, Session
 from connectors.chdb_request import (
@@ -35,10 +36,10 @@ from connectors.clickhouse_statement import StatementError
 from connectors.crash_points import crash_point
 from connectors.http_bodies import block_compressor, compressor, plain
 from connectors.store_door import StoreDoor, knock_of
+from connectors.store_key import ON_BEHALF
 from connectors.store_quotas import Quotas, Statement
-from connectors.store_users import ON_BEHALF, StoreRole, StoreUser
+from connectors.store_users import StoreRole, StoreUser
 
-STORE_HEADER = "X-Tapeflow-Store"
 # Queries use both cores each; more at once only wait in the engine instead of here.
 _QUERIES_AT_ONCE = 16
 # Whatever analysts run, the platform's own programs find a thread.

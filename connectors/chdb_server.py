@@ -1,58 +1,20 @@
 """Serves a chDB folder on loopback, in this thread or another, and says where it is in ``store.json``."""
 
 import contextlib
-import http.client
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import uvicorn
 
+from connectors.chdb_address import Address, remove_note, write_note
 from connectors.chdb_engine import Engine, StoreError
-from connectors.chdb_http import STORE_HEADER, application
+from connectors.chdb_http import application
 
-_PING_S = 2.0
 # What a stop waits for queries that still run.
 _STOP_S = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a running store listens."""
-
-    host: str
-    port: int
-    pid: int
-
-    @property
-    def url(self) -> str:
-        """Its HTTP address."""
-        return f"http://{self.host}:{self.port}"
-
-
-def running_store(path: Path) -> Address | None:
-    """The address of the store that serves this folder now, or None.
-
-    A ``store.json`` left by a killed process is seen by nobody answering for the folder.
-    """
-    try:
-        found = orjson.loads(_note(path).read_bytes())
-        address = Address(host=found["host"], port=found["port"], pid=found["pid"])
-    except (OSError, orjson.JSONDecodeError, KeyError):
-        return None
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=_PING_S)
-    try:
-        connection.request("GET", "/ping")
-        served = connection.getresponse().getheader(STORE_HEADER)
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return address if served == str(path.resolve()) else None
 
 
 def serve(
@@ -93,7 +55,7 @@ def serve(
             with listener:
                 server.run(sockets=[listener])
         finally:
-            _note(path).unlink(missing_ok=True)
+            remove_note(path)
     finally:
         engine.close()
 
@@ -112,7 +74,7 @@ def run_in_thread(path: Path, host: str = "127.0.0.1", port: int = 0) -> Iterato
     def work() -> None:
         try:
             serve(path, host, port, note, stop)
-        except (StoreError, OSError) as error:
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it has to be told
             errors.append(error)
         finally:
             ready.set()
@@ -121,12 +83,13 @@ def run_in_thread(path: Path, host: str = "127.0.0.1", port: int = 0) -> Iterato
     thread.start()
     ready.wait()
     try:
-        if errors:
-            raise errors[0]
-        yield addresses[0]
+        if not errors:
+            yield addresses[0]
     finally:
         stop.set()
         thread.join()
+    if errors:
+        raise errors[0]
 
 
 class _Server(uvicorn.Server):
@@ -173,17 +136,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _announce(path: Path, address: Address, ready: Callable[[Address], None] | None) -> None:
-    note = _note(path)
-    fresh = note.with_suffix(".json.new")
-    fresh.write_bytes(
-        orjson.dumps(
-            {"host": address.host, "port": address.port, "pid": address.pid, "url": address.url}
-        )
-    )
-    fresh.replace(note)
+    write_note(path, address)
     if ready is not None:
         ready(address)
-
-
-def _note(path: Path) -> Path:
-    return path / "store.json"

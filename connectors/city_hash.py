@@ -4,9 +4,10 @@ Geoff Pike and Jyrki Alakuijala, CityHash, Google 2011 (https://github.com/googl
 later releases give other values. Not for secrets.
 """
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from schemas.machine_code import compiled
 
 _U = np.uint64
 _K0 = _U(0xC3A5C85C97CB3127)
@@ -31,7 +32,7 @@ def city_hash_128(data: bytes | bytearray | memoryview) -> bytes:
     return int(low).to_bytes(8, "little") + int(high).to_bytes(8, "little")
 
 
-@nb.njit(cache=True)
+@compiled
 def _word(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
     found = _U(0)
     for index in range(8):
@@ -39,7 +40,7 @@ def _word(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
     return found
 
 
-@nb.njit(cache=True)
+@compiled
 def _half_word(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
     found = _U(0)
     for index in range(4):
@@ -47,23 +48,23 @@ def _half_word(data: npt.NDArray[np.uint8], at: int) -> np.uint64:
     return found
 
 
-@nb.njit(cache=True)
+@compiled
 def _turned(value: np.uint64, by: np.uint64) -> np.uint64:
     return (value >> by) | (value << (_WORD - by))
 
 
-@nb.njit(cache=True)
+@compiled
 def _shift_mix(value: np.uint64) -> np.uint64:
     return value ^ (value >> _S47)
 
 
-@nb.njit(cache=True)
+@compiled
 def _of_two(low: np.uint64, high: np.uint64) -> np.uint64:
     first = _shift_mix((low ^ high) * _MIX)
     return _shift_mix((high ^ first) * _MIX) * _MIX
 
 
-@nb.njit(cache=True)
+@compiled
 def _of_few(data: npt.NDArray[np.uint8]) -> np.uint64:
     """Of at most 16 bytes."""
     count = len(data)
@@ -79,7 +80,7 @@ def _of_few(data: npt.NDArray[np.uint8]) -> np.uint64:
     return _K2
 
 
-@nb.njit(cache=True)
+@compiled
 def _weak(
     data: npt.NDArray[np.uint8], at: int, a: np.uint64, b: np.uint64
 ) -> tuple[np.uint64, np.uint64]:
@@ -93,7 +94,7 @@ def _weak(
     return a + last, b + seed
 
 
-@nb.njit(cache=True)
+@compiled
 def _murmur(data: npt.NDArray[np.uint8], a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Of fewer than 128 bytes and two seeds."""
     count = len(data)
@@ -114,7 +115,7 @@ def _murmur(data: npt.NDArray[np.uint8], a: np.uint64, b: np.uint64) -> tuple[np
     return a ^ b, _of_two(b, a)
 
 
-@nb.njit(cache=True)
+@compiled
 def _seeded(data: npt.NDArray[np.uint8], x: np.uint64, y: np.uint64) -> tuple[np.uint64, np.uint64]:
     count = len(data)
     if count < 128:
@@ -146,7 +147,7 @@ def _seeded(data: npt.NDArray[np.uint8], x: np.uint64, y: np.uint64) -> tuple[np
     return _of_two(x + v1, w1) + y, _of_two(x + w1, y + v1)
 
 
-@nb.njit(cache=True)
+@compiled
 def _city128(data: npt.NDArray[np.uint8]) -> tuple[np.uint64, np.uint64]:
     count = len(data)
     if count >= 16:

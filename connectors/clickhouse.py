@@ -14,12 +14,12 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 from urllib3.exceptions import HTTPError
 
+from connectors.chdb_address import Address, running_store, store_path
 from connectors.chdb_engine import StoreError
-from connectors.chdb_server import Address, run_in_thread, running_store
 from connectors.patience import GivenUpError, Patience
 from connectors.sql_texts import sql_folder
+from connectors.store_key import PROGRAMS, program_key
 from connectors.store_refusals import KINDS, StoreRefusedError, advice, cause_of
-from connectors.store_users import PROGRAMS, program_key
 from schemas.clickhouse_ddl import create_table
 from schemas.registry import TOPICS
 from schemas.topic import Topic
@@ -194,11 +194,6 @@ def connect(url: str, *, in_process: bool = True, answer_s: int = _ANSWER_S) -> 
         yield client
 
 
-def store_path(url: str) -> Path:
-    """The folder that a ``chdb`` URL names: after three slashes relative, after four absolute."""
-    return Path(unquote(url.removeprefix("chdb:///").partition("?")[0])).resolve()
-
-
 def with_database(url: str, database: str) -> str:
     """The store's URL with another database than its own.
 
@@ -325,6 +320,9 @@ _SERVED_LOCK = threading.Lock()
 
 
 def _take_served(path: Path) -> Address:
+    # Most programs find a store that runs.
+    from connectors.chdb_server import run_in_thread  # noqa: PLC0415 - a server takes a fifth of a second to load
+
     with _SERVED_LOCK:
         if path in _SERVED:
             address, users, stack = _SERVED[path]

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from connectors.kafka_connection import connected
+from connectors.kafka_ends import Ends
 from connectors.kafka_groups import GroupOffsets
 from connectors.kafka_options import (
     RIDE_OUT_S,
@@ -21,8 +23,8 @@ from connectors.kafka_options import (
     producer_options,
 )
 from connectors.kafka_outage import Absence
-from connectors.kafka_producer import connected_producer, send
-from connectors.kafka_reader import Reader, ReaderPool, Scout, collector_paused
+from connectors.kafka_producer import send
+from connectors.kafka_reader import READERS_MAX, Reader, ReaderPool, Scout, collector_paused
 from connectors.kafka_topics import Topics
 from connectors.kafka_visibility import VisibleBounds
 from connectors.kafka_writer import KafkaWriter, last_record
@@ -45,6 +47,9 @@ _LOOK_S = 0.001
 # After so many looks nothing is due any moment; 4 ms halve the cost of an idle process again and again.
 _LOOKS_BEFORE_REST = 250
 _REST_S = 0.004
+# Between questions for the ends of more partitions than there are readers for: each takes this process and the
+# broker two milliseconds.
+_ASK_S = 0.05
 # A broker that is well answers a question in a millisecond, a busy one in less than this.
 _GLIMPSE_S = 0.5
 _GLIMPSE_MOST_S = 2.0
@@ -72,6 +77,7 @@ class KafkaLog(Log):
         self._bootstrap = addresses(url)
         self._topics = Topics(self._bootstrap)
         self._admin = AdminClient(client_options(self._bootstrap))
+        self._ends = Ends(self._admin)
         self._scout = Scout(self._bootstrap)
         self._visible = VisibleBounds(self._scout)
         self._readers = ReaderPool(self._bootstrap)
@@ -82,11 +88,16 @@ class KafkaLog(Log):
 
     def create_topic(self, config: TopicConfig) -> None:
         """Make a topic if it is not there."""
-        if self._topics.create(config):
-            # Its leaders take a moment to know that they lead; until then a plain producer's first
-            # records are refused, sent again, and so reordered.
-            for partition in range(config.partitions):
-                self._scout.bounds(config.name, partition)
+        self.create_topics([config])
+
+    def create_topics(self, configs: Sequence[TopicConfig]) -> None:
+        """Make the topics that are not there: dozens take hardly longer than one."""
+        made = self._topics.create(configs)
+        # Their leaders take a moment to know that they lead; until then a plain producer's first
+        # records are refused, sent again, and so reordered.
+        self._ends.await_leaders(
+            [(one.name, partition) for one in made for partition in range(one.partitions)]
+        )
 
     def topics(self) -> dict[str, TopicConfig]:
         """The topics by name, control topics included, in order of name."""
@@ -102,7 +113,7 @@ class KafkaLog(Log):
         with self._lock:
             producer = self._producers.pop() if self._producers else None
         if producer is None:
-            producer = connected_producer(producer_options(self._bootstrap))
+            producer = connected(Producer(producer_options(self._bootstrap)), "append")
         try:
             offsets = send(producer, records, "append")
         except LogError:
@@ -164,6 +175,8 @@ class KafkaLog(Log):
     def wait(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
         """Sleep until a partition may have a record at or beyond its position, or the time is over."""
         deadline = time.monotonic() + timeout_s
+        if len(positions) > READERS_MAX:
+            return self._ask_until(positions, deadline)
         readers: list[Reader] = []
         try:
             for (topic, partition), offset in positions.items():
@@ -180,6 +193,17 @@ class KafkaLog(Log):
         for reader in readers:
             self._readers.give_back(reader)
         return found
+
+    def news(self, positions: Mapping[tuple[str, int], int]) -> list[tuple[str, int]]:
+        """Which partitions have their end elsewhere; all of them where there are readers for as many."""
+        if len(positions) <= READERS_MAX:
+            return list(positions)
+        ends = self._ends.of(positions, TIMEOUT_S)
+        return [
+            where
+            for where, offset in positions.items()
+            if ends[where] != offset or self._visible.known(*where) > offset
+        ]
 
     def trim(self, topic: str, partition: int, before: int) -> None:
         """Cut the records whose offset is below ``before``."""
@@ -251,7 +275,7 @@ class KafkaLog(Log):
     def _is_at_end(self, reader: Reader) -> bool:
         # Its next fetch waits at the broker, so a question costs time and tells nothing more.
         known = self._visible.known(reader.topic, reader.partition)
-        return reader.at_end and reader.position >= known
+        return reader.at_end and reader.reached >= known
 
     def _have_more(self, readers: list[Reader], timeout_s: float) -> bool:
         # A first fetch may still be on its way; the broker knows for sure. Where it is away, the caller hears soon,
@@ -270,6 +294,24 @@ class KafkaLog(Log):
             if max(end, self._visible.known(reader.topic, reader.partition)) > reader.position:
                 return True
         return False
+
+    def _ask_until(self, positions: Mapping[tuple[str, int], int], deadline: float) -> bool:
+        """Whether one of many partitions got something before the deadline."""
+        while True:
+            left_s = deadline - time.monotonic()
+            ends = self._ends.of(positions, max(_GLIMPSE_S, min(left_s, _GLIMPSE_MOST_S)))
+            if None in ends.values():
+                self._absence.unanswered()
+                return False
+            self._absence.answered()
+            if any(
+                max(end or 0, self._visible.known(*where)) > positions[where]
+                for where, end in ends.items()
+            ):
+                return True
+            if left_s <= 0:
+                return False
+            time.sleep(min(left_s, _ASK_S))
 
     def _check_inside(self, topic: str, partition: int, offset: int) -> int:
         """The partition's end; an error where an offset is outside of it."""

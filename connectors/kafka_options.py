@@ -164,7 +164,9 @@ def client_options(bootstrap: str) -> dict[str, Any]:
         "socket.timeout.ms": int(TIMEOUT_S * 1000),
         "socket.keepalive.enable": True,
         "socket.nagle.disable": True,
-        "reconnect.backoff.ms": 50,
+        # A new client waits for half of this before it connects to a second address, and each one does: the first
+        # is the one that it was given.
+        "reconnect.backoff.ms": 20,
         "reconnect.backoff.max.ms": 2_000,
         "retry.backoff.ms": 50,
         # A topic is there when `create_topic` returns: one that brokers do not know was deleted by

@@ -3,13 +3,11 @@
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.kafka_options import RIDE_OUT_S, TIMEOUT_S, log_error
-from connectors.kafka_outage import answered
+from connectors.kafka_options import RIDE_OUT_S, log_error
 from connectors.log import LogError, NewRecord
 from connectors.metrics import RETRIES
 
@@ -17,17 +15,6 @@ from connectors.metrics import RETRIES
 _TELL_EVERY_S = 5.0
 
 log_line = structlog.get_logger(__name__)
-
-
-def connected_producer(options: dict[str, Any]) -> Producer:
-    """A producer that has a connection already.
-
-    Without one, its first question (for a producer identifier) fails, and librdkafka waits half a
-    second before it asks again.
-    """
-    producer = Producer(options)
-    answered(lambda: producer.list_topics(timeout=TIMEOUT_S), "connecting a producer")
-    return producer
 
 
 def send(producer: Producer, records: Sequence[NewRecord], doing: str) -> list[int]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from connectors.kafka_connection import connected
 from connectors.kafka_options import (
     MOVING,
     RIDE_OUT_S,
@@ -28,6 +29,8 @@ from connectors.kafka_options import (
 from connectors.kafka_outage import answered, is_away
 from connectors.log import Chunk, LogError, Record
 
+# Readers that are kept. Each is four threads and up to 16 MiB of prefetched records, and takes some 20 ms to make.
+READERS_MAX = 48
 _EOF = local_error("PARTITION_EOF")
 # Read on while the broker has nothing: long, since the fetch returns at once when a record comes.
 _READER_FETCH_WAIT_MS = 500
@@ -75,8 +78,8 @@ class Reader:
 
     @property
     def at_end(self) -> bool:
-        """Whether the broker said that there was nothing behind the position, when last heard."""
-        return self._heard_end and not self.has_records and self._reached == self.position
+        """Whether the broker said that there were no records from the position on, when last heard."""
+        return self._heard_end and not self.has_records
 
     def poll(self, timeout_s: float) -> bool:
         """Fetch, where nothing is left; whether there are records, or markers were passed."""
@@ -118,8 +121,6 @@ class ReaderPool:
         Brokers.
     """
 
-    # Each reader is four threads and up to 16 MiB of prefetched records.
-    _IDLE_MAX = 48
     # Two programs in one process may follow the same partition at their own pace, a few more rarely.
     _IDLE_PER_PARTITION_MAX = 4
 
@@ -150,7 +151,7 @@ class ReaderPool:
                 if idle.partition == reader.partition and idle.topic == reader.topic
             ]
             surplus = same[: -self._IDLE_PER_PARTITION_MAX]
-            if len(self._idle) - len(surplus) > self._IDLE_MAX:
+            if len(self._idle) - len(surplus) > READERS_MAX:
                 surplus.append(next(idle for idle in self._idle if idle not in surplus))
             self._idle = [idle for idle in self._idle if idle not in surplus]
         for old in surplus:
@@ -177,10 +178,14 @@ class Scout:
     """
 
     def __init__(self, bootstrap: str, *, committed: bool = True) -> None:
-        self._consumer = Consumer(
-            consumer_options(bootstrap, fetch_wait_ms=_SCOUT_FETCH_WAIT_MS, committed=committed)
+        options = consumer_options(
+            bootstrap, fetch_wait_ms=_SCOUT_FETCH_WAIT_MS, committed=committed
         )
+        self._consumer = connected(Consumer(options), "offsets")
         self._lock = threading.Lock()
+        self._questions = threading.Condition()
+        self._open_questions = 0
+        self._closed = False
 
     def bounds(self, topic: str, partition: int) -> tuple[int, int]:
         """First offset kept, and the offset that follows the last visible record or marker."""
@@ -193,7 +198,8 @@ class Scout:
             # None stands for no answer within the time, which the client says by an exception too.
             while found is None:
                 try:
-                    found = self._consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
+                    with self._question():
+                        found = self._consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
                 except KafkaException as error:
                     # A partition that was just made finds its leader within milliseconds.
                     if error.args[0].code() not in MOVING or time.monotonic() > deadline:
@@ -206,9 +212,10 @@ class Scout:
     def glimpse(self, topic: str, partition: int, timeout_s: float) -> int | None:
         """The end of a partition; None where no broker says it within a time: nothing is waited out."""
         try:
-            found = self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=timeout_s
-            )
+            with self._question():
+                found = self._consumer.get_watermark_offsets(
+                    TopicPartition(topic, partition), timeout=timeout_s
+                )
         except KafkaException as error:
             if is_away(error.args[0]):
                 return None
@@ -219,7 +226,8 @@ class Scout:
         """The first offset whose record has this time or a later one; None where there is none."""
         asked = TopicPartition(topic, partition, time_ms)
         try:
-            (found,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S)
+            with self._question():
+                (found,) = self._consumer.offsets_for_times([asked], timeout=TIMEOUT_S)
         except KafkaException as error:
             raise log_error(error, f"offset of a time in {topic}[{partition}]") from error
         if found.error is not None:
@@ -242,11 +250,12 @@ class Scout:
         self, topic: str, partition: int, offset: int, end: int
     ) -> Generator[tuple[Record, ...], None, None]:
         deadline = time.monotonic() + RIDE_OUT_S
-        with self._lock:
+        with self._lock, self._question():
             self._consumer.assign([TopicPartition(topic, partition, offset)])
             try:
                 reached = offset
                 while reached < end:
+                    self._refuse_closed()
                     messages = _consume(self._consumer, 0.5)
                     if messages:
                         deadline = time.monotonic() + RIDE_OUT_S
@@ -264,8 +273,29 @@ class Scout:
                 self._consumer.unassign()
 
     def close(self) -> None:
-        """End the consumer."""
+        """End the consumer, once nobody asks it anything any more."""
+        with self._questions:
+            self._closed = True
+            self._questions.wait_for(lambda: not self._open_questions, TIMEOUT_S)
         self._consumer.close()
+
+    @contextmanager
+    def _question(self) -> Iterator[None]:
+        # A consumer that is closed under a question of another thread answers it after its whole time: a program
+        # that was fenced while it appended a snapshot took half a minute to end.
+        with self._questions:
+            self._refuse_closed()
+            self._open_questions += 1
+        try:
+            yield
+        finally:
+            with self._questions:
+                self._open_questions -= 1
+                self._questions.notify_all()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise LogError("the log was closed")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic
@@ -15,6 +14,7 @@ from connectors.log import LogError, NewRecord, TopicConfig, UnknownTopicError
 
 _NS_PER_MS = 1_000_000
 _DECLARED = "delete.retention.ms"
+_SYNCED = "flush.messages"
 _NEEDED = {
     "message.timestamp.type": "LogAppendTime",
     # Kafka would cut by age alone; `connectors.retention` knows what has landed and who reads.
@@ -23,6 +23,10 @@ _NEEDED = {
     "cleanup.policy": "delete",
     "max.message.bytes": str(MAX_RECORD_BYTES),
 }
+_OPTIONS = (*_NEEDED, _DECLARED, _SYNCED)
+# A broker takes a tenth of a second for the options of all topics, and programs that open shards ask dozens of times.
+# They change where an operator changes them, or where another process makes a topic anew.
+_DESCRIBED_S = 5.0
 # A broker that is there answers a first connection in milliseconds, a far one in a second.
 _CONNECT_TIMEOUT_S = 5.0
 
@@ -43,7 +47,8 @@ class Topics:
         )
         self._lock = threading.Lock()
         self._partitions: dict[str, int] = {}
-        self._unfit: dict[str, dict[str, str]] = {}
+        self._options: dict[str, dict[str, str]] = {}
+        self._described_s = -_DESCRIBED_S
         try:
             self._connect()
         except LogError as error:
@@ -55,32 +60,30 @@ class Topics:
                 f"or a password ({'; '.join(said[:1]) or error})"
             ) from error
 
-    def create(self, config: TopicConfig) -> bool:
-        """Make a topic if it is not there; whether it was made.
+    def create(self, configs: Sequence[TopicConfig]) -> list[TopicConfig]:
+        """Make the topics that are not there, with one request; those that were made.
 
         Raises
         ------
         LogError
-            Where it is there with another partition count, or made by another in a way that rows get lost.
+            Where one is there with another partition count, or made by another in a way that rows get lost.
         """
-        made = self._create(
-            config.name,
-            config.partitions,
-            {
-                **_NEEDED,
-                # Of no use to Kafka here (it is for compaction): it holds what the topic declares.
-                _DECLARED: str(_declared_ms(config.retention_ns)),
-                # With 1, every append is on disk before it is acknowledged.
-                **({"flush.messages": "1"} if config.synced else {}),
-            },
-        )
-        if not made:
-            self._refuse_unfit(config.name)
-        return made
+        # The cluster's own default replication, as only its operator knows its brokers.
+        new = [
+            NewTopic(config.name, num_partitions=config.partitions, config=_options_of(config))
+            for config in configs
+        ]
+        made = self._create(new)
+        for config in configs:
+            if config.name not in made:
+                self._refuse_unfit(config.name)
+        return [config for config in configs if config.name in made]
 
     def create_writers(self) -> None:
         """Make the topic of the writers' commit numbers if it is not there."""
-        self._create(WRITERS_TOPIC, WRITERS_PARTITIONS, WRITERS_CONFIG)
+        self._create(
+            [NewTopic(WRITERS_TOPIC, num_partitions=WRITERS_PARTITIONS, config=WRITERS_CONFIG)]
+        )
 
     def configs(self) -> dict[str, TopicConfig]:
         """All topics but Kafka's own and `WRITERS_TOPIC`, in order of name."""
@@ -88,13 +91,13 @@ class Topics:
         names = [name for name in sorted(self._partitions) if not _is_internal(name)]
         if not names:
             return {}
-        entries = self._described(names)
+        options = self._described(names)
         return {
             name: TopicConfig(
                 name=name,
                 partitions=self._partitions[name],
-                retention_ns=_declared_ns(int(entries[name][_DECLARED].value)),
-                synced=entries[name]["flush.messages"].value == "1",
+                retention_ns=_declared_ns(int(options[name][_DECLARED])),
+                synced=options[name][_SYNCED] == "1",
             )
             for name in names
         }
@@ -129,24 +132,43 @@ class Topics:
         except KafkaException as error:
             raise log_error(error, f"deleting topic {name!r}") from error
         self._await(lambda: name not in self._partitions, f"topic {name!r} to go")
+        with self._lock:
+            self._options.pop(name, None)
         return count
 
-    def _described(self, names: Sequence[str]) -> dict[str, Any]:
+    def _described(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The options of topics; asked for again where they are older than a few seconds."""
+        with self._lock:
+            known = self._options
+        if time.monotonic() > self._described_s + _DESCRIBED_S:
+            known = {}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            asked_s = time.monotonic()
+            found = self._ask_options(unknown)
+            with self._lock:
+                if not known:
+                    self._described_s = asked_s
+                known = self._options = known | found
+        return known
+
+    def _ask_options(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
 
-        def ask() -> dict[str, Any]:
+        def ask() -> dict[str, dict[str, str]]:
             asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
-            return {resource.name: future.result() for resource, future in asked.items()}
+            return {
+                resource.name: {option: str(future.result()[option].value) for option in _OPTIONS}
+                for resource, future in asked.items()
+            }
 
         return answered(ask, "listing topics")
 
     def _refuse_unfit(self, name: str) -> None:
         """Refuse a topic that a producer's first record made, say: rows would go after a week, with its own times."""
-        if name not in self._unfit:
-            # All at once: whoever makes one topic makes all.
-            names = [one for one in sorted(self._partitions) if not _is_internal(one)]
-            self._unfit = {one: _unfit(of) for one, of in self._described(names).items()}
-        found = self._unfit[name]
+        # All at once: whoever makes one topic makes all.
+        names = [one for one in sorted(self._partitions) if not _is_internal(one)]
+        found = _unfit(self._described(names)[name])
         if found:
             needed = ",".join(f"{option}={_NEEDED[option]}" for option in found)
             raise LogError(
@@ -156,27 +178,36 @@ class Topics:
                 f"{needed}` mends it, or delete it where nothing in it is needed"
             )
 
-    def _create(self, name: str, partitions: int, config: dict[str, str]) -> bool:
-        if name not in self._partitions:
+    def _create(self, wanted: Sequence[NewTopic]) -> set[str]:
+        """Make topics; the names of those that were not there."""
+        if any(new.topic not in self._partitions for new in wanted):
             self._refresh()
-        made = False
-        if name not in self._partitions:
-            # The cluster's own default replication, as only its operator knows its brokers.
-            new = NewTopic(name, num_partitions=partitions, config=config)
+        missing = [new for new in wanted if new.topic not in self._partitions]
+        made = self._asked_for(missing) if missing else set()
+        for new in wanted:
+            if self._partitions[new.topic] != new.num_partitions:
+                raise LogError(
+                    f"topic {new.topic!r}: {new.num_partitions} partitions were asked for and it has "
+                    f"{self._partitions[new.topic]}; a topic's count is fixed when it is made: use that "
+                    "count, or replay into a new topic"
+                )
+        return made
+
+    def _asked_for(self, missing: Sequence[NewTopic]) -> set[str]:
+        made: set[str] = set()
+        asked = self._admin.create_topics(missing, request_timeout=TIMEOUT_S)
+        for name, future in asked.items():
             try:
-                self._admin.create_topics([new], request_timeout=TIMEOUT_S)[name].result()
-                made = True
+                future.result()
+                made.add(name)
             except KafkaException as error:
                 # Another made it, at the same time or a moment ago: the broker asked had not heard of it.
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise log_error(error, f"creating topic {name!r}") from error
-            self._await(lambda: name in self._partitions, f"topic {name!r} to appear")
-        if self._partitions[name] != partitions:
-            raise LogError(
-                f"topic {name!r}: {partitions} partitions were asked for and it has "
-                f"{self._partitions[name]}; a topic's count is fixed when it is made: use that "
-                "count, or replay into a new topic"
-            )
+        names = set(asked)
+        self._await(
+            lambda: names <= self._partitions.keys(), f"topics {', '.join(sorted(names))} to appear"
+        )
         return made
 
     def _await(self, done: Callable[[], bool], what: str) -> None:
@@ -209,13 +240,23 @@ class Topics:
             }
 
 
-def _unfit(entries: Any) -> dict[str, str]:
+def _options_of(config: TopicConfig) -> dict[str, str]:
+    return {
+        **_NEEDED,
+        # Of no use to Kafka here (it is for compaction): it holds what the topic declares.
+        _DECLARED: str(_declared_ms(config.retention_ns)),
+        # With 1, every append is on disk before it is acknowledged.
+        **({_SYNCED: "1"} if config.synced else {}),
+    }
+
+
+def _unfit(options: dict[str, str]) -> dict[str, str]:
     """Options of a topic that are not as they must be, with their values."""
-    found = {option: str(entries[option].value) for option in _NEEDED}
     return {
         option: value
-        for option, value in found.items()
-        if (
+        for option, value in options.items()
+        if option in _NEEDED
+        and (
             int(value) < MAX_RECORD_BYTES
             if option == "max.message.bytes"
             else value != _NEEDED[option]

@@ -4,12 +4,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from connectors.crash_points import crash_point
+from connectors.kafka_connection import connected
 from connectors.kafka_options import TIMEOUT_S, local_error, log_error, transaction_options
 from connectors.kafka_outage import UnansweredError, is_away
-from connectors.kafka_producer import connected_producer, send
+from connectors.kafka_producer import send
 from connectors.log import FencedError, LogError, NewRecord
 
 # The coordinator may be loading, or ending the transaction of a copy that was killed.
@@ -57,7 +58,8 @@ class TransactionSession:
 
     def __init__(self, bootstrap: str, transactional_id: str, where: str) -> None:
         self._where = where
-        self._producer = connected_producer(transaction_options(bootstrap, transactional_id))
+        options = transaction_options(bootstrap, transactional_id)
+        self._producer = connected(Producer(options), f"opening {where}")
         deadline = time.monotonic() + _OPEN_TIMEOUT_S
         while True:
             try:

@@ -218,17 +218,27 @@ class _Last:
 
 
 def _last(bootstrap: str, name: str, partition: int) -> _Last:
+    def wanted(record: Record) -> bool:
+        return record.key == name.encode()
+
     uncommitted, committed = Scout(bootstrap, committed=False), Scout(bootstrap)
     try:
         # Another writer's open transaction hides what was committed behind its first record. So the end
-        # is the one that counts open transactions too, and the search waits until all up to it is
-        # visible: at the latest when those transactions' time is over.
+        # is the one that counts open transactions too, and where something of ours is hidden, the search waits
+        # until all up to it is visible: at the latest when those transactions' time is over. One that was killed
+        # together with others does not wait for theirs: they are opened behind it, as often as not.
+        start, end = uncommitted.bounds(WRITERS_TOPIC, partition)
+        _, seen = committed.bounds(WRITERS_TOPIC, partition)
+        if seen < end and not any(
+            wanted(record) for record in uncommitted.window(WRITERS_TOPIC, partition, seen, end)
+        ):
+            end = seen
         last = last_record(
             committed,
             topic=WRITERS_TOPIC,
             partition=partition,
-            bounds=uncommitted.bounds(WRITERS_TOPIC, partition),
-            wanted=lambda record: record.key == name.encode(),
+            bounds=(start, end),
+            wanted=wanted,
         )
     finally:
         uncommitted.close()

@@ -246,7 +246,11 @@ class Lander:
         found: dict[str, list[Piece]] = defaultdict(list)
         rows = size = 0
         self._order.hold(self._cursors, self._next_piece)
-        waiting = [at for at in self._cursors if not is_progress(at[0])]
+        # Behind what is held: a partition that is at its end now has all that came before it.
+        others = {at: end for at, end in self._cursors.items() if not is_progress(at[0])}
+        waiting = self._log.news(others)
+        for at in others.keys() - waiting:
+            self._order.at_end(at)
         while waiting and rows < _STEP_ROWS and size < _STEP_BYTES:
             for at in list(waiting):
                 if rows >= _STEP_ROWS or size >= _STEP_BYTES:

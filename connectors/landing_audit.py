@@ -16,7 +16,7 @@ from connectors.lake_missing import missing_files
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
 from connectors.log import CorruptLogError, Log
 from connectors.parquet import LakeError, topic_files
-from connectors.scan import scan_rows
+from connectors.row_counts import RowCounts
 from schemas.codec import HEADER_ROWS
 from schemas.registry import TOPICS
 from schemas.topic import Topic
@@ -25,7 +25,9 @@ _RECORD = ["_partition", "_offset"]
 _EMPTY = {"_partition": pl.Int32, "_offset": pl.Int64, "rows": pl.Int64, "distinct": pl.Int64}
 
 
-def landing_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
+def landing_checks(
+    log: Log, store_url: str, lake: Path, counts: RowCounts | None = None
+) -> list[Check]:
     """For each topic and sink: rows in the log = rows landed, record by record.
 
     Where retention has cut the log, what the lake's control records say of the records below its start
@@ -39,7 +41,10 @@ def landing_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
         ClickHouse, embedded or a server.
     lake : Path
         Folder of the lake.
+    counts : RowCounts or None
+        Of the same log, where it is counted for other claims too.
     """
+    counts = counts or RowCounts(log)
     positions = landed_positions(log)
     checks: list[Check] = []
     with StoreLink(store_url) as store:
@@ -54,7 +59,7 @@ def landing_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
                 except (CorruptLogError, LakeError) as error:
                     checks.append(_unreadable(topic, sink, str(error)))
                     continue
-                in_log = _in_log(log, topic, ends)
+                in_log = _in_log(counts, topic, ends)
                 gone = partial(missing_files, log, lake, topic) if sink == LAKE else _nothing
                 checks.append(_check(topic, sink, cut, in_log, _up_to(found, ends), gone))
     return checks
@@ -118,14 +123,13 @@ def _first_difference(
     return f"{told}; {files}" if files else told
 
 
-def _in_log(log: Log, topic: Topic, ends: dict[int, int]) -> pl.DataFrame:
-    counted = [
-        (partition, record.offset, batch.num_rows, batch.num_rows)
-        for partition, end in sorted(ends.items())
-        for record, batch in scan_rows(log, topic, partition, end=end)
-        if batch.num_rows
-    ]
-    return pl.DataFrame(counted, schema=_EMPTY, orient="row")
+def _in_log(counts: RowCounts, topic: Topic, ends: dict[int, int]) -> pl.DataFrame:
+    found = [pl.DataFrame(schema=_EMPTY)]
+    for partition, end in sorted(ends.items()):
+        offsets, rows = counts.by_record(topic, partition, end=end)
+        columns = {"_partition": partition, "_offset": offsets, "rows": rows, "distinct": rows}
+        found.append(pl.DataFrame(columns, schema=_EMPTY))
+    return pl.concat(found)
 
 
 def _cut(log: Log, lake: Path, topic: Topic, ends: dict[int, int]) -> pl.DataFrame:

@@ -5,7 +5,7 @@ topics one after the other, while flows go on: without an order, the lake's newe
 speak of rows that came to the log after the lander had passed their topic.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from connectors.control import progress_topic
 from connectors.landing_tail import Piece
@@ -43,22 +43,22 @@ class ProgressLast:
         """Whether something is held back."""
         return bool(self._held)
 
-    def hold(self, places: Iterable[Place], read: Callable[[Place], Piece | None]) -> None:
+    def hold(self, cursors: Mapping[Place, int], read: Callable[[Place], Piece | None]) -> None:
         """Read the next progress records, unless some are held still.
 
         Parameters
         ----------
-        places : iterable of (topic, partition)
-            All that land.
+        cursors : mapping of (topic, partition) to int
+            All that land, and up to where they were read.
         read : callable
             Gives the next piece of a partition and moves its cursor on.
         """
         if self._held:
             return
-        known = list(places)
-        pieces = [read(at) for at in known if is_progress(at[0])]
+        progress = {at: offset for at, offset in cursors.items() if is_progress(at[0])}
+        pieces = [read(at) for at in self._log.news(progress)]
         self._held = [piece for piece in pieces if piece is not None]
-        self._behind = {at for at in known if not is_progress(at[0])}
+        self._behind = cursors.keys() - progress.keys()
         self._ends = {}
 
     def at_end(self, place: Place) -> None:

@@ -185,6 +185,11 @@ class Log(ABC):
             Where it is there with another partition count.
         """
 
+    def create_topics(self, configs: Sequence[TopicConfig]) -> None:
+        """`create_topic` of several, by distinct names: a log that is far away makes them all at once."""
+        for config in configs:
+            self.create_topic(config)
+
     @abstractmethod
     def topics(self) -> dict[str, TopicConfig]:
         """The topics by name, control topics included, in order of name."""

@@ -2,12 +2,12 @@
 
 A flow that is killed goes on from its newest snapshot that is whole, or from the one before; without a
 snapshot of its present epoch it computes again from its beginning. So nothing from its oldest snapshot's
-positions on may be cut, and nothing at all before it has one (two, of state that is carried over epochs); its
-progress records are needed from that snapshot's checkpoint on. Who seals receipts has what is not sealed yet kept: a receipt of what is gone says nothing.
+positions on may be cut, and nothing at all before it has one (two, of state that is carried over epochs); one that is
+damaged is none, which is told, and no reason not to cut before the others; its progress records are needed from that snapshot's checkpoint on. Who seals receipts has what is not sealed yet kept: a receipt of what is gone says nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ from connectors.control import (
     snapshots_topic,
 )
 from connectors.landings import CLICKHOUSE, LAKE, LandingState, read_state
-from connectors.log import Log, LogError, TopicConfig, TruncatedError
+from connectors.log import CorruptLogError, Log, LogError, TopicConfig, TruncatedError
 from connectors.run_log import MANIFEST_TOPIC, run_names, run_topic
-from connectors.scan import scan_records
+from connectors.scan import passed_over, readable_records
 from schemas.codec import HEADER_KIND, KIND_CONTROL
 from schemas.registry import TOPICS, inboxes
 
@@ -44,7 +44,11 @@ class Hold:
     before: int
 
 
-def holds(log: Log, without: Collection[str] = ()) -> dict[Place, list[Hold]]:
+def holds(
+    log: Log,
+    without: Collection[str] = (),
+    on_damage: Callable[[CorruptLogError], None] = passed_over,
+) -> dict[Place, list[Hold]]:
     """What holds back a cut, by partition of every topic that lands.
 
     Parameters
@@ -54,6 +58,8 @@ def holds(log: Log, without: Collection[str] = ()) -> dict[Place, list[Hold]]:
     without : collection of str
         Flows that are never to run again: what they have not read may go; `RECEIPTS` where nothing is to be
         sealed any more.
+    on_damage : callable
+        Told of each record of a snapshot that the log cannot give: that snapshot counts for none.
     """
     topics = log.topics()
     found: defaultdict[Place, list[Hold]] = defaultdict(list)
@@ -61,7 +67,8 @@ def holds(log: Log, without: Collection[str] = ()) -> dict[Place, list[Hold]]:
         found[place].append(hold)
     for name, config in topics.items():
         if name.startswith(_PROGRESS) and name.removeprefix(_PROGRESS) not in without:
-            for place, hold in _of_flow(log, name.removeprefix(_PROGRESS), config.partitions):
+            flow = name.removeprefix(_PROGRESS)
+            for place, hold in _of_flow(log, flow, config.partitions, on_damage):
                 found[place].append(hold)
     if RECEIPTS not in without:
         for place, hold in _of_receipts(log, list(found)):
@@ -136,7 +143,9 @@ def _begun(state: LandingState, sink: str, name: str, partition: int) -> int | N
     return min(starts, default=None)
 
 
-def _of_flow(log: Log, flow: str, shards: int) -> Iterator[tuple[Place, Hold]]:
+def _of_flow(
+    log: Log, flow: str, shards: int, on_damage: Callable[[CorruptLogError], None]
+) -> Iterator[tuple[Place, Hold]]:
     progress = progress_topic(flow)
     told = {shard: log.last(progress, shard) for shard in range(shards)}
     values = {shard: control_value(record) for shard, record in told.items() if record is not None}
@@ -150,7 +159,7 @@ def _of_flow(log: Log, flow: str, shards: int) -> Iterator[tuple[Place, Hold]]:
         inputs = list(_positions(values[shard]["positions"]))
         for place, offset in inputs:
             yield place, Hold(f"{who}: not read yet", offset)
-        snapshots = _snapshots(log, flow, shard, values[shard])
+        snapshots = _snapshots(log, flow, shard, values[shard], on_damage)
         lacking = _lacking(snapshots, values[shard])
         if lacking:
             for place in [*(place for place, _ in inputs), (progress, shard)]:
@@ -165,9 +174,9 @@ def _of_flow(log: Log, flow: str, shards: int) -> Iterator[tuple[Place, Hold]]:
 def _lacking(snapshots: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
     """Which snapshots a shard has not got yet, in words; empty where there are enough of them to cut."""
     if not any(one["epoch"] == last["epoch"] for one in snapshots):
-        return "has no snapshot yet"
+        return "has no whole snapshot yet"
     if len(snapshots) < _OF_CARRIED and last.get("state_since"):
-        return "has one snapshot yet, and its state must not be lost"
+        return "has one whole snapshot yet, and its state must not be lost"
     return ""
 
 
@@ -188,24 +197,39 @@ def _positions(positions: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[Pla
             yield (topic, int(partition)), offset
 
 
-def _snapshots(log: Log, flow: str, shard: int, last: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Manifests of a shard's kept snapshots of its present epoch, and of those whose state was carried into it."""
+def _snapshots(
+    log: Log,
+    flow: str,
+    shard: int,
+    last: Mapping[str, Any],
+    on_damage: Callable[[CorruptLogError], None],
+) -> list[dict[str, Any]]:
+    """Manifests of a shard's whole snapshots of its present epoch, and of those whose state was carried into it."""
     epoch: int = last.get("state_since") or last["epoch"]
     name = snapshots_topic(flow)
     if name not in log.topics():
         return []
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _manifests(log, name, shard, epoch)
+            return _manifests(log, name, shard, epoch, on_damage)
         except TruncatedError:
             continue  # the flow has just cut its oldest ones
-    return _manifests(log, name, shard, epoch)
+    return _manifests(log, name, shard, epoch, on_damage)
 
 
-def _manifests(log: Log, name: str, shard: int, since: int) -> list[dict[str, Any]]:
-    manifests = (
-        control_value(record)
-        for record in scan_records(log, name, shard)
-        if record.header(HEADER_KIND) == KIND_CONTROL
-    )
-    return [one for one in manifests if one["epoch"] >= since]
+def _manifests(
+    log: Log, name: str, shard: int, since: int, on_damage: Callable[[CorruptLogError], None]
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    damaged: list[CorruptLogError] = []
+    read: set[int] = set()
+    start, end = log.start(name, shard), log.end(name, shard)
+    for record in readable_records(
+        log, name, shard, start=start, end=end, on_damage=damaged.append
+    ):
+        read.add(record.offset)
+        if record.header(HEADER_KIND) == KIND_CONTROL:
+            found.append(control_value(record))
+    for error in damaged:
+        on_damage(error)
+    return [one for one in found if one["epoch"] >= since and read.issuperset(one["chunks"])]

@@ -125,6 +125,16 @@ API_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
     registry=REGISTRY,
 )
+API_STREAMS = Gauge(
+    "tapeflow_api_streams",
+    "Streams that clients have open, a WebSocket counted as one besides those on it",
+    registry=REGISTRY,
+)
+API_STREAMS_REFUSED = Counter(
+    "tapeflow_api_streams_refused",
+    "Streams and WebSockets refused because their user had as many as `api_streams` allows",
+    registry=REGISTRY,
+)
 
 
 class MetricsError(RuntimeError):

@@ -6,13 +6,14 @@ gigabyte of it a day, and needs its newest records only.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.control import progress_topic
-from connectors.log import Log
+from connectors.log import CorruptLogError, Log
 from connectors.log_holds import Hold, Place, holds
 from connectors.log_sizes import estimate, offset_of_size
+from connectors.scan import passed_over
 
 _UNITS_NS = {
     "ns": 1,
@@ -166,6 +167,7 @@ def plan(
     now_ns: int,
     *,
     without: Collection[str] = (),
+    on_damage: Callable[[CorruptLogError], None] = passed_over,
 ) -> list[Cut]:
     """What retention asks of every partition that it speaks of, in order of topic and partition.
 
@@ -179,6 +181,8 @@ def plan(
         From when ages count, ns since 1970 UTC.
     without : collection of str
         Flows that are never to run again, and hold nothing back; see `connectors.log_holds.holds`.
+    on_damage : callable
+        Told of each record of a snapshot that the log cannot give, where there is anything to cut.
     """
     topics = log.topics()
     held: dict[Place, list[Hold]] | None = None
@@ -190,7 +194,7 @@ def plan(
             limit = max(_by_age(log, place, retention, now_ns), by_size.get(place, 0))
             if held is None and limit > log.start(*place):
                 # For this every flow's snapshots are read: most minutes there is nothing to cut.
-                held = holds(log, without)
+                held = holds(log, without, on_damage)
             cuts.append(_cut(log, place, str(retention), limit, held or {}))
     return cuts
 

@@ -1,10 +1,10 @@
 """Reads a topic from a position to an end, record by record: for receipts, audits and comparisons."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
-from connectors.log import Log, LogError, Record
+from connectors.log import CorruptLogError, Log, LogError, Record
 from connectors.records import decode_rows, is_rows
 from schemas.topic import Topic
 
@@ -43,6 +43,49 @@ def scan_records(
                 "source's files"
             )
         offset = chunk.next_offset
+
+
+def passed_over(error: CorruptLogError) -> None:
+    """What is damaged is told to nobody."""
+    del error
+
+
+def readable_records(
+    log: Log,
+    name: str,
+    partition: int,
+    *,
+    start: int,
+    end: int,
+    on_damage: Callable[[CorruptLogError], None] = passed_over,
+) -> Iterator[Record]:
+    """The records of a range but those that the log cannot give as they were appended.
+
+    Parameters
+    ----------
+    log : Log
+        Where.
+    name, partition : str, int
+        Topic and partition.
+    start, end : int
+        First offset, and the one to stop before.
+    on_damage : callable
+        Told of each record that is left out.
+    """
+    while start < end:
+        try:
+            chunk = log.read(name, partition, start)
+        except CorruptLogError as error:
+            on_damage(error)
+            start += 1
+            continue
+        if chunk.next_offset <= start:
+            return
+        for record in chunk.records:
+            if record.offset >= end:
+                return
+            yield record
+        start = chunk.next_offset
 
 
 def scan_rows(

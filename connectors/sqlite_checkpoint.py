@@ -6,27 +6,34 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from connectors.file_lock import FileLock
+from connectors.sqlite_wal import WriteAheadLog
 
 # A checkpoint syncs the disk twice, and appends wait for its end. Small synced commits write 100 kB each: of orders
 # that came one by one, every hundredth waited with a fourth of this size.
 CHECKPOINT_BYTES = 128 << 20
 # Beyond this, appenders wait for the checkpoint: the disk is slower than they are.
 LIMIT_BYTES = 256 << 20
+# A read that lasts keeps the WAL from beginning anew: so much more is written before the next attempt.
+_STEP_BYTES = 16 << 20
+# A pass beside the appends that had no more to copy leaves little behind it, for which they wait.
+_SHORT_FRAMES = 64
+# Where they append as fast as it copies, it leaves what it leaves.
+_PASSES_MAX = 4
 
 _ADVANCE = "UPDATE checkpoints SET number = number + 1"
 _PASSIVE = "PRAGMA wal_checkpoint(PASSIVE)"
 # Waits for the reads that are going on, so that readers who never pause cannot keep the WAL growing.
-_TRUNCATE = "PRAGMA wal_checkpoint(TRUNCATE)"
+_RESTART = "PRAGMA wal_checkpoint(RESTART)"
 
 
 class Checkpointer:
     """Checkpoints in a thread of its own, started when there is something to do.
 
-    A checkpoint copies most of the WAL while appends go on, then the rest of it, which is short, while
-    they wait; the next append starts the WAL anew.
+    A checkpoint copies most of the WAL while appends go on, pass after pass, until only few pages are left; these
+    it copies while they wait, for two syncs of the disk. The next append starts the WAL anew, in the same file.
 
-    All checkpoints of all processes go through one lock, and each begins with a tiny commit: so the WAL
-    is never wholly copied when the unlocked pass begins, and no append can start it anew meanwhile.
+    All checkpoints of all processes go through one lock, and each unlocked pass begins with a tiny commit: so the
+    WAL is never wholly copied when it begins, and no append can start it anew meanwhile.
     SQLite before 3.51.3 may lose commits where that happens (sqlite.org/wal.html#walresetbug).
 
     Parameters
@@ -49,7 +56,7 @@ class Checkpointer:
         connect: Callable[[Path], sqlite3.Connection],
     ) -> None:
         self._path = path
-        self._wal = path.with_name(path.name + "-wal")
+        self._wal = WriteAheadLog(path.with_name(path.name + "-wal"))
         self._queue = queue
         self._turn = turn
         self._connect = connect
@@ -58,13 +65,8 @@ class Checkpointer:
         self._thread: Thread | None = None
         self._starting = Lock()
         self._error: sqlite3.Error | None = None
-
-    def wal_bytes(self) -> int:
-        """Size of the WAL."""
-        try:
-            return self._wal.stat().st_size
-        except FileNotFoundError:
-            return 0
+        # Which filling of the WAL was copied last, and from where on it is worth it again.
+        self._copied = (b"", 0)
 
     def make_room(self) -> None:
         """Wait, before an append, where the WAL is beyond its limit.
@@ -77,13 +79,13 @@ class Checkpointer:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-        if self.wal_bytes() > LIMIT_BYTES:
+        if self._wal.reaches(LIMIT_BYTES):
             with self._turn:
-                self._checkpoint(LIMIT_BYTES, _TRUNCATE)
+                self._checkpoint(LIMIT_BYTES, _RESTART)
 
     def written(self) -> None:
         """Say that something was appended."""
-        if self.wal_bytes() >= CHECKPOINT_BYTES:
+        if self._is_due():
             self._start()
             self._wanted.set()
 
@@ -94,6 +96,13 @@ class Checkpointer:
         if self._thread is not None:
             self._thread.join()
         self._turn.close()
+        self._wal.close()
+
+    def _is_due(self) -> bool:
+        if not self._wal.reaches(CHECKPOINT_BYTES):
+            return False
+        copied, again_bytes = self._copied
+        return self._wal.round() != copied or self._wal.reaches(again_bytes)
 
     def _start(self) -> None:
         with self._starting:
@@ -107,7 +116,8 @@ class Checkpointer:
             self._wanted.clear()
             if self._stopping:
                 return
-            if not self._turn.try_acquire():
+            # What was appended while the last one ran has asked for this one, too.
+            if not self._is_due() or not self._turn.try_acquire():
                 continue  # another process is at it
             try:
                 self._checkpoint(CHECKPOINT_BYTES, _PASSIVE)
@@ -117,15 +127,21 @@ class Checkpointer:
                 self._turn.release()
 
     def _checkpoint(self, at_least: int, rest: str) -> None:
-        """One checkpoint, unless another process has just done it; ``rest`` is its second pass."""
+        """One checkpoint, unless another process has just done it; ``rest`` is its last pass."""
         connection = self._connect(self._path)
         try:
-            with self._queue:
-                connection.execute(_ADVANCE)
-                if self.wal_bytes() < at_least:
-                    return
-            connection.execute(_PASSIVE).fetchone()
+            copied = 0
+            for _ in range(_PASSES_MAX):
+                with self._queue:
+                    connection.execute(_ADVANCE)
+                    if not self._wal.reaches(at_least):
+                        return
+                _, _, upto = connection.execute(_PASSIVE).fetchone()
+                if upto - copied <= _SHORT_FRAMES:
+                    break
+                copied = upto
             with self._queue:
                 connection.execute(rest).fetchone()
+                self._copied = (self._wal.round(), self._wal.filled_bytes() + _STEP_BYTES)
         finally:
             connection.close()

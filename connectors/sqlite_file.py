@@ -14,7 +14,7 @@ from connectors.commit_signal import CommitSignal, Watch
 from connectors.crash_points import crash_point
 from connectors.file_lock import FileLock
 from connectors.log import CorruptLogError, LogError
-from connectors.sqlite_checkpoint import Checkpointer
+from connectors.sqlite_checkpoint import LIMIT_BYTES, Checkpointer
 
 # Larger pages append and read large records faster, and make small commits write more: 150 kB records
 # 113 MB/s with 16 KiB, 190 with 32, 315 with 64; a small append 0.04, 0.05 and 0.06 ms.
@@ -235,8 +235,9 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         connection.execute("PRAGMA wal_autocheckpoint=0")
-        # The WAL shrinks to what it holds whenever it starts anew: its size tells the checkpointer.
-        connection.execute("PRAGMA journal_size_limit=0")
+        # The WAL keeps its room when it starts anew: a commit that is synced then writes blocks that are there, and
+        # does not wait until the file system has freed and found others.
+        connection.execute(f"PRAGMA journal_size_limit={LIMIT_BYTES}")
         connection.execute("PRAGMA secure_delete=OFF")
         connection.execute("PRAGMA synchronous=NORMAL")
     except BaseException:

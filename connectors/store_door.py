@@ -13,16 +13,15 @@ from functools import cached_property
 from pathlib import Path
 
 from connectors.clickhouse_statement import StatementError
+from connectors.store_key import PROGRAMS, program_key
 from connectors.store_users import (
     GUEST,
-    PROGRAMS,
     StoreRole,
     StoreUser,
     StoreUsers,
     fits,
     hash_of_key,
     hash_of_password,
-    program_key,
 )
 
 # How long a password that was right need not be hashed again.

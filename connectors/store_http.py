@@ -14,12 +14,11 @@ import orjson
 import urllib3
 from clickhouse_connect.driver.binding import format_bind_value
 
+from connectors.chdb_address import Address, running_store, store_path
 from connectors.chdb_engine import StoreError
-from connectors.chdb_server import Address, running_store
-from connectors.clickhouse import store_path
 from connectors.clickhouse_statement import StatementError
+from connectors.store_key import ON_BEHALF, PROGRAMS, program_key
 from connectors.store_quotas import Limits
-from connectors.store_users import ON_BEHALF, PROGRAMS, program_key
 
 _CONNECT_S = 5.0
 # Beyond the statement's own time, so that the store's answer comes first.

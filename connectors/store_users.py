@@ -1,14 +1,12 @@
 """Users of the embedded store: their roles, what they may read and take, and the file that keeps them.
 
-The file and the key of the platform's own programs lie in the store's folder ``access``, readable by its owner
-only. A running store sees a change of the file with the next request.
+The file lies in the store's folder ``access``, readable by its owner only. A running store sees a change of it with
+the next request. The key of the platform's own programs lies beside it: `connectors.store_key`.
 """
 
 import hashlib
 import hmac
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -21,22 +19,16 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from connectors.chdb_engine import StoreError
 from connectors.sql_guard_tables import PRIVATE_TOPICS, ReadScope
+from connectors.store_key import ACCESS, PROGRAMS, write_secret
 from connectors.store_quotas import Limits, Quota, changed
 from schemas.registry import TOPICS
 
-ACCESS = "access"
-PROGRAMS = "tapeflow"
-"""User of the platform's own programs; it has the program key, and may do everything."""
 GUEST = "default"
 """User of who says nothing; without a password it may read market data from the same machine."""
-ON_BEHALF = "X-Tapeflow-On-Behalf"
-"""Header of the platform's API: for whom it asks, as JSON; of no use to others."""
 
 _USERS = "users.json"
-_KEY = "program-key"
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _PASSWORD_CHARS_MIN = 12
-_KEY_BYTES = 32
 _hasher = PasswordHasher()
 
 
@@ -189,35 +181,8 @@ class StoreUsers:
             "guest": self._guest,
             "users": {name: _kept(user) for name, user in sorted(self._users.items())},
         }
-        _write_secret(self._path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+        write_secret(self._path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
         self._seen = None
-
-
-def program_key(store: Path, *, make: bool = False) -> str | None:
-    """The key of the platform's own programs; None where it cannot be read.
-
-    Parameters
-    ----------
-    store : Path
-        The store's folder.
-    make : bool
-        Whether it is made where it is not there.
-    """
-    path = store / ACCESS / _KEY
-    try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        if not make:
-            return None
-    except PermissionError:
-        return None
-    _write_secret(path, new_key().encode())
-    return path.read_text().strip()
-
-
-def new_key() -> str:
-    """A key that nobody can guess."""
-    return secrets.token_urlsafe(_KEY_BYTES)
 
 
 def hash_of_key(key: str) -> str:
@@ -309,15 +274,3 @@ def _user(name: str, kept: Mapping[str, Any]) -> StoreUser:
         limits=changed(Limits(), kept["limits"]),
         quota=changed(Quota(), kept["quota"]),
     )
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

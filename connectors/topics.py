@@ -20,13 +20,14 @@ def create_topics(log: Log, partitions: int) -> None:
     LogError
         Where a topic is there with another partition count.
     """
+    configs: list[TopicConfig] = []
     for topic in TOPICS.values():
         counts = {topic.name: topic.partitions or partitions}
         if topic.inbox:
             # One flow reads all inboxes, each shard its partition of every one.
             counts[topic.inbox_name] = partitions
         for name, count in counts.items():
-            log.create_topic(
+            configs.append(
                 TopicConfig(
                     name=name,
                     partitions=count,
@@ -34,6 +35,6 @@ def create_topics(log: Log, partitions: int) -> None:
                     synced=topic.synced,
                 )
             )
-    log.create_topic(receipts_config())
-    for name in (FEEDS_TOPIC, LANDINGS_TOPIC):
-        log.create_topic(TopicConfig(name=name, partitions=1))
+    configs.append(receipts_config())
+    configs.extend(TopicConfig(name=name, partitions=1) for name in (FEEDS_TOPIC, LANDINGS_TOPIC))
+    log.create_topics(configs)

@@ -48,6 +48,7 @@ from pydantic import Field
 from flows.book_columns import level_columns, whole_numbers
 from flows.columns import Codes, chosen, columns, floats_or_nan, times_ns
 from flows.flow import (
+    Carried,
     Emit,
     Emitted,
     Flow,
@@ -173,6 +174,7 @@ class Book(Flow):
     outputs = (BOOK_TOP, BOOK_FAULTS)
     order = Order.SINGLE
     params_type = BookParams
+    carried = Carried(layout=SNAPSHOT_LAYOUT)
 
     def __init__(self, params: BookParams, snapshot: bytes | None) -> None:
         self._params = params

@@ -28,27 +28,23 @@ class Codes:
 
     def __init__(self, known: Sequence[str]) -> None:
         self._numbers = {value: number for number, value in enumerate(known)}
-        self._dictionary: pa.Array | None = None
-        self._of_code: Int32s = np.empty(0, dtype=np.int32)
+        # Set and taken as one: shards of other threads may number columns of theirs meanwhile.
+        self._newest: tuple[pa.Array, Int32s] | None = None
         self._same: dict[int, Int32s] = {}
 
     def of(self, column: pa.DictionaryArray) -> Int32s:
         """The number of each row's value, shape (n,); only to be read."""
         if column.null_count == len(column):
             return self._repeated(-1, len(column))
-        dictionary = column.dictionary
-        if self._dictionary is None or not dictionary.equals(self._dictionary):
-            self._dictionary = dictionary
+        dictionary, newest = column.dictionary, self._newest
+        if newest is None or not dictionary.equals(newest[0]):
             numbers = [self._numbers.get(value, -1) for value in dictionary.to_pylist()]
             # The place behind the dictionary is null's.
-            self._of_code = np.array([*numbers, -1], dtype=np.int32)
+            newest = self._newest = (dictionary, np.array([*numbers, -1], dtype=np.int32))
+        of_code = newest[1]
         if len(dictionary) == 1 and not column.null_count:
-            return self._repeated(int(self._of_code[0]), len(column))
-        if column.null_count:
-            codes = column.indices.fill_null(len(dictionary)).to_numpy()
-        else:
-            codes = dictionary_codes(column)
-        found: Int32s = self._of_code[codes]
+            return self._repeated(int(of_code[0]), len(column))
+        found: Int32s = of_code[codes_or_end(column)]
         return found
 
     def _repeated(self, number: int, count: int) -> Int32s:
@@ -84,6 +80,14 @@ def text_column(column: pa.Array) -> tuple[Int32s, Bytes]:
 def dictionary_codes(column: pa.DictionaryArray) -> Int32s:
     """Each row's place in the dictionary, of a column without nulls; a view."""
     codes: Int32s = _stored(column, np.dtype(np.int32))
+    return codes
+
+
+def codes_or_end(column: pa.DictionaryArray) -> Int32s:
+    """Each row's place in the dictionary; behind its end for null."""
+    if not column.null_count:
+        return dictionary_codes(column)
+    codes: Int32s = column.indices.fill_null(len(column.dictionary)).to_numpy()
     return codes
 
 

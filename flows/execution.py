@@ -31,18 +31,20 @@ from flows.intervals import LONGEST_NS
 from flows.quote_conditions import NOT_COUNTED, QuoteKinds, checked
 from flows.snapshot import pack, unpack
 from flows.trading.at_once import AtOnce
+from flows.trading.broker_fills import Misfit, take_report, unknown
 from flows.trading.context import Context, new_curves
 from flows.trading.desk import Desk
 from flows.trading.hours import Hours
-from flows.trading.inputs import BrokerReport, Instructions, broker_reports
-from flows.trading.interfaces import Filled, QuoteEvent, Told, TradeEvent
+from flows.trading.inputs import Instructions, broker_reports
+from flows.trading.interfaces import QuoteEvent, TradeEvent
 from flows.trading.outbox import OUTPUTS
+from flows.trading.past_parts import Origin, PastPart
 from flows.trading.plain_orders import PlainOrders
 from flows.trading.replacing import replace_order
 from flows.trading.symbol_market import SymbolMarket
 from flows.trading.tape import Tape, Trade
 from flows.trading.trade_kinds import CLOSING, OFF_BOOK, OPENING, UNCODED
-from flows.trading.working import Slice, Working
+from flows.trading.working import Working
 from schemas.bars import BARS
 from schemas.book import BOOK_TOP
 from schemas.execution import BROKER_REPORTS
@@ -87,7 +89,8 @@ class ExecutionParams(Params):
         How many orders a shard works at once; one more is rejected.
     max_ended : int
         Of how many ended orders the numbers of their reports are kept, for what is asked too late; the oldest
-        are forgotten, and a report of those begins at 1 again.
+        are forgotten, and a report of those begins at 1 again. Of so many parts at brokers a fill is booked that
+        is told when they have ended.
     """
 
     smart_routing: bool = True
@@ -147,6 +150,8 @@ class Execution(Flow):
         self._tape = Tape(head, arrays, kinds, params.max_keys)
         self._context.curves = new_curves(state.get("curves"))
         self._context.ended.update(state.get("ended", ()))
+        for name, (origin, seen) in state.get("past_parts", ()):
+            self._context.past_parts[name] = PastPart(Origin(*origin), seen)
         self._hours: dict[str, Hours] = {}
         self._desks: dict[int, Desk] = {}
         self._known_until: dict[int, int | None] = {}
@@ -189,7 +194,7 @@ class Execution(Flow):
         for key, time in zip(watermarks.keys, watermarks.times.tolist(), strict=True):
             slot = self._tape.slot(key)
             desk = self._desks.get(slot)
-            if desk is not None and desk.orders:
+            if desk is not None and desk.has_orders:
                 self.before(slot, time)
             self._tape.pass_time(slot, time)
         return self._context.outbox.emptied()
@@ -207,6 +212,7 @@ class Execution(Flow):
             "instruments": self._instruments.saved(),
             "curves": None if curves is None else curves.saved(),
             "ended": list(self._context.ended.items()),
+            "past_parts": list(self._context.past_parts.items()),
             "desks": [self._desks[slot].saved() for slot in sorted(self._desks)],
         }
         text = json.dumps(state, separators=(",", ":"), sort_keys=True).encode()
@@ -217,7 +223,7 @@ class Execution(Flow):
     def before(self, slot: int, ts_event: int) -> None:
         """Time has come to a row that is not in the market yet."""
         desk = self._desks[slot]
-        if not desk.orders:
+        if not desk.has_orders:
             desk.is_followed = self._tape.active[slot] = False
             return
         until = self._known_until[slot]
@@ -273,25 +279,33 @@ class Execution(Flow):
     def _take_instructions(self, batch: pa.RecordBatch) -> None:
         slots = self._tape.slots(batch.column("symbol"))
         rows = Instructions(batch)
-        plain = PlainOrders(batch, smart_routing=self._context.smart_routing)
-        if np.count_nonzero(plain.plain) < _BY_COLUMN_FROM:
+        plain = self._plain_orders(batch)
+        if plain is None:
             for row, slot in enumerate(slots.tolist()):
                 self._take_instruction(self._followed(slot), *rows.at(row))
             return
         used, of_row = np.unique(slots, return_inverse=True)
         desks = [self._followed(slot) for slot in used.tolist()]
-        at_once = AtOnce(batch, plain, desks=desks, of_row=of_row, context=self._context)
-        row = at_once.fill(0)
+        at_once = AtOnce(batch, rows, plain, desks=desks, of_row=of_row, context=self._context)
+        row = at_once.take(0)
         while row < len(slots):
             at_once.leave(row)
             self._take_instruction(desks[of_row[row]], *rows.at(row))
             at_once.renew(row)
-            row = at_once.fill(row + 1)
+            row = at_once.take(row + 1)
         at_once.finish()
+
+    def _plain_orders(self, batch: pa.RecordBatch) -> PlainOrders | None:
+        """Plain orders of a batch, where there are enough of them to be taken by column."""
+        if batch.num_rows < _BY_COLUMN_FROM:
+            return None
+        plain = PlainOrders(batch, smart_routing=self._context.smart_routing)
+        return plain if np.count_nonzero(plain.plain | plain.routed) >= _BY_COLUMN_FROM else None
 
     def _take_instruction(self, desk: Desk, action: str, terms: Working) -> None:
         desk.fallback_ns = max(desk.fallback_ns, terms.ts_begin)
         terms.ts_begin = desk.now
+        desk.work(terms.order.order_id)
         if action == "new":
             self._context.recall(terms, filled=False)
             desk.begin(terms)
@@ -303,28 +317,34 @@ class Execution(Flow):
                 desk.cancel(terms)
 
     def _take_broker_reports(self, at: int, given: InputRows) -> list[Emitted]:
-        unfit = []
+        # A batch of late rows has one reason; rows stay in their order, or that would hang on the cut.
+        unfit: list[tuple[Misfit, list[int]]] = []
         for row, report in enumerate(broker_reports(given.batch)):
             slot = self._tape.slot(report.symbol)
-            desk = self._desks.get(slot)
-            if desk is None or not _takes(desk, report):
-                unfit.append(row)
-            if desk is not None:
+            if slot in self._desks:
+                desk = self._followed(slot)
+                desk.in_flight.give_all_back()
+                misfit = take_report(desk, report)
                 desk.drain()
-        if not unfit:
-            return []
-        index = np.array(unfit, dtype=np.int64)
-        times = given.batch.column("ts_event").view("int64").to_numpy()[index]
+            else:
+                misfit = unknown(report)
+            if misfit is not None and unfit and unfit[-1][0] == misfit:
+                unfit[-1][1].append(row)
+            elif misfit is not None:
+                unfit.append((misfit, [row]))
+        times = given.batch.column("ts_event").view("int64").to_numpy()
         return [
             Late(
                 input=at,
                 index=index,
-                window=["open order"] * len(unfit),
-                window_end=times,
-                frontier=times,
-                used=np.zeros(len(unfit), dtype=np.bool_),
-                reason="the broker has no such order open here, or it was filled with less",
+                window=["open order"] * len(rows),
+                window_end=times[index],
+                frontier=times[index],
+                used=np.full(len(rows), misfit.used),
+                reason=misfit.reason,
             )
+            for misfit, rows in unfit
+            for index in [np.array(rows, dtype=np.int64)]
         ]
 
     def _new_desk(self, slot: int) -> Desk:
@@ -363,24 +383,3 @@ class Execution(Flow):
             self._hours[calendar] = Hours(calendar)
         desk.market.set_instrument(found, self._hours[calendar])
         desk.market.listing = self._context.listing(found)
-
-
-def _takes(desk: Desk, report: BrokerReport) -> bool:
-    """Give a desk a broker's report; false where it does not fit."""
-    one: Slice | None = desk.dispatch.slice_of(report.broker_order_id)
-    if one is None or one.venue != report.venue:
-        return False
-    if report.report_id in one.seen:
-        return True
-    if report.report != "filled":
-        one.seen.append(report.report_id)
-        desk.dispatch.take([Told(report.broker_order_id, report.report, report.reason)])
-        return True
-    if report.quantity is None or report.price is None or report.quantity > one.left:
-        return False
-    one.seen.append(report.report_id)
-    filled = Filled(
-        report.broker_order_id, report.quantity, report.price, "removed", report.fees or 0
-    )
-    desk.dispatch.take([filled])
-    return True

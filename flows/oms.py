@@ -40,6 +40,7 @@ from flows.orders.life import Execution, Report
 from flows.orders.limits import limits_of, restored, saved
 from flows.orders.market import Market
 from flows.orders.order import KnownOrders
+from flows.orders.order_columns import PackedOrders, columns_of, columns_of_rows, packed
 from flows.orders.restatement import bounded, hold, pay, restate, restate_price
 from flows.orders.rows import lists
 from flows.snapshot import pack, unpack
@@ -50,8 +51,8 @@ from schemas.positions import MARKS
 
 _MOVEMENT = ("account", "movement_id", "amount", "currency")
 
-# Of snapshots; one that was made by another layout is of an earlier version. 2: executions that were told, pairs of exits.
-_LAYOUT = 2
+# Of snapshots. 2: executions that were told, pairs of exits. 3: orders by column.
+_LAYOUT = 3
 
 
 class OmsParams(Params):
@@ -112,7 +113,7 @@ class Oms(Flow):
     outputs = (ORDER_EVENTS, INSTRUCTIONS)
     order = Order.ARRIVAL
     params_type = OmsParams
-    carried = Carried(layout=_LAYOUT)
+    carried = Carried(layout=_LAYOUT, reads=(2,))
 
     def __init__(self, params: OmsParams, snapshot: bytes | None) -> None:
         self._params = params
@@ -121,20 +122,25 @@ class Oms(Flow):
             "actions": None,
             "limits": [],
             "blotters": [],
+            "orders": None,
         }
+        arrays: dict[str, Any] = {}
         if snapshot:
-            packed = unpack(snapshot, self.name, _LAYOUT)[1]["state"]
-            state = json.loads(packed.tobytes())
+            _, arrays = unpack(snapshot, self.name, _LAYOUT)
+            state = json.loads(arrays["state"].tobytes())
         self._out = Outbox()
         self._market = Market(params.max_keys, state["market"], params.market_cushion_bps)
         self._actions = Actions(state["actions"])
         self._limits = {name: restored(values) for name, values in state["limits"]}
         self._blotters: dict[str, Blotter] = {}
         self._movements: dict[str, dict[str, None]] = {}
-        for name, values, movements in state["blotters"]:
-            self._blotter(name).restore(values)
-            self._movements[name] = dict.fromkeys(movements)
-        takes = {
+        if state["orders"] is not None:
+            count = sum(values[2] for _, values, _ in state["blotters"])
+            orders = PackedOrders(state["orders"], arrays, count)
+            for name, values, movements in state["blotters"]:
+                self._blotter(name).restore(values, orders)
+                self._movements[name] = dict.fromkeys(movements)
+        self._take = {
             ACCOUNTS: self._take_accounts,
             INSTRUMENTS: self._market.take_instruments,
             MARKS: self._take_marks,
@@ -144,15 +150,13 @@ class Oms(Flow):
             ORDER_REPORTS: self._take_reports,
             EXECUTIONS: self._take_executions,
         }
-        # By place, as a declaration as a key is hashed anew with each of its fields.
-        self._take = [takes[one.topic] for one in self.inputs]
 
     def on_rows(self, rows: Rows) -> list[Emitted]:
         """Take rows of one input in; give the events and instructions that they cause."""
         at, given = rows.only
         if not given.batch.num_rows:
             return []
-        self._take[at](given.batch)
+        self._take[self.inputs[at].topic](given.batch)
         made = self._out.batches(given.batch, self._market.now)
         return [Emit(topic=topic, batch=batch) for topic, batch in made]
 
@@ -161,7 +165,11 @@ class Oms(Flow):
         return []
 
     def snapshot(self) -> bytes:
-        """Market, actions, limits, and each account's book and orders, as JSON: its integers have no end."""
+        """Orders by column; the rest as JSON, whose integers have no end."""
+        orders = [
+            one for blotter in self._blotters.values() for one in blotter.known.orders.values()
+        ]
+        described, arrays = packed(columns_of(orders))
         state = {
             "market": self._market.saved(),
             "actions": self._actions.saved(),
@@ -170,9 +178,21 @@ class Oms(Flow):
                 [name, blotter.saved(), list(self._movements[name])]
                 for name, blotter in self._blotters.items()
             ],
+            "orders": described,
         }
-        text = json.dumps(state, separators=(",", ":")).encode()
-        return pack(self.name, _LAYOUT, {}, {"state": np.frombuffer(text, np.uint8)})
+        return _packed(state, arrays)
+
+    @classmethod
+    def upgraded(cls, snapshot: bytes, layout: int) -> bytes:
+        """A snapshot of layout 2, in which all was JSON: each account's orders were in front of what else was known."""
+        state = json.loads(unpack(snapshot, cls.name, layout)[1]["state"].tobytes())
+        rows: list[Any] = []
+        for _, values, _ in state["blotters"]:
+            counts, account, (own, *known) = values
+            rows += own
+            values[:] = counts, account, len(own), known
+        described, arrays = packed(columns_of_rows(rows))
+        return _packed(state | {"orders": described}, arrays)
 
     def _take_accounts(self, batch: pa.RecordBatch) -> None:
         new = limits_of(batch)
@@ -272,3 +292,8 @@ class Oms(Flow):
         return FlowError(
             f"account {name!r} is one more than max_accounts = {self._params.max_accounts}; raise it"
         )
+
+
+def _packed(state: dict[str, Any], arrays: dict[str, Any]) -> bytes:
+    text = json.dumps(state, separators=(",", ":")).encode()
+    return pack(Oms.name, _LAYOUT, {}, arrays | {"state": np.frombuffer(text, np.uint8)})

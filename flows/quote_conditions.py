@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from flows.columns import dictionary_codes
+from flows.columns import codes_or_end
 from flows.kernels.nbbo import COUNTS, IS_BEST, SAYS_NOTHING, TAKES_OUT
 from schemas.arrays import Int32s
 
@@ -68,11 +68,7 @@ class QuoteKinds:
             kinds = [self._kind(text) for text in dictionary.to_pylist()]
             # The place behind the dictionary is null's.
             self._of_code = np.array([*kinds, COUNTS], dtype=np.int32)
-        if column.null_count:
-            codes = column.indices.fill_null(len(dictionary)).to_numpy()
-        else:
-            codes = dictionary_codes(column)
-        kinds_of_rows: Int32s = self._of_code[codes]
+        kinds_of_rows: Int32s = self._of_code[codes_or_end(column)]
         return kinds_of_rows
 
     def _kind(self, condition: str | None) -> int:

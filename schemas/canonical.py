@@ -5,16 +5,15 @@ or 1 and the value, all little-endian. Numbers and times have their Arrow width 
 decimal 16), strings and binaries a 4-byte length before them. -0.0 is written as 0.0.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 
 from schemas.arrays import Int64s
 from schemas.field import BOOL, BYTES, CATEGORY, FLOAT, RECEIVE_TIME, TEXT
+from schemas.machine_code import compiled
 from schemas.topic import Topic
 
 _NONE = np.zeros(0, dtype=np.uint8)
@@ -142,16 +141,15 @@ def _put(column: _Column, data: Any, at: Int64s) -> None:
 
 # An index that cannot be negative (uint64) needs no check, which lets LLVM make one move of the eight
 # byte moves of a value: 4 ns where int64 indices take 19.
-_jit: Callable[[Any], Any] = numba.njit(cache=True, nogil=True)
 _U = np.uint64
 
 
-@_jit
+@compiled
 def _is_null(valid: Any, row: Any) -> bool:
     return not (valid[row >> _U(3)] >> np.uint8(row & _U(7))) & np.uint8(1)
 
 
-@_jit
+@compiled
 def _int32(values: Any, index: Any) -> Any:
     """An Arrow offset or code, neither of which is negative, as uint64."""
     word = _U(0)
@@ -160,13 +158,13 @@ def _int32(values: Any, index: Any) -> Any:
     return word
 
 
-@_jit
+@compiled
 def _add_fixed_sizes(valid: Any, first: int, width: int, sizes: Any) -> None:
     for row in range(len(sizes)):
         sizes[row] += 1 if _is_null(valid, _U(first + row)) else 1 + width
 
 
-@_jit
+@compiled
 def _add_text_sizes(valid: Any, offsets: Any, first: int, sizes: Any) -> None:
     for row in range(len(sizes)):
         at = _U(first + row)
@@ -176,7 +174,7 @@ def _add_text_sizes(valid: Any, offsets: Any, first: int, sizes: Any) -> None:
             sizes[row] += np.int64(_int32(offsets, at + _U(1)) - _int32(offsets, at)) + 5
 
 
-@_jit
+@compiled
 def _add_category_sizes(valid: Any, codes: Any, first: int, words: Any, sizes: Any) -> None:
     for row in range(len(sizes)):
         at = _U(first + row)
@@ -186,7 +184,7 @@ def _add_category_sizes(valid: Any, codes: Any, first: int, words: Any, sizes: A
             sizes[row] += words[_int32(codes, at)]
 
 
-@_jit
+@compiled
 def _put_version(version: int, data: Any, at: Any) -> None:
     for row in range(len(at)):
         data[_U(at[row])] = version & 0xFF
@@ -194,7 +192,7 @@ def _put_version(version: int, data: Any, at: Any) -> None:
         at[row] += 2
 
 
-@_jit
+@compiled
 def _put_bool(valid: Any, values: Any, first: int, data: Any, at: Any) -> None:
     for row in range(len(at)):
         source, to = _U(first + row), _U(at[row])
@@ -208,7 +206,7 @@ def _put_bool(valid: Any, values: Any, first: int, data: Any, at: Any) -> None:
             at[row] += 2
 
 
-@_jit
+@compiled
 def _put_float(valid: Any, values: Any, first: int, data: Any, at: Any) -> None:
     negative_zero = _U(1) << _U(63)
     for row in range(len(at)):
@@ -246,13 +244,13 @@ def _put_fixed(width: int) -> Any:
                     data[to + _U(1 + byte)] = (word >> _U(8 * byte)) & _U(0xFF)
                 at[row] += 1 + width
 
-    return _jit(put)
+    return compiled(put)
 
 
 _PUT_FIXED = {4: _put_fixed(4), 8: _put_fixed(8)}
 
 
-@_jit
+@compiled
 def _put_wide(valid: Any, values: Any, first: int, data: Any, at: Any) -> None:
     """Decimals, 16 bytes."""
     for row in range(len(at)):
@@ -266,7 +264,7 @@ def _put_wide(valid: Any, values: Any, first: int, data: Any, at: Any) -> None:
             at[row] += 16
 
 
-@_jit
+@compiled
 def _put_span(text: Any, start: Any, end: Any, data: Any, to: Any) -> Any:
     size = end - start
     for byte in range(4):
@@ -276,7 +274,7 @@ def _put_span(text: Any, start: Any, end: Any, data: Any, to: Any) -> Any:
     return np.int64(size) + 4
 
 
-@_jit
+@compiled
 def _put_text(valid: Any, offsets: Any, first: int, text: Any, data: Any, at: Any) -> None:
     for row in range(len(at)):
         source, to = _U(first + row), _U(at[row])
@@ -288,7 +286,7 @@ def _put_text(valid: Any, offsets: Any, first: int, text: Any, data: Any, at: An
             at[row] += _put_span(text, start, end, data, to + _U(1))
 
 
-@_jit
+@compiled
 def _put_category(
     valid: Any,
     codes: Any,

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 
 from schemas.arrays import UInt64s
 from schemas.canonical import canonical_bytes
+from schemas.machine_code import compiled
 from schemas.murmur import murmur3_128
 from schemas.topic import Topic
 
@@ -87,7 +87,7 @@ def combine(sums: Iterable[DigestSum]) -> DigestSum:
     return combined
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sum(digests: Any) -> Any:
     low = high = np.uint64(0)
     for row in range(len(digests)):

@@ -104,7 +104,8 @@ BROKER_ORDERS = Topic(
         of.number("sequence", "Of the symbol's rows here, from 1 on, without a gap."),
         of.word("action", "What to do.", allowed=("new", "replace", "cancel")),
         of.text(
-            "broker_order_id", "Identifier of the order for the broker: the same at every attempt."
+            "broker_order_id",
+            "Identifier of the order for the broker, unique for ever: the same at every attempt.",
         ),
         of.ORDER_ID,
         of.SIDE,
@@ -147,10 +148,14 @@ BROKER_REPORTS = Topic(
                 "cancelled",
                 "cancel_rejected",
                 "expired",
+                "fill_busted",
+                "fill_corrected",
                 "rejected",
             ),
         ),
-        of.quantity("quantity", "Filled now.", nullable=True, above=True),
+        of.quantity(
+            "quantity", "Filled now; of a bust or correction, as told.", nullable=True, above=True
+        ),
         of.price("price", "Of this fill.", nullable=True, above=False),
         of.money("fees", "Of this fill.", nullable=True),
         of.text("reason", "In the broker's words.", nullable=True),

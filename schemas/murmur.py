@@ -5,10 +5,10 @@ Source: Austin Appleby, MurmurHash3.cpp (public domain), ``MurmurHash3_x64_128``
 
 from typing import Any
 
-import numba
 import numpy as np
 
 from schemas.arrays import Int64s, UInt64s
+from schemas.machine_code import compiled
 
 _C1 = np.uint64(0x87C37B91114253D5)
 _C2 = np.uint64(0x4CF5AD432745937F)
@@ -23,12 +23,12 @@ _HALF = np.uint64(8)
 
 # Inlined by LLVM. All is uint64: numba makes a float of a uint64 with an int64, and an index that
 # cannot be negative needs no check, which lets LLVM make one load of eight bytes (4 times as fast).
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _rotated(x: Any, left: Any) -> Any:
     return (x << np.uint64(left)) | (x >> np.uint64(64 - left))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _finalised(k: Any) -> Any:
     k ^= k >> np.uint64(33)
     k *= _F1
@@ -37,7 +37,7 @@ def _finalised(k: Any) -> Any:
     return k ^ (k >> np.uint64(33))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _word(data: Any, at: Any) -> Any:
     """Eight bytes, little-endian."""
     word = np.uint64(0)
@@ -46,7 +46,7 @@ def _word(data: Any, at: Any) -> Any:
     return word
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _tail(data: Any, at: Any, end: Any) -> Any:
     """Up to eight bytes, little-endian, zeros behind them."""
     word = np.uint64(0)
@@ -55,7 +55,7 @@ def _tail(data: Any, at: Any, end: Any) -> Any:
     return word
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _hash_all(data: Any, starts: Any, out: Any) -> None:
     for row in range(len(out)):
         at, end = np.uint64(starts[row]), np.uint64(starts[row + 1])

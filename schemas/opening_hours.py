@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from schemas.arrays import Int64s
-from schemas.sessions import DAY_NS, CalendarError, session_starts
+from schemas.sessions import DAY_NS, MAKING, CalendarError, session_starts
 
 
 def opening_hours(calendar: str, first_day: int, last_day: int) -> Int64s:
@@ -40,7 +40,8 @@ def opening_hours(calendar: str, first_day: int, last_day: int) -> Int64s:
         days = np.arange(first_day, last_day + 1, dtype=np.int64)
         return np.column_stack([days, days * DAY_NS, (days + 1) * DAY_NS])
     session_starts(calendar)  # raises, with the names that there are
-    opens, closes = _sessions(calendar, first_day, last_day)
+    with MAKING:
+        opens, closes = _sessions(calendar, first_day, last_day)
     found = [
         (day, max(start, day * DAY_NS), min(end, (day + 1) * DAY_NS))
         for start, end in zip(opens.tolist(), closes.tolist(), strict=True)

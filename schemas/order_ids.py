@@ -64,11 +64,15 @@ def order_ids_of(accounts: Iterable[str], client_order_ids: Iterable[str]) -> li
         n identifiers.
     """
     sha256 = hashlib.sha256
+    # A list, and whole digests: a generator and a slice an order take a seventh longer.
     digests = b"".join(
-        sha256(f"{account}\0{client}".encode()).digest()[:_BYTES]
-        for account, client in zip(accounts, client_order_ids, strict=True)
+        [
+            sha256(f"{account}\0{client}".encode()).digest()
+            for account, client in zip(accounts, client_order_ids, strict=True)
+        ]
     )
-    bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8).reshape(-1, _BYTES), axis=1)
+    used = np.frombuffer(digests, dtype=np.uint8).reshape(-1, sha256().digest_size)[:, :_BYTES]
+    bits = np.unpackbits(used, axis=1)
     fives = bits[:, : 5 * _LETTERS].reshape(-1, _LETTERS, 5)
     text = _BASE32[fives @ _WEIGHTS].tobytes().decode()
     return [text[at : at + _LETTERS] for at in range(0, len(text), _LETTERS)]

@@ -128,6 +128,8 @@ _STANDING = (
     of.price("stop_price", "Stop now.", nullable=True),
 )
 
+_REASON = "Why, of what did not go as asked; of replaced, whether the place in the queue is kept."
+
 ORDER_EVENTS = Topic(
     name="order_events",
     version=1,
@@ -181,7 +183,7 @@ ORDER_EVENTS = Topic(
         of.text("execution_id", "Execution that caused it.", nullable=True),
         of.STRATEGY,
         of.word("venue", "Where it works; null before it is routed.", nullable=True),
-        of.text("reason", "Why, of what did not go as asked.", nullable=True),
+        of.text("reason", _REASON, nullable=True),
         of.word("check", "Pre-trade check that refused it.", nullable=True),
         of.text("check_limit", "That check's limit.", nullable=True),
         of.text("check_value", "The value that broke it.", nullable=True),
@@ -203,7 +205,11 @@ EXECUTIONS = Topic(
     fields=(
         of.ACCOUNT,
         of.MARKET_TIME,
-        of.text("execution_id", "Identifier of the fill."),
+        of.text(
+            "execution_id",
+            "Identifier of the fill, unique for ever: order, number of the instruction that began it, number of the fill; "
+            "of a fill that a broker tells after the order's end the broker's identifiers of both.",
+        ),
         of.ORDER_ID,
         of.CLIENT_ORDER_ID,
         of.PARENT_ORDER_ID,
@@ -327,7 +333,7 @@ ORDER_REPORTS = Topic(
         of.price("limit_price", "Worst price now.", nullable=True),
         of.price("stop_price", "Stop now.", nullable=True),
         of.word("venue", "Where it works.", nullable=True),
-        of.text("reason", "Why, of what did not go as asked.", nullable=True),
+        of.text("reason", _REASON, nullable=True),
     ),
     key="account",
     event_time="ts_event",

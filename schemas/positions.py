@@ -136,6 +136,8 @@ FAULT_KINDS = (
     "lots_joined",
     "incomplete_action",
     "nothing_left",
+    "repeated",
+    "conflicting",
     "late_action",
 )
 
@@ -152,7 +154,9 @@ LEDGER_FAULTS = Topic(
             "kind",
             "What is wrong: too_large, incomplete_action and nothing_left changed nothing; in place of an "
             "unknown_lot the oldest were closed; lots_joined made one of the two oldest lots; a late_action came "
-            "after its time and holds for what was held when it came.",
+            "after its time and holds for what was held when it came; what was repeated, as it was told before under "
+            "its identifier, is booked once, and so is what is conflicting, which said something else then: what came "
+            "first stands.",
             allowed=FAULT_KINDS,
         ),
         of.text("cause_id", "Execution, movement or action that it is about."),

@@ -21,7 +21,7 @@ _END_DATE = "2050-01-01"
 
 
 # Shards on several threads ask at once; making a calendar changes the process's warning filters meanwhile.
-_MAKING = Lock()
+MAKING = Lock()
 
 
 class CalendarError(ValueError):
@@ -60,7 +60,7 @@ def session_starts(calendar: str) -> Int64s:
     >>> [str(edge) for edge in starts[at - 1 : at + 1].astype("datetime64[ns]").astype("datetime64[h]")]
     ['2013-10-04T04', '2013-10-07T04']
     """
-    with _MAKING:
+    with MAKING:
         return _session_starts(calendar)
 
 

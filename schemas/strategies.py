@@ -49,7 +49,7 @@ def batches(topic: Topic, *, max_rows: int = 20) -> st.SearchStrategy[pa.RecordB
 
     def sliced(drawn: tuple[list[Row], int]) -> pa.RecordBatch:
         some, start = drawn
-        return batch_of(topic, some).slice(min(start, len(some)))
+        return topic.batch_of_rows(some).slice(min(start, len(some)))
 
     return st.tuples(st.lists(rows(topic), max_size=max_rows), st.integers(0, 3)).map(sliced)
 
@@ -73,18 +73,6 @@ def values(field: Field) -> st.SearchStrategy[Any]:
     """Values that a field may hold, null among them where it may be null."""
     valid = _valid(field)
     return st.none() | valid if field.nullable else valid
-
-
-def batch_of(topic: Topic, some: list[Row]) -> pa.RecordBatch:
-    """Rows as a batch of the topic, whether they are valid or not."""
-    return topic.batch(
-        {
-            field.name: pa.array(
-                [row[field.name] for row in some], TEXT if field.type == CATEGORY else field.type
-            )
-            for field in topic.fields
-        }
-    )
 
 
 def _valid(field: Field) -> st.SearchStrategy[Any]:

@@ -53,6 +53,7 @@ class _Fault:
     rows: Int64s
     needed: str
     column: pa.Array | None
+    before_value: str = ", not"
 
 
 def validate(
@@ -261,14 +262,14 @@ def _rule_faults(
     rows = np.flatnonzero(spoken[_codes(column)] & ~enough)
     if len(rows):
         needed = (" or " if rule.any_of else ", ").join(rule.needs)
-        yield _Fault(rows, f"{needed} must be given for this {rule.field}", column)
+        yield _Fault(rows, f"{needed} must be given where {rule.field} is", column, "")
 
 
 def _words(fault: _Fault, row: int) -> str:
     if fault.column is None:
-        return f"{fault.needed}, not null"
+        return f"{fault.needed}{fault.before_value} null"
     value = fault.column[row]
     text = str(value) if fault.column.type == TIMESTAMP else repr(value.as_py())
     if len(text) > _SHOWN_CHARACTERS:
         text = f"{text[:_SHOWN_CHARACTERS]}…"
-    return f"{fault.needed}, not {text}"
+    return f"{fault.needed}{fault.before_value} {text}"

@@ -1,9 +1,9 @@
-"""Changes of accounts and corporate actions from the command line: rows of the log, in the audit log as such."""
+"""Changes of accounts and corporate actions, from the command line or the API: rows of the log, audited as such."""
 
 import getpass
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -37,6 +37,13 @@ class AccountError(SettingsError):
     """A change of an account that makes no sense; the message says what was needed."""
 
 
+class UnknownAccountError(AccountError):
+    """There is no account of that name."""
+
+
+Audited = Callable[[str, str, Sequence[NewRecord]], None]
+
+
 class Accounts:
     """The accounts of a log, and what may be done about them.
 
@@ -46,11 +53,15 @@ class Accounts:
         With the topics made.
     user : str
         Who does it: in the rows, and in the audit log.
+    audited : callable or None
+        Appends records and the audit log's row of an action and its subject in one commit; None: as of the command
+        line.
     """
 
-    def __init__(self, log: Log, user: str) -> None:
+    def __init__(self, log: Log, user: str, audited: Audited | None = None) -> None:
         self._log = log
         self._user = user
+        self._append = audited or self._from_command_line
 
     def newest(self) -> dict[str, Row]:
         """Each account's newest row, in order of name; `FIRM` is all of them."""
@@ -100,7 +111,7 @@ class Accounts:
         """
         known = self.newest().get(name)
         if known is None and name != FIRM:
-            raise AccountError(self._unknown(name))
+            raise UnknownAccountError(self._unknown(name))
         before = {**_DEFAULTS, **(known or {})}
         changed = {key: value for key, value in values.items() if before.get(key) != value}
         if known is not None and not changed:
@@ -128,7 +139,7 @@ class Accounts:
         """
         known = self.newest().get(name)
         if known is None or name == FIRM:
-            raise AccountError(self._unknown(name))
+            raise UnknownAccountError(self._unknown(name))
         movement = movement_id or str(uuid.uuid4())
         if self._was_booked(name, movement):
             return f"movement {movement} of {name} was booked already: nothing changed"
@@ -195,7 +206,7 @@ class Accounts:
         partition = Partitioner(partitions).of(str(row[topic.key]))
         return rows_record(topic, partition, _checked(topic, [row]))
 
-    def _append(self, action: str, subject: str, records: Sequence[NewRecord]) -> None:
+    def _from_command_line(self, action: str, subject: str, records: Sequence[NewRecord]) -> None:
         writer = AuditWriter(self._log)
         entry = AuditEntry(
             actor=self._user,
@@ -278,9 +289,7 @@ def _checked(topic: Topic, rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
         With the reason, where a row may not be in the topic.
     """
     try:
-        batch = topic.batch(
-            {field.name: [row.get(field.name) for row in rows] for field in topic.fields}
-        )
+        batch = topic.batch_of_rows(rows)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise AccountError(f"{topic.name}: {error}") from error
     found = validate(topic, batch)

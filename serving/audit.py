@@ -10,6 +10,7 @@ from rich.table import Table
 from connectors.checks import Check
 from connectors.landing_audit import landing_checks
 from connectors.log import Log
+from connectors.row_counts import RowCounts
 from flows.catalog import catalog
 from flows.engines.recount import recount
 from serving.audit_accounts import account_checks
@@ -17,8 +18,10 @@ from serving.audit_accounts import account_checks
 
 def audit(log: Log, store_url: str, lake: Path) -> list[Check]:
     """The checks of every flow that has run, of everything that has landed, and of accounts."""
-    checks = [check for kind in catalog().values() for check in recount(log, kind)]
-    return checks + landing_checks(log, store_url, lake) + account_checks(log, store_url)
+    counts = RowCounts(log)
+    checks = [check for kind in catalog().values() for check in recount(log, kind, counts)]
+    checks += landing_checks(log, store_url, lake, counts)
+    return checks + account_checks(log, store_url)
 
 
 def audit_value(checks: list[Check]) -> dict[str, Any]:

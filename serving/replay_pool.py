@@ -108,6 +108,8 @@ class Pool:
         futures: dict[int, Future[Result]] = {
             at: self._processes.submit(_run, tasks[at]) for at in order
         }
+        # It looks again at which processes there are: one that was begun while it did is not watched, and its death not seen.
+        self._processes.submit(_nothing)
         self._display.name(f"{len(tasks)} parts in {count} processes")
         left = set(futures.values())
         try:
@@ -147,6 +149,10 @@ def _begin(queue: Any, stop: Any) -> None:
     _tell_parent, _stop = queue.put, stop
     # What brokers ask for is known to the process that has loaded the settings.
     load_settings()
+
+
+def _nothing() -> None:
+    """Wake up who watches the processes."""
 
 
 def _run(task: Work[Result]) -> Result:

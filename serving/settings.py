@@ -181,6 +181,12 @@ class Settings(BaseModel):
         le=1_000_000,
         description="Requests a second of one session or API key; twice as many at once",
     )
+    api_streams: int = Field(
+        default=256,
+        ge=1,
+        le=100_000,
+        description="Streams that a user may have open at once, a WebSocket counted as one more",
+    )
     api_access_s: int = Field(
         default=900,
         ge=10,

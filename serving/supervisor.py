@@ -100,7 +100,7 @@ class Supervisor:
     Parameters
     ----------
     programs : sequence of Program
-        All of them; they are stopped in the opposite order of their start.
+        All of them; each is stopped when those that come after it have ended.
     logs : Path
         Folder for ``NAME.log`` files.
     restarts_max : int
@@ -226,26 +226,34 @@ class Supervisor:
         )
 
     def stop(self, timeout_s: float = _STOP_S) -> None:
-        """Stop all programs, the last first, each with time to finish what it has begun."""
-        for child in reversed(self._children):
-            self._stop_one(child, timeout_s)
-        self._children.clear()
+        """Stop all programs side by side, each with time to finish what it has begun and to use those it comes after."""
+        while self._children:
+            needed = {name for child in self._children for name in child.program.after}
+            # In a ring none could be started: some program here is needed by no other.
+            ending = [child for child in self._children if child.program.name not in needed]
+            self._stop_all(ending, timeout_s)
+            self._children = [child for child in self._children if child not in ending]
 
     def retire(self, name: str, timeout_s: float = _STOP_S) -> None:
         """Stop one program for good."""
-        for child in [one for one in self._children if one.program.name == name]:
-            self._stop_one(child, timeout_s)
-            self._children.remove(child)
+        ending = [one for one in self._children if one.program.name == name]
+        self._stop_all(ending, timeout_s)
+        self._children = [child for child in self._children if child not in ending]
 
-    def _stop_one(self, child: _Child, timeout_s: float) -> None:
-        child.process.terminate()
-        try:
-            child.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self._logger.warning("program killed", program=child.program.name, waited_s=timeout_s)
-            child.process.kill()
-            child.process.wait()
-        _close_pipe(child.process)
+    def _stop_all(self, ending: Sequence[_Child], timeout_s: float) -> None:
+        for child in ending:
+            child.process.terminate()
+        deadline_s = monotonic() + timeout_s
+        for child in ending:
+            try:
+                child.process.wait(max(0.0, deadline_s - monotonic()))
+            except subprocess.TimeoutExpired:
+                self._logger.warning(
+                    "program killed", program=child.program.name, waited_s=timeout_s
+                )
+                child.process.kill()
+                child.process.wait()
+            _close_pipe(child.process)
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
         with self._open_log(program) as output:

@@ -12,7 +12,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from connectors.log import Log, LogError, open_log
+from connectors.log import CorruptLogError, Log, LogError, open_log
 from connectors.retention import Cut, Retention, apply, plan, policies
 from serving.sizes import bytes_text
 from serving.times import wall_text
@@ -38,17 +38,20 @@ def run_trim(
     out: TextIO,
 ) -> int:
     """Cut what retention allows, or only say what it would cut, and what holds back the rest; exit code 0."""
-    cuts = plan(log, settings, time.time_ns(), without=without)
+    damaged: list[CorruptLogError] = []
+    cuts = plan(log, settings, time.time_ns(), without=without, on_damage=damaged.append)
     given_back = 0 if dry_run else apply(log, cuts)
     if as_json:
         value = {
             "dry_run": dry_run,
             "given_back_bytes": given_back,
             "cuts": [cut_value(one) for one in cuts],
+            "damaged_snapshots": [str(one) for one in damaged],
         }
         out.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
         return 0
     _print(cuts, Console(file=out), dry_run=dry_run)
+    out.writelines(f"A snapshot is damaged and counts for none: {one}\n" for one in damaged)
     if not policies(log, settings):
         out.write("No topic has a retention: `[retention]` in tapeflow.toml gives one\n")
     elif not dry_run:
@@ -96,7 +99,7 @@ def _run(log_url: str, settings: Mapping[str, Retention], stop: threading.Event)
 
 def trim_once(log: Log, settings: Mapping[str, Retention]) -> None:
     """Cut what may be cut now, and tell each cut."""
-    cuts = plan(log, settings, time.time_ns())
+    cuts = plan(log, settings, time.time_ns(), on_damage=_warn)
     given_back = apply(log, cuts)
     for one in cuts:
         if one.before > one.start:
@@ -110,6 +113,10 @@ def trim_once(log: Log, settings: Mapping[str, Retention]) -> None:
             )
     if given_back:
         log_line.info("space_given_back", size_bytes=given_back)
+
+
+def _warn(error: CorruptLogError) -> None:
+    log_line.warning("snapshot_damaged", reason=str(error))
 
 
 def _print(cuts: Sequence[Cut], console: Console, *, dry_run: bool) -> None:

@@ -4,8 +4,7 @@ from threading import Event
 
 from rich.console import Console
 
-from connectors.chdb_server import Address, running_store
-from connectors.clickhouse import store_path
+from connectors.chdb_address import Address, running_store, store_path
 from connectors.control import progress_topic
 from connectors.log import open_log
 from connectors.metrics import PROGRAMS, port_of
@@ -31,8 +30,9 @@ def supervisor_of(settings: Settings, *, api: bool = False) -> Supervisor:
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
     environment = program_environment(settings)
-    # Only the flows need their parameters; checking them loads all that computes.
-    lean = {**environment, "TAPEFLOW_FLOWS": "{}", "TAPEFLOW_USERS": ""}
+    # Only the flows need their names and parameters; checking them loads all that computes, for a second a program.
+    no_flows = {**environment, "TAPEFLOW_FLOWS": "{}", "TAPEFLOW_RUN_FLOWS": ""}
+    lean = {**no_flows, "TAPEFLOW_USERS": ""}
     programs = [
         Program(
             name="flows",
@@ -55,7 +55,7 @@ def supervisor_of(settings: Settings, *, api: bool = False) -> Supervisor:
             Program(
                 name="api",
                 arguments=["serve"],
-                environment={**environment, "TAPEFLOW_FLOWS": "{}"},
+                environment=no_flows,
                 ready=lambda: running_api(settings.home) is not None,
             )
         )

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from connectors.log import Log, open_log
 from infra.kafka.artifacts import BrokerError
@@ -24,6 +25,17 @@ _LONG = (
     "tests/connectors/test_kafka",
     "tests/serving",
 )
+# No test is timed, and what examples share by a fixture, their tests know. A run that must hold says the same twice; one
+# by hand tries other examples each time.
+settings.register_profile(
+    "tapeflow",
+    deadline=None,
+    derandomize=bool(REQUIRED),
+    database=None if REQUIRED else settings.default.database,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tapeflow")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -41,6 +53,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (at for at, name in enumerate(_LONG) if item.nodeid.startswith(name)), len(_LONG)
         )
     )
+
+
+class _AtOnce:
+    """Tells a failure when it happens: a run that is cut off has no summary."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._terminal.ensure_newline()
+            self._terminal.write_sep("_", f"{report.when} of {report.nodeid}")
+            self._terminal.write_line(report.longreprtext)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(terminal, pytest.TerminalReporter):
+        config.pluginmanager.register(_AtOnce(terminal))
 
 
 @pytest.fixture(scope="session")

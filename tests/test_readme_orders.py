@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from serving import client
 from serving.api.address import running_api
 from serving.settings import PREFIX
 
@@ -257,8 +258,10 @@ def check_results(desk: Desk) -> None:
         (position,) = api.get("/v1/positions", params={"account": "DESK-1"}).json()["positions"]
     assert len({one["execution_id"] for one in executions}) == len(executions)
     assert sum(float(one["quantity"]) for one in executions) == float(position["quantity"]) == 800
-    landed = "SELECT count() FROM algorithm_reports"
-    desk.wait(lambda: desk.run(f'tapeflow sql --format csv "{landed}"').split()[-1] == "1")
+    # Asked from here: a program at each look takes from what is to land.
+    with client.open(desk.folder / ".tapeflow") as store:
+        landed = "SELECT count() AS reports FROM algorithm_reports"
+        desk.wait(lambda: store.sql(landed)["reports"][0] == 1)
     told = desk.run(PROOF)
     assert re.search(r"twap .*1 .*600", told), told
     assert re.search(r"All \d+ claims hold", told), told

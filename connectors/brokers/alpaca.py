@@ -23,7 +23,6 @@ from connectors.control import control_record, control_value
 from connectors.log import Log, NewRecord, TopicConfig
 from connectors.records import Partitioner, decode_rows, is_rows, rows_record
 from schemas.execution import BROKER_ORDERS, BROKER_REPORTS
-from schemas.field import CATEGORY, TEXT
 
 BROKERS_TOPIC = "_brokers"
 VENUE = "ALPACA"
@@ -77,7 +76,7 @@ class AlpacaBroker:
         last = log.last(BROKERS_TOPIC, 0)
         state = {} if last is None else control_value(last)
         self._positions |= {int(at): offset for at, offset in state.get("positions", {}).items()}
-        self._orders = AlpacaOrders(state.get("orders"))
+        self._orders = AlpacaOrders(state.get("orders"), state.get("ended"))
 
     def run(self) -> None:
         """Go on until told to stop.
@@ -176,18 +175,23 @@ class AlpacaBroker:
                 "alpaca_secret of [credentials], and at whether they are of this address"
             )
         if not isinstance(update, Connected):
+            if not self._orders.knows(update):
+                # By hand or of another program; or of ours, so long ago that it is forgotten.
+                self._tell(
+                    "not ours", order=update["order"]["client_order_id"], what=update["event"]
+                )
             return self._orders.updated(update)
         self._tell("connected", open_orders=len(self._orders.open))
         return list(self._missed())
 
     def _missed(self) -> Iterator[Report]:
-        """What became of open orders while nobody listened: fills first, in their order, then ends."""
+        """What became of orders while nobody listened: fills first, in their order, then ends."""
         orders = self._orders
-        begun = [order.since for order in orders.open.values() if order.since]
-        if not begun:
+        since = orders.since
+        if since is None:
             return
         standing = list(self._standing())
-        for activity in self._rest.fills(min(begun)):
+        for activity in self._rest.fills(since):
             yield from orders.fill(activity)
         for name, order in standing:
             if name in orders.open:
@@ -213,6 +217,7 @@ class AlpacaBroker:
         state = {
             "positions": {str(at): offset for at, offset in self._positions.items()},
             "orders": self._orders.saved(),
+            "ended": self._orders.saved_ended(),
         }
         records: list[NewRecord] = []
         if reports:
@@ -233,12 +238,4 @@ def _has_moved(order: dict[str, Any]) -> bool:
 def _batch(reports: list[Report]) -> pa.RecordBatch:
     now = time_ns()
     same = {"ts_event": now, "ts_recv": now, "venue": VENUE}
-    return BROKER_REPORTS.batch(
-        {
-            field.name: pa.array(
-                [(same | one).get(field.name) for one in reports],
-                TEXT if field.type == CATEGORY else field.type,
-            )
-            for field in BROKER_REPORTS.fields
-        }
-    )
+    return BROKER_REPORTS.batch_of_rows([same | one for one in reports])

@@ -1,7 +1,8 @@
 """What is known of our orders at Alpaca: its identifiers, what was reported of them, and what is to be reported.
 
 Pure: no network, no log. A fill is named by its order and the quantity that the order had filled with it, which the
-stream and the account's activities tell alike, so that one that is told by both is reported once.
+stream and the account's activities tell alike, so that one that is told by both is reported once. An order that has
+ended is remembered for a while: what is told of it late, a fill, or that one is busted or corrected, is reported too.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,12 @@ _REFUSALS = {
     "order_replace_rejected": "replace_rejected",
     "order_cancel_rejected": "cancel_rejected",
 }
+_TAKEN_BACK = {
+    "trade_bust": "fill_busted",
+    "trade_correct": "fill_corrected",
+}
+# Hundreds of kilobytes of state a commit; an account gives two hundred orders a minute at most.
+ENDED_MAX = 1_000
 _TIMES_IN_FORCE = {"at_open": "opg", "at_close": "cls", "gtd": "gtc"}
 
 
@@ -37,12 +44,15 @@ class OpenOrder:
         Alpaca's identifiers: of the order, and of those that replaced it.
     reported : list of str
         Reports that were made.
+    taken_back : bool
+        Whether a fill was busted or corrected: what it has filled then comes twice to the same quantity.
     """
 
     symbol: str
     since: str
     alpaca_ids: list[str] = field(default_factory=list)
     reported: list[str] = field(default_factory=list)
+    taken_back: bool = False
 
 
 Report = dict[str, Any]
@@ -55,14 +65,29 @@ class AlpacaOrders:
     ----------
     saved : dict or None
         What `saved` gave.
+    ended : dict or None
+        What `saved_ended` gave.
     """
 
-    def __init__(self, saved: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, saved: dict[str, Any] | None = None, ended: dict[str, Any] | None = None
+    ) -> None:
         self.open = {name: OpenOrder(**values) for name, values in (saved or {}).items()}
+        self.ended = {name: OpenOrder(**values) for name, values in (ended or {}).items()}
 
     def saved(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Open orders as JSON values."""
         return {name: asdict(order) for name, order in self.open.items()}
+
+    def saved_ended(self) -> dict[str, Any]:
+        """The last `ENDED_MAX` that have ended as JSON values, the oldest first."""
+        return {name: asdict(order) for name, order in self.ended.items()}
+
+    @property
+    def since(self) -> str | None:
+        """From when on something may have been filled that was not told; None where nothing can."""
+        known = [*self.open.values(), *self.ended.values()]
+        return min((order.since for order in known if order.since), default=None)
 
     def began(self, name: str, symbol: str, order: dict[str, Any]) -> list[Report]:
         """An order was taken by Alpaca."""
@@ -79,12 +104,24 @@ class AlpacaOrders:
             del self.open[name]
         return reports
 
+    def _end(self, name: str) -> None:
+        self.ended[name] = self.open.pop(name)
+        if len(self.ended) > ENDED_MAX:
+            del self.ended[next(iter(self.ended))]
+
+    def knows(self, update: dict[str, Any]) -> bool:
+        """Whether a trade update is of an order that is open, or has ended not too long ago."""
+        name = self.name_of(str(update["order"]["client_order_id"]))
+        return name in self.open or name in self.ended
+
     def updated(self, update: dict[str, Any]) -> list[Report]:
         """A trade update of the stream."""
         order, event = update["order"], str(update["event"])
         name = self.name_of(str(order["client_order_id"]))
-        if name not in self.open:
+        if not self.knows(update):
             return []
+        if event in _TAKEN_BACK:
+            return self._took_back(name, update)
         if event in ("fill", "partial_fill"):
             filled = self._filled(
                 name,
@@ -92,8 +129,11 @@ class AlpacaOrders:
                 str(order["filled_qty"]),
                 str(update["qty"]),
                 str(update["price"]),
+                str(update.get("execution_id")),
             )
             return [*filled, *self.stands(name, order)]
+        if name in self.ended:
+            return []
         if event in _REFUSALS:
             at = f"{event}:{order['id']}:{update.get('timestamp')}"
             return self._told(name, _REFUSALS[event], at, None)
@@ -101,7 +141,7 @@ class AlpacaOrders:
 
     def fill(self, activity: dict[str, Any]) -> list[Report]:
         """A fill of the account's activities."""
-        for name, known in self.open.items():
+        for name, known in (*self.open.items(), *self.ended.items()):
             if activity["order_id"] in known.alpaca_ids:
                 return self._filled(
                     name,
@@ -112,8 +152,30 @@ class AlpacaOrders:
                 )
         return []
 
+    def _took_back(self, name: str, update: dict[str, Any]) -> list[Report]:
+        """A fill that the exchange has busted or corrected: which, and as what, in the broker's own words."""
+        self._known(name).taken_back = True
+        event, at = str(update["event"]), update.get("execution_id") or update.get("timestamp")
+        words = {
+            one: update[one]
+            for one in ("execution_id", "previous_execution_id", "qty", "price", "reason")
+            if update.get(one) is not None
+        }
+        said = ", ".join(f"{one} {value}" for one, value in words.items())
+        numbers = {"quantity": words.get("qty"), "price": words.get("price")}
+        exact = {one: Decimal(str(value)) for one, value in numbers.items() if value is not None}
+        return self._told(
+            name,
+            _TAKEN_BACK[event],
+            f"{event}:{update['order']['id']}:{at}",
+            f"{event}: {said}",
+            **{one: value for one, value in exact.items() if value > 0},
+        )
+
     def stands(self, name: str, order: dict[str, Any]) -> list[Report]:
         """How an order stands, told by the stream or asked for; fills of it are told before."""
+        if name not in self.open:
+            return []
         status = str(order["status"])
         if status == "replaced" and order.get("replaced_by"):
             replaced_by = str(order["replaced_by"])
@@ -123,12 +185,12 @@ class AlpacaOrders:
             return self._told(name, "replaced", f"replaced:{replaced_by}", None)
         if status == "filled":
             if self._has_told_all(name, order):
-                del self.open[name]
+                self._end(name)
             return []
         if status not in _ENDS:
             return []
         reports = self._told(name, _ENDS[status], f"{status}:{order['id']}", None)
-        del self.open[name]
+        self._end(name)
         return reports
 
     @staticmethod
@@ -137,21 +199,33 @@ class AlpacaOrders:
         return client_order_id.partition(_MARK)[0]
 
     def _filled(
-        self, name: str, alpaca_id: str, cumulative: str, quantity: str, price: str
+        self,
+        name: str,
+        alpaca_id: str,
+        cumulative: str,
+        quantity: str,
+        price: str,
+        execution_id: str | None = None,
     ) -> list[Report]:
         told = f"fill:{alpaca_id}:{Decimal(cumulative).normalize():f}"
+        if execution_id is not None and self._known(name).taken_back:
+            told = f"{told}:{execution_id}"
         return self._told(
             name, "filled", told, None, quantity=Decimal(quantity), price=Decimal(price)
         )
 
     def _has_told_all(self, name: str, order: dict[str, Any]) -> bool:
         last = f"fill:{order['id']}:{Decimal(str(order['filled_qty'])).normalize():f}"
-        return last in self.open[name].reported
+        told = self.open[name].reported
+        return any(one == last or one.startswith(f"{last}:") for one in told)
+
+    def _known(self, name: str) -> OpenOrder:
+        return self.open.get(name) or self.ended[name]
 
     def _told(
         self, name: str, report: str, report_id: str, reason: str | None, **more: Any
     ) -> list[Report]:
-        known = self.open[name]
+        known = self._known(name)
         if report_id in known.reported:
             return []
         known.reported.append(report_id)

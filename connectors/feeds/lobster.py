@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from connectors.feeds.lobster_pair import PairSource
 from connectors.feeds.lobster_rows import COLUMNS, rows_of, understood
 from connectors.feeds.source import FeedError, Format, Probe, Rows, Source
 from connectors.feeds.text import Layout, TextSource
@@ -66,6 +65,8 @@ class Lobster(Format):
         orderbook = _orderbook_beside(probe.path)
         if orderbook is None:
             return (TextSource(probe.path, layout, block_bytes),)
+        from connectors.feeds.lobster_pair import PairSource  # noqa: PLC0415 - brings numba, which no other file needs
+
         pair = PairSource(
             probe.path,
             orderbook,

@@ -1,6 +1,6 @@
 """The simulated market into the log's raw topics, on the way that feeds take."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -8,12 +8,14 @@ import pyarrow as pa
 
 from connectors.crash_points import crash_point
 from connectors.feeds.append import WALL, Appender
+from connectors.feeds.categories import constant
 from connectors.feeds.ledger import BEGUN, DONE, Ledger, LedgerWriter, read_ledger
 from connectors.feeds.options import FeedProgress
 from connectors.feeds.pace import Clock, Pace
-from connectors.feeds.simulator import Simulator, SimulatorOptions, Slice
+from connectors.feeds.simulator import VENUE, Simulator, SimulatorOptions, Slice
 from connectors.feeds.source import FeedError
 from connectors.log import Log, Writer
+from schemas.field import TIMESTAMP
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from schemas.sessions import DEFAULT_CALENDAR
 
@@ -108,6 +110,8 @@ def simulate(
         _refuse(ledger, market)
         name = f"{WRITER}:{writer.number}"
         run = _Run(LedgerWriter(log, ledger, name), writer, appender, on_progress)
+        if left := [one for one in market.names if ledger.known_ns(BOOK_EVENTS.name, one)]:
+            run.add(_cleared(left, market.start_ns))
         slices = _limited(iter(Simulator(market)), market, options)
         if options.paced or options.live:
             slices = _paced(slices, market.start_ns, options.clock)
@@ -261,6 +265,22 @@ def _paced(slices: Iterator[Slice], start_ns: int, clock: Clock) -> Iterator[Sli
             if rest:
                 # Even if a row is due by now: it goes with those of the next moment, in one commit.
                 pace.nap(min(int(times[0]) for _, _, times in rest))
+
+
+def _cleared(names: Sequence[str], start_ns: int) -> Slice:
+    """Empties the books that an earlier market has left: its orders would stand in those of this one for ever."""
+    time = pa.repeat(pa.scalar(start_ns, TIMESTAMP), len(names))
+    batch = BOOK_EVENTS.batch(
+        {
+            "symbol": pa.array(names).dictionary_encode(),
+            "venue": constant(VENUE, len(names)),
+            "ts_event": time,
+            "ts_recv": time,
+            "action": constant("clear", len(names)),
+            "is_last": pa.repeat(pa.scalar(True), len(names)),
+        }
+    )
+    return [(BOOK_EVENTS, batch, np.full(len(names), start_ns))]
 
 
 def _refuse(ledger: Ledger, market: SimulatorOptions) -> None:

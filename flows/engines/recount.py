@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from connectors.checks import Check
 from connectors.log import Log
+from connectors.row_counts import RowCounts
 from connectors.scan import scan_rows
 from flows.engines.commits import Commits
 from flows.engines.epochs import epochs_up_to
@@ -45,8 +46,18 @@ class _Shard:
         return next((offset for offset in places if offset is not None), None)
 
 
-def recount(log: Log, kind: type[Flow]) -> list[Check]:
-    """The checks of one flow; none where it has never run."""
+def recount(log: Log, kind: type[Flow], counts: RowCounts | None = None) -> list[Check]:
+    """The checks of one flow; none where it has never run.
+
+    Parameters
+    ----------
+    log : Log
+        Where it runs.
+    kind : type of Flow
+        Which.
+    counts : RowCounts or None
+        Of the same log, where other flows' inputs, most of them the same, are counted too.
+    """
     of_inboxes = any(declared.inbox for declared in kind.inputs)
     shards = []
     for index in range(shard_count(log, kind)):
@@ -69,7 +80,9 @@ def recount(log: Log, kind: type[Flow]) -> list[Check]:
     return [
         check
         for declared in kind.inputs
-        for check in _of_input(log, kind, declared, shards, commits, since)
+        for check in _of_input(
+            log, kind, declared, shards, commits, since, counts or RowCounts(log)
+        )
     ]
 
 
@@ -80,8 +93,9 @@ def _of_input(
     shards: Sequence[_Shard],
     commits: Commits,
     since: str,
+    counts: RowCounts,
 ) -> list[Check]:
-    told, in_log = _told(log, declared, shards)
+    told, in_log = _told(declared, shards, counts)
     late, missed = _late(log, kind, declared, commits)
     subject = f"{kind.name}: {declared.name}"
     return [
@@ -109,7 +123,7 @@ def _of_input(
     ]
 
 
-def _told(log: Log, declared: Input, shards: Sequence[_Shard]) -> tuple[Counts, int]:
+def _told(declared: Input, shards: Sequence[_Shard], counts: RowCounts) -> tuple[Counts, int]:
     """What the shards' progress says of an input, and the rows that the log has up to their positions."""
     total = Counts()
     in_log = 0
@@ -118,10 +132,7 @@ def _told(log: Log, declared: Input, shards: Sequence[_Shard]) -> tuple[Counts, 
             setattr(total, name, getattr(total, name) + count)
         for partition, end in shard.progress.positions.get(declared.name, {}).items():
             start = shard.begin(declared.name, partition)
-            in_log += sum(
-                batch.num_rows
-                for _, batch in scan_rows(log, declared.topic, partition, start=start, end=end)
-            )
+            in_log += counts.total(declared.topic, partition, start=start, end=end)
     return total, in_log
 
 

@@ -182,11 +182,11 @@ class Recovery:
 
     def _params_of(self, epoch: Epoch, chain: Sequence[Epoch]) -> Params:
         """An epoch's own parameters, or where they were another version's, and are unknown now, its heir's."""
-        if epoch.version == self.kind.version:
-            return recorded(self.kind, epoch.params)
         try:
             return recorded(self.kind, epoch.params)
         except FlowError:
+            if epoch.version == self.kind.version:
+                raise
             own = _of_version(self.kind.version, chain)
             return recorded(self.kind, own[0].params) if own else self.params
 

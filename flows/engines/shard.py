@@ -156,7 +156,7 @@ class Shard:
         self._enter()
         self._snapshots.check()
         read = 0
-        news = self.log.news(self.positions())
+        news = frozenset(self.log.news(self.positions()))
         for at, partition in self._reader.sources:
             name = self.kind.inputs[at].name
             if (name, partition) not in news or self._stepper.held(at) >= self.options.held_rows:

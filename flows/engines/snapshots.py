@@ -13,6 +13,7 @@ from typing import Any
 from connectors.control import control_record, control_value, progress_topic, snapshots_topic
 from connectors.crash_points import crash_point
 from connectors.log import CorruptLogError, Log, NewRecord, Record, TruncatedError
+from connectors.scan import readable_records
 from schemas.codec import HEADER_KIND, KIND_CONTROL
 
 _KIND_CHUNK = b"chunk"
@@ -214,11 +215,16 @@ def newest_first(
 def manifests(log: Log, flow: str, shard: int) -> list[Manifest]:
     """The manifests of a shard's snapshots that the log keeps, the oldest first; their chunks may be damaged."""
     topic = snapshots_topic(flow)
-    return [
-        Manifest(**control_value(record))
-        for record in _readable(log, topic, shard, log.start(topic, shard), log.end(topic, shard))
-        if _is_manifest(record)
-    ]
+    start = log.start(topic, shard)
+    while True:
+        records = readable_records(log, topic, shard, start=start, end=log.end(topic, shard))
+        try:
+            return [Manifest(**control_value(record)) for record in records if _is_manifest(record)]
+        except TruncatedError:
+            # Another copy of the shard, or retention, has just cut the oldest ones.
+            begun_at, start = start, log.start(topic, shard)
+            if start <= begun_at:
+                raise
 
 
 def state_of(log: Log, topic: str, shard: int, manifest: Manifest) -> bytes | None:
@@ -226,30 +232,14 @@ def state_of(log: Log, topic: str, shard: int, manifest: Manifest) -> bytes | No
     wanted = set(manifest.chunks)
     found: dict[int, bytes] = {}
     try:
-        for record in _readable(log, topic, shard, manifest.chunks[0], manifest.chunks[-1] + 1):
+        first, last = manifest.chunks[0], manifest.chunks[-1]
+        for record in readable_records(log, topic, shard, start=first, end=last + 1):
             if record.offset in wanted:
                 found[record.offset] = record.value or b""
     except TruncatedError:
         return None
     state = b"".join(found[offset] for offset in sorted(found))
     return state if hashlib.sha256(state).hexdigest() == manifest.sha256 else None
-
-
-def _readable(log: Log, topic: str, shard: int, offset: int, end: int) -> Iterator[Record]:
-    """The records of a range but those that the log cannot give as they were appended."""
-    while offset < end:
-        try:
-            chunk = log.read(topic, shard, offset)
-        except CorruptLogError:
-            offset += 1
-            continue
-        if chunk.next_offset <= offset:
-            return
-        for record in chunk.records:
-            if record.offset >= end:
-                return
-            yield record
-        offset = chunk.next_offset
 
 
 def _is_manifest(record: Record) -> bool:

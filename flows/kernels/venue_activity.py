@@ -98,7 +98,7 @@ def sample_mid(now: int, slot: int, course: Floats, touches: Any, room: int) -> 
     passed = now - course[slot, RUNNING, MID_TIME]
     if passed < _SAMPLE_NS:
         return
-    bid, ask = _best(now, now, touches, slot * room, room)
+    bid, ask = _best(now, touches, slot * room, room)
     middle = 0.5 * (bid + ask)
     if not (bid < ask and ask - bid <= _WIDEST * middle):
         return
@@ -148,7 +148,7 @@ def add_print(
     activity[slot, RUNNING, venue, TRADED] += size
     unseen = 0.0
     if is_off_exchange:
-        bid, ask = _best(time, time, touches, slot * room, room)
+        bid, ask = _best(time, touches, slot * room, room)
         if bid < ask and abs(price - 0.5 * (bid + ask)) <= _AT_MID * (ask - bid):
             unseen = size
     else:
@@ -167,13 +167,13 @@ def add_print(
 
 
 @jit
-def _best(now: int, newest: int, touches: Any, first: int, room: int) -> tuple[float, float]:
+def _best(now: int, touches: Any, first: int, room: int) -> tuple[float, float]:
     """Best bid and ask over the venues' quotes that are no older than allowed, nor newer; NaN where there is none."""
     bid, ask = np.nan, np.nan
     for venue in range(first, first + room):
         buys, sells = touches[2 * venue], touches[2 * venue + 1]
-        if now - _STALE_NS <= buys.time <= newest and _SMALLEST <= buys.price < _LARGEST:
+        if now - _STALE_NS <= buys.time <= now and _SMALLEST <= buys.price < _LARGEST:
             bid = buys.price if np.isnan(bid) else max(bid, buys.price)
-        if now - _STALE_NS <= sells.time <= newest and _SMALLEST <= sells.price < _LARGEST:
+        if now - _STALE_NS <= sells.time <= now and _SMALLEST <= sells.price < _LARGEST:
             ask = sells.price if np.isnan(ask) else min(ask, sells.price)
     return bid, ask

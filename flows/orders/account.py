@@ -1,7 +1,9 @@
 """An account as checks see it: limits, cash, positions, open orders, and what it asked for a moment ago."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from flows.orders.commands import Command
@@ -70,6 +72,35 @@ class RecentOrders:
             # Known ones are in order of their last entry.
             known.pop(order, None)
             known[order] = now
+
+    def has_room(self, orders: Sequence[Alike], ts_entry: int, limits: Limits) -> bool:
+        """Whether orders, the first of which is entered then, come neither too fast nor a second time; all that are told."""
+        most = limits.max_orders_per_second
+        if most is not None and len(self._times) + len(orders) > most:
+            since = max(self._now, ts_entry) - _SECOND_NS
+            if sum(time > since for time in self._times) + len(orders) > most:
+                return False
+        if not limits.duplicate_window_ns:
+            return True
+        known = self._alike
+        return (
+            len(known) + len(orders) < self._maximum
+            and len(set(orders)) == len(orders)
+            and known.keys().isdisjoint(orders)
+        )
+
+    def add_all(self, entries: Sequence[int], limits: Limits, orders: Sequence[Alike]) -> None:
+        """Orders for which there was room were accepted, in order: as `count` and `add` of each would have it."""
+        times = list(accumulate(entries, max, initial=self._now))[1:]
+        self._now = now = times[-1]
+        if limits.max_orders_per_second is not None:
+            self._times.extend(times)
+            self.count(now)
+        if limits.duplicate_window_ns:
+            self._alike.update(zip(orders, times, strict=True))
+            before = now - limits.duplicate_window_ns
+            if self._oldest < before:
+                self._forget(before)
 
     def saved(self) -> list[Any]:
         """The state as JSON values."""

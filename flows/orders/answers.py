@@ -13,6 +13,7 @@ import pyarrow as pa
 from flows.columns import chosen, dictionary_codes
 from flows.orders.rows import batch_of, column_of
 from flows.orders.states import ACCEPTED
+from schemas.arrays import Int64s
 from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP, Field
 from schemas.orders import INSTRUCTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
@@ -28,16 +29,21 @@ class Outbox:
     events, instructions : list of tuple
         Rows of ``order_events`` and ``instructions`` but those of plain orders.
     accepted : list of tuple
-        Of plain orders that were accepted: row of the batch, numbers of event and instruction, currency, and how many
-        of ``events`` and of ``instructions`` were before.
+        Of plain orders that were accepted, in any order: row of the batch, numbers of event and instruction, currency.
     """
 
-    __slots__ = ("accepted", "events", "instructions")
+    __slots__ = ("_marks", "accepted", "events", "instructions")
 
     def __init__(self) -> None:
         self.events: list[Row] = []
         self.instructions: list[Row] = []
         self.accepted: list[Row] = []
+        # Row of the batch, how many of events and of instructions there were behind it.
+        self._marks: list[tuple[int, int, int]] = []
+
+    def mark(self, row: int) -> None:
+        """All that a row of the batch has caused is there; where plain orders are, each other row is told of, in order."""
+        self._marks.append((row, len(self.events), len(self.instructions)))
 
     def batches(self, cause: pa.RecordBatch, now: int) -> list[tuple[Topic, pa.RecordBatch]]:
         """The rows as batches; none are left.
@@ -50,7 +56,8 @@ class Outbox:
             Market time since the first of these was taken, ns since 1970 UTC.
         """
         if self.accepted:
-            plain = _Plain(cause, self.accepted, now)
+            self.accepted.sort()
+            plain = _Plain(cause, self.accepted, self._marks, now)
             made = [
                 (ORDER_EVENTS, plain.events(self.events)),
                 (INSTRUCTIONS, plain.instructions(self.instructions)),
@@ -58,7 +65,7 @@ class Outbox:
         else:
             rows = ((ORDER_EVENTS, self.events), (INSTRUCTIONS, self.instructions))
             made = [(topic, batch_of(topic, own)) for topic, own in rows if own]
-        for own in (self.accepted, self.events, self.instructions):
+        for own in (self.accepted, self.events, self.instructions, self._marks):
             own.clear()
         return made
 
@@ -66,16 +73,20 @@ class Outbox:
 class _Plain:
     """Answers to the plain orders of a batch, as columns."""
 
-    def __init__(self, cause: pa.RecordBatch, accepted: Sequence[Row], now: int) -> None:
+    def __init__(
+        self,
+        cause: pa.RecordBatch,
+        accepted: Sequence[Row],
+        marks: Sequence[tuple[int, int, int]],
+        now: int,
+    ) -> None:
         self._count = len(accepted)
-        (
-            rows,
-            self._event_numbers,
-            self._instruction_numbers,
-            self._currencies,
-            self._events_before,
-            self._instructions_before,
-        ) = zip(*accepted, strict=True)
+        rows, self._event_numbers, self._instruction_numbers, self._currencies = zip(
+            *accepted, strict=True
+        )
+        marked, *caused = np.array([(-1, 0, 0), *marks], np.int64).T
+        last = np.searchsorted(marked, rows) - 1
+        self._events_before, self._instructions_before = (counts[last] for counts in caused)
         self._cause = cause
         self._rows = pa.array(rows, pa.int64())
         self._time = pa.array(np.full(self._count, now)).view(TIMESTAMP)
@@ -111,7 +122,7 @@ class _Plain:
         topic: Topic,
         own: Mapping[str, pa.Array],
         others: Sequence[Row],
-        before: Sequence[int],
+        before: Int64s,
     ) -> pa.RecordBatch:
         columns = [
             own[one.name] if one.name in own else self._asked_of(one) for one in topic.fields
@@ -119,7 +130,7 @@ class _Plain:
         if others:
             # Of each row of the result its place among the plain rows with the others behind them.
             order = np.full(self._count + len(others), -1, np.int64)
-            order[np.arange(self._count) + np.array(before)] = np.arange(self._count)
+            order[np.arange(self._count) + before] = np.arange(self._count)
             order[order < 0] = self._count + np.arange(len(others))
             places = pa.array(order)
             apart = zip(topic.fields, columns, zip(*others, strict=True), strict=True)

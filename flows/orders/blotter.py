@@ -8,7 +8,8 @@ from flows.orders.checks import Rejection, reference_price
 from flows.orders.commands import Command
 from flows.orders.market import Market
 from flows.orders.money import divided
-from flows.orders.order import KnownOrders, Order, restored_order
+from flows.orders.order import KnownOrders, Order
+from flows.orders.order_columns import PackedOrders
 from flows.orders.states import ENDED, REJECTED
 from schemas.sessions import DAY_NS
 
@@ -278,24 +279,23 @@ class Blotter:
         self.known.end(order, self.day)
 
     def saved(self) -> list[Any]:
-        """The state as JSON values."""
+        """The state as JSON values, but for the orders that are kept whole: their count."""
         counts = [self.events, self.instructions, self.numbers]
-        return [counts, self.account.saved(), self.known.saved()]
+        return [counts, self.account.saved(), len(self.known.orders), self.known.saved()]
 
-    def restore(self, values: list[Any]) -> None:
-        """Take over what `saved` gave."""
+    def restore(self, values: list[Any], orders: PackedOrders) -> None:
+        """Take over what `saved` gave, and the orders."""
         self.events, self.instructions, self.numbers = values[0]
         self.account.restore(values[1])
-        self.known.restore([self._restored(one) for one in values[2][0]], values[2])
-
-    def _restored(self, values: list[Any]) -> Order:
-        symbol, *rest = values
-        order = restored_order(rest, self.account.holdings[symbol])
-        order.holding.open(order.is_buy, order.counted)
-        self.account.purse(order.currency).reserved += order.reserved
-        if order.stands:
-            self.stand(order)
-        return order
+        own = orders.take(values[2], self.account.holdings)
+        self.known.restore(own, values[3])
+        for order in own:
+            is_buy = order.is_buy
+            order.holding.open(is_buy, order.counted)
+            if is_buy:
+                self.account.purse(order.currency).reserved += order.reserved
+            if order.stands:
+                self.stand(order)
 
 
 _NOTHING = (None, None, None)

@@ -10,6 +10,8 @@ likewise, whichever makes the position larger.
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 from flows.orders.account import Account, alike
 from flows.orders.commands import Command
 from flows.orders.exposure import Holding
@@ -22,10 +24,14 @@ _HUNDRED = 100 * ONE
 _LARGEST_NOTIONAL = LARGEST * ONE
 # What a table of instruments had best say; `connectors.feeds` takes all fields of the topic.
 _LISTING = "symbol,valid_from,venue,type,currency,tick_size,lot_size,calendar"
+_PRICED = "a price in marks"
 
 
 class Rejection(NamedTuple):
-    """Why an order is refused: which check, its limit, the value that broke it, and the same in words."""
+    """Why an order is refused: which check, its limit, the value that broke it, and the same in words.
+
+    Where there is no number or price to name, the limit is what has to be so.
+    """
 
     check: str
     limit: str
@@ -80,7 +86,7 @@ def check_terms(
     price = reference_price(order, symbol)
     if price is None:
         why = f"{name} has no price yet, so that the order has no value"
-        return Rejection("market_price", "", name, why)
+        return Rejection("market_price", _PRICED, name, why)
     if quantity > limits.max_order_quantity:
         return _over("order_quantity", limits.max_order_quantity, quantity, "the quantity", 1)
     if quantity * price > _LARGEST_NOTIONAL:
@@ -116,22 +122,23 @@ def _not_now(name: str, limits: Limits, *, is_listed: bool) -> Rejection:
     if limits.halted:
         who = "the firm" if limits.halted_by == FIRM else f"account {limits.halted_by}"
         why = f"the kill switch of {who} is on: no new orders"
-        return Rejection("kill_switch", "", limits.halted_by, why)
+        return Rejection("kill_switch", "not halted", limits.halted_by, why)
     if not is_listed:
         why = (
             f"no instrument {name} is listed at market time: write a line for it into a CSV file with the header "
             f"{_LISTING}, and run `tapeflow feed FILE.csv`"
         )
-        return Rejection("instrument", "", name, why)
-    return Rejection("restricted", "", name, f"{name} is on the restricted list")
+        return Rejection("instrument", "listed in instruments", name, why)
+    why = f"{name} is on the restricted list"
+    return Rejection("restricted", "not restricted", name, why)
 
 
 def _unknown_account(account: Account) -> Rejection:
     if account.name == FIRM:
-        return Rejection("account", "", FIRM, f"account {FIRM} stands for all, and trades nothing")
-    return Rejection(
-        "account", "", account.name, f"account {account.name} is unknown: accounts has no row of it"
-    )
+        why = f"account {FIRM} stands for all, and trades nothing"
+        return Rejection("account", "an account of its own", FIRM, why)
+    why = f"account {account.name} is unknown: accounts has no row of it"
+    return Rejection("account", "a row in accounts", account.name, why)
 
 
 def _too_fast(account: Account, limits: Limits, order: Command) -> Rejection | None:
@@ -167,12 +174,9 @@ def _duplicate(account: Account, limits: Limits, order: Command) -> Rejection | 
 
 def _ill_formed(order: Command, quantity: int, now: int) -> Rejection | None:
     if order.ts_expire is not None and order.time_in_force == "gtd" and order.ts_expire <= now:
-        return Rejection(
-            "ts_expire",
-            str(now),
-            str(order.ts_expire),
-            "it expires when the symbol's market is past it",
-        )
+        market, asked = (f"{np.datetime64(ns, 'ns')}Z" for ns in (now, order.ts_expire))
+        why = f"it expires at {asked}, and the symbol's market is at {market}"
+        return Rejection("ts_expire", market, asked, why)
     shown = order.display_quantity
     if shown is not None and shown > quantity:
         return _over("display_quantity", quantity, shown, "what is shown of the order", 1)
@@ -232,12 +236,8 @@ def _beyond_collar(order: Command, symbol: Quoted, limits: Limits) -> Rejection 
     if best is None:
         best = symbol.price
     if best is None:
-        return Rejection(
-            "price_collar",
-            "",
-            text(limit),
-            f"{symbol.name} has no price yet that the limit could be compared with",
-        )
+        why = f"{symbol.name} has no price yet that the limit could be compared with"
+        return Rejection("price_collar", _PRICED, text(limit), why)
     most = best * (ONE + collar) if is_buy else best * (ONE - collar)
     if limit * ONE <= most if is_buy else limit * ONE >= most:
         return None

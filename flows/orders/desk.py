@@ -14,6 +14,7 @@ MAX_PENDING = 16
 """Replacements of one order that wait for an answer: bounds the state of an order that no venue answers for."""
 
 _CLIENT_ORDER_ID = "client_order_id"
+_CANCELLABLE = "open, and not being cancelled"
 
 
 def take(blotter: Blotter, command: Command) -> None:
@@ -68,7 +69,7 @@ def _again(blotter: Blotter, command: Command) -> None:
         return
     client = command.client_order_id
     why = f"client order id {client} was given to another order; that one stays as it is"
-    refused = Rejection(_CLIENT_ORDER_ID, "", client, why)
+    refused = Rejection(_CLIENT_ORDER_ID, "given to no other order", client, why)
     order = blotter.known.orders.get(command.order_id)
     if order is not None:
         blotter.tell(order, REJECTED, refused=refused)
@@ -92,7 +93,7 @@ def _no_place(blotter: Blotter, command: Command) -> Rejection | None:
     if client is None:
         return None
     why = f"client order id {client} is that of an exit"
-    return Rejection(_CLIENT_ORDER_ID, "", client, why)
+    return Rejection(_CLIENT_ORDER_ID, "given to no other order", client, why)
 
 
 def _replace(blotter: Blotter, command: Command) -> None:
@@ -130,7 +131,7 @@ def _not_replaceable(order: Order, command: Command) -> Rejection | None:
         return Rejection("max_pending", most, count, why)
     else:
         return None
-    return Rejection("replace", "", order.order_id, why)
+    return Rejection("replace", "what can be replaced", order.order_id, why)
 
 
 def _checked(blotter: Blotter, order: Order, terms: Command) -> Rejection | None:
@@ -155,7 +156,7 @@ def _cancel(blotter: Blotter, command: Command) -> None:
     if order.cancelling:
         why = "a cancellation is under way already"
         order.step(CANCEL_REJECTED)
-        refused = Rejection("cancel", "", order.order_id, why)
+        refused = Rejection("cancel", _CANCELLABLE, order.order_id, why)
         blotter.tell(order, CANCEL_REJECTED, refused=refused)
     elif order.terms.order_class == "oco":
         order.cancelling = True
@@ -180,7 +181,7 @@ def _cancel_all(blotter: Blotter, command: Command) -> None:
         blotter.cancel(order)
     if not meant:
         why = "no order is open that is not being cancelled"
-        refused = Rejection("cancel", "", command.symbol or "", why)
+        refused = Rejection("cancel", _CANCELLABLE, command.symbol or "", why)
         blotter.tell_of_command(command, CANCEL_REJECTED, UNKNOWN, refused)
 
 
@@ -195,7 +196,7 @@ def _open_order(blotter: Blotter, command: Command, event: str) -> Order | None:
         why = f"account {command.account} has no order {order_id}, or it ended long ago"
     else:
         why = f"the order has ended: it is {status}"
-    refused = Rejection("order", "", order_id, why)
+    refused = Rejection("order", "an open order", order_id, why)
     if order is not None:
         order.step(event)
         blotter.tell(order, event, refused=refused)

@@ -5,7 +5,10 @@ orders that are attached at brokers do: a position is protected from its first s
 left of the entry is cancelled; what is filled before that is through gets exits of its own. An OCO is its two exits from the
 start, and its own fills are theirs. Identifiers are the order's with ``-tp`` (take profit, a limit) and ``-sl`` (stop
 loss, a stop or stop-limit), for clients too; further pairs have ``-tp2`` and ``-sl2``, and so on. The two share one
-quantity: a fill of one takes as much off the other, and when one ends the other is cancelled. They pass no checks but
+quantity: a fill of one takes as much off the other, and when one ends the other is cancelled, unless its venue has refused
+it, or cancelled it unasked: then the other stays, and protects what it can. So do brokers: of linked orders one cancels the
+other when it is filled, or cancelled by its client (Interactive Brokers' OCA groups; QuantConnect's contingent orders), and
+TradeStation takes each for an order of its own otherwise. They pass no checks but
 those that the order passed with them: they close what it opened, so that the kill switch does not keep a position from
 being closed.
 """
@@ -158,19 +161,66 @@ def after_end(blotter: Blotter, exit_: Order, event: str, reason: str | None) ->
 
     What a bracket's entry has open is cancelled. An exit that was filled before it could grow leaves the other the rest.
     """
+    partner = _remaining(blotter, exit_)
+    if partner is None:
+        _end_oco(blotter, exit_, event, reason)
+    elif event == FILLED and exit_.shared - exit_.filled > partner.filled:
+        fit(blotter, partner)
+    elif not partner.cancelling:
+        blotter.cancel(partner)
+
+
+def is_refused(order: Order, event: str) -> bool:
+    """Whether an order is an exit whose end with such an event nobody asked for, while it was not filled."""
+    return (
+        order.is_exit
+        and event in (REJECTED, CANCELLED)
+        and not order.cancelling
+        and order.filled < order.quantity
+    )
+
+
+def refusal(blotter: Blotter, exit_: Order, reason: str | None) -> str:
+    """Why an exit was refused, and what protects the position now."""
+    why = reason or "its venue ended it unasked"
+    partner = blotter.known.orders.get(exit_.partner_id or "")
+    if partner is None or not partner.is_open or partner.cancelling:
+        return f"{why}; no exit is left"
+    return f"{why}; exit {partner.terms.client_order_id} stays, alone"
+
+
+def why_cancelled(blotter: Blotter, exit_: Order) -> str | None:
+    """Why an exit was cancelled that no client had to cancel: the other was filled; None where it was not."""
+    partner = blotter.known.orders.get(exit_.partner_id or "")
+    if partner is None or not partner.is_filled:
+        return None
+    return f"exit {partner.terms.client_order_id} was filled"
+
+
+def after_refusal(blotter: Blotter, exit_: Order, event: str, reason: str | None) -> None:
+    """A venue has ended an exit that nobody cancelled: the other stays, with all that is left of what they share."""
+    partner = _remaining(blotter, exit_)
+    if partner is None:
+        _end_oco(blotter, exit_, event, reason)
+    else:
+        fit(blotter, partner)
+
+
+def _remaining(blotter: Blotter, exit_: Order) -> Order | None:
+    """An exit has ended: the other if it is open, which counts now; what a bracket's entry has open is cancelled."""
     partner = blotter.known.orders.get(exit_.partner_id or "")
     entry = blotter.known.orders.get(exit_.parent_order_id or "")
     if entry is not None and entry.terms.order_class == "bracket":
         _cancel_rest(blotter, entry)
-    if partner is not None and partner.is_open:
-        if not partner.counts:
-            partner.counts = True
-            blotter.recount(partner)
-        if event == FILLED and exit_.shared - exit_.filled > partner.filled:
-            fit(blotter, partner)
-        elif not partner.cancelling:
-            blotter.cancel(partner)
-        return
+    if partner is None or not partner.is_open:
+        return None
+    if not partner.counts:
+        partner.counts = True
+        blotter.recount(partner)
+    return partner
+
+
+def _end_oco(blotter: Blotter, exit_: Order, event: str, reason: str | None) -> None:
     parent = _oco(blotter, exit_)
     if parent is not None and parent.is_open:
         if event == FILLED or (event == REJECTED and parent.filled):

@@ -8,12 +8,16 @@ Cash and positions change by these and nothing else:
 - A dividend changes cash by its amount times what is held, rounded so, for each position: in where long, out where
   short. A split, a change of symbol and a spin-off change lots, and no cash; fractions of a share are kept.
 
+What is told a second time under its identifier changes nothing and is told as a fault: one if it says the same, another
+if it does not, as then one of the two is not booked.
+
 Positions are kept by account, strategy, symbol and currency. A fill that is told after an action, but is from before
 it, is booked as what the action made of its shares.
 """
 
-from collections import deque
+from collections import OrderedDict
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from flows.orders.action_effects import make_effective, pay_dividend
 from flows.orders.book import Book, Bounds, scaled_mark
@@ -41,6 +45,17 @@ class Fill(NamedTuple):
     lot_method: str | None
     lots: str | None
 
+    @property
+    def words(self) -> str:
+        """In short, for people."""
+        quantity, price = text(self.quantity), text(self.price)
+        return f"{self.side} {quantity} {self.symbol} at {price} {self.currency}"
+
+    @property
+    def check_sum(self) -> int:
+        """Of all that it says."""
+        return crc32(repr(self).encode())
+
 
 class Movement(NamedTuple):
     """A cash movement as its row has it; the amount is scaled."""
@@ -50,6 +65,16 @@ class Movement(NamedTuple):
     movement_id: str
     amount: int
     currency: str
+
+    @property
+    def words(self) -> str:
+        """In short, for people."""
+        return f"{text(self.amount)} {self.currency}"
+
+    @property
+    def check_sum(self) -> int:
+        """Of all that it says but its time: that is the door's, another one where a person says the same again."""
+        return crc32(self.words.encode())
 
 
 class Ledger:
@@ -77,8 +102,9 @@ class Ledger:
         self.actions = Actions()
         self.market_time: int | None = None
         self.interval_ns = interval_ns
-        self.seen: set[tuple[str, str, str]] = set()
-        self.seen_order: deque[tuple[str, str, str]] = deque()
+        # What was told by kind, account and identifier, and a check sum of what it said; None where an earlier version
+        # kept none. As a dict is, but its first is found at once however many were taken out before it.
+        self.seen: OrderedDict[tuple[str, str, str], int | None] = OrderedDict()
         # Positions whose newest mark was not told yet, and when the first of them is due.
         self.untold: dict[Position, None] = {}
         self.tell_at: int | None = None
@@ -100,12 +126,12 @@ class Ledger:
         self._tell_held_back(now)
 
     def take_movement(self, movement: Movement) -> None:
-        """A cash movement; one that the account has seen changes nothing."""
+        """A cash movement; one that the account has seen changes nothing, which is told."""
         account, ts_ns, movement_id, amount, currency = movement
-        if self._was_seen(MOVEMENT, account, movement_id):
-            return
         # Before the first market event there is no other time.
         now = ts_ns if self.market_time is None else self.market_time
+        if self._was_seen(MOVEMENT, movement, now):
+            return
         if self.book.has_room(account, currency, abs(amount)):
             self.book.pay(account, currency, amount, cause=MOVEMENT, cause_id=movement_id, now=now)
             return
@@ -119,11 +145,11 @@ class Ledger:
             self._make_effective(self.market_time)
 
     def take_fill(self, fill: Fill) -> None:
-        """A fill; one whose identifier the account has seen changes nothing."""
+        """A fill; one whose identifier the account has seen changes nothing, which is told."""
         account, ts_event, execution_id, symbol, side, quantity, price, currency, *_ = fill
         now = self._advanced(ts_event)
         self._tell_held_back(now)
-        if self._was_seen(EXECUTION, account, execution_id):
+        if self._was_seen(EXECUTION, fill, now):
             return
         position = self.book.position(account, fill.strategy, symbol, currency)
         amount = product(quantity, price, position.unit)
@@ -228,12 +254,21 @@ class Ledger:
         self.untold[position] = None
         self.tell_at = due if self.tell_at is None else min(self.tell_at, due)
 
-    def _was_seen(self, kind: str, account: str, name: str) -> bool:
-        key = (kind, account, name)
-        if key in self.seen:
-            return True
-        self.seen.add(key)
-        self.seen_order.append(key)
-        if len(self.seen_order) > self.book.bounds.seen:
-            self.seen.remove(self.seen_order.popleft())
-        return False
+    def _was_seen(self, kind: str, told: Fill | Movement, now: int) -> bool:
+        """Whether it was told before, in these words or in others; if so, that is written."""
+        account, name = told.account, told[2]
+        key, check_sum = (kind, account, name), told.check_sum
+        if key not in self.seen:
+            self.seen[key] = check_sum
+            if len(self.seen) > self.book.bounds.seen:
+                self.seen.popitem(last=False)
+            return False
+        fault, reason = "repeated", f"{kind} {name} was told before: it is booked once"
+        if self.seen[key] not in (check_sum, None):
+            fault = "conflicting"
+            reason = (
+                f"{kind} {name} said something else before, which stands; now it says: {told.words}"
+            )
+        symbol = told.symbol if isinstance(told, Fill) else None
+        self.book.fault(account, fault, name, symbol, reason=reason, now=now)
+        return True

@@ -25,7 +25,8 @@ def saved(ledger: Ledger) -> tuple[dict[str, Any], dict[str, Any]]:
         "market_time": ledger.market_time,
         "tell_at": ledger.tell_at,
         "untold": [numbers[id(one)] for one in ledger.untold],
-        "seen": [list(one) for one in ledger.seen_order],
+        "seen": [list(one) for one in ledger.seen],
+        "said": list(ledger.seen.values()),
         "actions": ledger.actions.saved(),
         "accounts": list(book.accounts),
         "currencies": [one.currency for one in accounts],
@@ -71,9 +72,9 @@ def restore(ledger: Ledger, head: dict[str, Any], arrays: dict[str, Any]) -> Non
     """Take over what `saved` gave."""
     ledger.market_time = head["market_time"]
     ledger.tell_at = head["tell_at"]
-    for kind, account, name in head["seen"]:
-        ledger.seen.add((kind, account, name))
-        ledger.seen_order.append((kind, account, name))
+    said = head.get("said", [None] * len(head["seen"]))
+    for (kind, account, name), check_sum in zip(head["seen"], said, strict=True):
+        ledger.seen[kind, account, name] = check_sum
     ledger.actions = Actions(head["actions"])
     _restore_accounts(ledger.book, head, arrays)
     _restore_positions(ledger.book, head, arrays)

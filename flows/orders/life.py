@@ -187,17 +187,26 @@ def _fill(blotter: Blotter, order: Order, fill: Execution) -> None:
 
 
 def _ended(blotter: Blotter, order: Order, event: str, reason: str | None) -> None:
+    is_refused = exits.is_refused(order, event)
+    if is_refused:
+        reason = exits.refusal(blotter, order, reason)
+    elif order.is_exit and event == CANCELLED:
+        reason = reason or exits.why_cancelled(blotter, order)
     if order.filled >= order.quantity:
         event = FILLED
     elif event == REJECTED and order.filled:
         # A venue may refuse what is left; the order as a whole was not refused.
         event = CANCELLED
     blotter.end(order, event, reason=reason)
-    _after_end(blotter, order, event, reason)
+    _after_end(blotter, order, event, reason, is_refused=is_refused)
 
 
-def _after_end(blotter: Blotter, order: Order, event: str, reason: str | None) -> None:
-    if order.is_exit:
+def _after_end(
+    blotter: Blotter, order: Order, event: str, reason: str | None, *, is_refused: bool = False
+) -> None:
+    if is_refused:
+        exits.after_refusal(blotter, order, event, reason)
+    elif order.is_exit:
         exits.after_end(blotter, order, event, reason)
     elif order.terms.order_class == "bracket":
         exits.cover(blotter, order)

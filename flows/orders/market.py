@@ -144,10 +144,13 @@ class Market:
         return one
 
     def listed(self, name: str) -> Quoted | None:
-        """The symbol as of its newest mark, or before that as of market time; None where it is not listed."""
+        """The symbol as of its newest mark, or before that as of market time; None where it is not listed.
+
+        Before the first mark of all there is no market time: then as it is listed last.
+        """
         one = self._symbols.get(name)
         if one is None:
-            if self._table.at(name, self.now) is None:
+            if self._table.at(name, self.now or _FOREVER) is None:
                 return None
             one = self.symbol(name)
         if one.changes != self._table.changes or one.until <= (one.now or self.now):
@@ -213,8 +216,9 @@ class Market:
     def _listed(self, one: Quoted) -> None:
         now = one.now or self.now
         if one.changes != self._table.changes or one.until <= now:
-            one.list(self._table.at(one.name, now))
-            one.until = self._table.until(one.name, now) or _FOREVER
+            one.list(self._table.at(one.name, now or _FOREVER))
+            # What was taken without a time holds for no time: the first mark asks again.
+            one.until = (self._table.until(one.name, now) or _FOREVER) if now else 0
             one.changes = self._table.changes
 
 

@@ -1,7 +1,6 @@
 """An order as the order system keeps it, and all that an account's client ids have been used for."""
 
 from collections import OrderedDict, deque
-from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
@@ -129,37 +128,13 @@ class Order:
         """Whether all is filled, and no replacement under way makes it more."""
         return self.filled >= self.most
 
-    def saved(self) -> list[Any]:
-        """The state as JSON values; those of terms are tuples, which are written as lists are."""
-        values = [self.holding.symbol, *_VALUES(self)]
-        if self.asked is self.terms:
-            values[_ASKED] = None
-        return values
 
-
-_SAVED = (
-    *("terms", "order_id", "number", "currency", "parent_order_id", "asked"),
+STATE = (
+    *("number", "currency", "parent_order_id"),
     *("status", "filled", "cost", "venue", "pending", "cancelling", "ending", "outdated"),
     *("counts", "counted", "reference", "reserved", "stands", "partner_id", "shared", "pairs"),
 )
-
-
-_VALUES = attrgetter(*_SAVED)
-_ASKED = 1 + _SAVED.index("asked")
-
-
-def restored_order(values: list[Any], holding: Holding) -> Order:
-    """An order from what `Order.saved` gave, without the symbol in front, and its holding."""
-    named = dict(zip(_SAVED, values, strict=True))
-    named["terms"] = Command._make(named["terms"])
-    named["pending"] = tuple(Command._make(one) for one in named["pending"])
-    asked = named["asked"]
-    named["asked"] = named["terms"] if asked is None else Command._make(asked)
-    named["ending"] = None if named["ending"] is None else tuple(named["ending"])
-    order = Order(named["terms"], named["number"], holding)
-    for name, value in named.items():
-        setattr(order, name, value)
-    return order
+"""What an order is besides its terms, those that were asked for, and its holding, which is of its symbol."""
 
 
 class KnownOrders:
@@ -249,9 +224,8 @@ class KnownOrders:
             self.refuse(oldest.order_id, oldest.status, words(oldest.asked), day)
 
     def saved(self) -> list[Any]:
-        """The state as JSON values."""
+        """The state as JSON values, but for the orders that are kept whole (`flows.orders.order_columns`)."""
         return [
-            [one.saved() for one in self.orders.values()],
             list(self._recent),
             list(self.ended),
             list(self.ended.values()),
@@ -262,10 +236,10 @@ class KnownOrders:
     def restore(self, orders: list[Order], values: list[Any]) -> None:
         """Take over what `saved` gave, with its orders made anew."""
         self.orders = {one.order_id: one for one in orders}
-        self._recent.extend(values[1])
-        self.ended = dict(zip(values[2], values[3], strict=True))
-        self._days.extend(values[4])
-        self._executions = OrderedDict.fromkeys(values[5])
+        self._recent.extend(values[0])
+        self.ended = dict(zip(values[1], values[2], strict=True))
+        self._days.extend(values[3])
+        self._executions = OrderedDict.fromkeys(values[4])
 
 
 def _sum(said: Words) -> int:

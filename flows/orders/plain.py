@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from flows.columns import Codes, codes_or_end
 from flows.orders.blotter import Blotter
 from flows.orders.exits import SUFFIXES
 from flows.orders.limits import Limits
@@ -33,6 +34,11 @@ _UNUSUAL = ("stop_price", "display_quantity", "ts_expire")
 _NO_EDGE = 1e30
 
 _NOT_PLAIN = (0, 1, 1, 0, 0)
+
+_NEW = Codes(["new"])
+_TYPES = Codes(["market", "limit"])
+_SIMPLE = Codes(["simple"])
+_SIDES = Codes(["buy", "sell", "sell_short"])
 
 
 class PlainRows(NamedTuple):
@@ -72,7 +78,7 @@ def plain_rows(batch: pa.RecordBatch, blotters: Mapping[str, Blotter], market: M
         Prices and instruments, as they are when the rows are taken.
     """
     names = batch.column("account").dictionary.to_pylist()
-    accounts = _codes(batch.column("account"))
+    accounts = codes_or_end(batch.column("account"))
     if len(set(names)) < len(names):
         # A dictionary may say a word twice, and each account has one book.
         accounts = np.array([names.index(name) for name in names], np.int32)[accounts]
@@ -82,9 +88,9 @@ def plain_rows(batch: pa.RecordBatch, blotters: Mapping[str, Blotter], market: M
 
     quantity, is_small = small_ints(batch.column("quantity"))
     limit, has_limit = small_ints(batch.column("limit_price"))
-    is_buy = _is_one_of(batch.column("side"), "buy")
+    is_buy = _SIDES.of(batch.column("side")) == 0
     quoted = _quoted(symbols.dictionary.to_pylist(), market, currencies)
-    currency, step, tick, bid, ask = quoted[:, _codes(symbols)]
+    currency, step, tick, bid, ask = quoted[:, codes_or_end(symbols)]
     best = np.where(is_buy, ask, bid)
     price = np.where(has_limit, np.where(is_buy, limit, np.maximum(limit, bid)), best)
     # A limit that does not fit is not taken for one that there is not.
@@ -150,36 +156,21 @@ def _leave_out_restricted(
     for at, one in enumerate(limits):
         if one is not None and not one.restricted.isdisjoint(known):
             restricted = np.array([name in one.restricted for name in names] + [False])
-            plain &= ~((accounts == at) & restricted[_codes(symbols)])
+            plain &= ~((accounts == at) & restricted[codes_or_end(symbols)])
 
 
 def _is_usual(batch: pa.RecordBatch) -> Bools:
     """Whether a row asks for a new order of the simplest kind."""
-    usual = _is_one_of(batch.column("command"), "new")
-    usual &= _is_one_of(batch.column("order_type"), "market", "limit")
-    usual &= _is_one_of(batch.column("order_class"), "simple")
-    usual &= _is_one_of(batch.column("side"), "buy", "sell", "sell_short")
+    usual: Bools = _NEW.of(batch.column("command")) == 0
+    usual &= _TYPES.of(batch.column("order_type")) >= 0
+    usual &= _SIMPLE.of(batch.column("order_class")) == 0
+    usual &= _SIDES.of(batch.column("side")) >= 0
     for name in _UNUSUAL:
         usual &= _is_null(batch.column(name))
     clients = batch.column("client_order_id")
     for suffix in SUFFIXES:
         usual &= ~_bools(pc.ends_with(clients, suffix))
     return usual
-
-
-def _is_one_of(column: pa.DictionaryArray, *words: str) -> Bools:
-    told = [word in words for word in column.dictionary.to_pylist()]
-    found: Bools = np.array([*told, False])[_codes(column)]
-    return found
-
-
-def _codes(column: pa.DictionaryArray) -> Int32s:
-    """Each row's place in the dictionary; behind its end for null."""
-    indices = column.indices
-    if column.null_count:
-        indices = indices.fill_null(len(column.dictionary))
-    codes: Int32s = indices.to_numpy()
-    return codes
 
 
 def _is_null(column: pa.Array) -> Bools:

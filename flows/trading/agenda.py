@@ -4,6 +4,12 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+Due = tuple[int, int]
+"""A time, and the number of a note for it."""
+
+NEVER: Due = (1 << 200, 0)
+"""Behind all times."""
+
 
 class Agenda:
     """Things by time.
@@ -24,14 +30,23 @@ class Agenda:
         return len(self._entries)
 
     @property
-    def next_ns(self) -> int | None:
-        """When the next thing is due; None if there is nothing."""
-        return self._entries[0][0] if self._entries else None
+    def next_due(self) -> Due:
+        """When the next thing is due, and the number of its note; `NEVER` if there is nothing."""
+        return self._entries[0][:2] if self._entries else NEVER
 
     def note(self, ts_ns: int, what: str, name: str) -> None:
         """Something is to happen to what has a name."""
-        self._made += 1
-        heappush(self._entries, (ts_ns, self._made, what, name))
+        self.note_as(self.numbers(1), ts_ns, what, name)
+
+    def note_as(self, number: int, ts_ns: int, what: str, name: str) -> None:
+        """The same under a number that `numbers` gave."""
+        heappush(self._entries, (ts_ns, number, what, name))
+
+    def numbers(self, count: int) -> int:
+        """The first of so many numbers of notes, which are kept elsewhere or made later."""
+        first = self._made + 1
+        self._made += count
+        return first
 
     def take(self) -> tuple[str, str]:
         """The next thing, and what it is to happen to."""

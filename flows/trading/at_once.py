@@ -1,11 +1,12 @@
 """Instructions by column: plain orders that find all they want displayed at the paper market are filled at once.
 
 The outcome is that of a desk that takes them one by one, to the byte; only there is nothing to work on, so that none
-of what a desk keeps of a working order is made. All other rows are left to the desks, in their order.
+of what a desk keeps of a working order is made. Orders between them that go to other venues are sent there by column
+(`flows.trading.sending`). All other rows are left to the desks, in their order.
 """
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -13,12 +14,16 @@ import pyarrow as pa
 
 from flows.kernels.whole_fills import take_whole
 from flows.trading.agenda import Agenda
+from flows.trading.blocks import Block
 from flows.trading.context import Context
-from flows.trading.fill_columns import Filled, executions, routed
+from flows.trading.fill_columns import Filled, decisions, executions, routed
+from flows.trading.inputs import Instructions
 from flows.trading.interfaces import CONSOLIDATED
-from flows.trading.outbox import Block
 from flows.trading.plain_orders import PlainOrders
+from flows.trading.sending import Sender
+from flows.trading.sent_orders import SentOrders
 from schemas.arrays import Bools, Int64s
+from schemas.execution import ROUTING_DECISIONS
 from schemas.orders import EXECUTIONS, ORDER_REPORTS
 
 if TYPE_CHECKING:
@@ -40,6 +45,8 @@ class AtOnce:
     ----------
     batch : pyarrow.RecordBatch
         Rows of ``instructions``; n of them.
+    instructions : Instructions
+        The same, as desks take them.
     orders : PlainOrders
         Which of them are plain.
     desks : sequence of Desk
@@ -53,6 +60,7 @@ class AtOnce:
     def __init__(
         self,
         batch: pa.RecordBatch,
+        instructions: Instructions,
         orders: PlainOrders,
         *,
         desks: Sequence["Desk"],
@@ -65,22 +73,115 @@ class AtOnce:
         self._of_row = of_row
         self._context = context
         self._ids: list[str] = batch.column("order_id").to_pylist()
-        self._has_orders = np.array([bool(desk.orders) for desk in desks], np.bool_)
-        plain = self._known_nowhere()
-        self._groups = np.where(plain, 2 * of_row + orders.sales, -1)
+        self._has_orders = np.array([desk.has_orders for desk in desks], np.bool_)
+        unknown = self._known_nowhere(orders.plain | orders.routed)
+        groups = 2 * of_row + orders.sales
+        self._groups = np.where(orders.plain & unknown, groups, -1)
+        is_sent = orders.routed & unknown
+        # It has each order in numbers of Python: a fourth of what a batch takes that has none to be sent.
+        self._sender: Sender | None = None
+        if is_sent.any():
+            sent = SentOrders(
+                batch, instructions, orders, ids=self._ids, of_row=of_row.tolist(), desks=desks
+            )
+            self._sender = Sender(
+                sent,
+                is_sent,
+                orders,
+                groups=groups,
+                desks=desks,
+                context=context,
+            )
         self._is_filled = np.zeros(len(of_row), np.bool_)
         self._remembered = 0
         room = len(of_row) + 2 * (len(desks) + 1) * _LEVELS
         self._fill_rows: Int64s = np.empty(room, np.int64)
         self._fills: Int64s = np.empty((room, 2), np.int64)
         self._made = 0
-        # Rows and fills of each run without a row between them that was left to a desk, and how many rows of the
-        # outbox went before.
-        self._runs: list[tuple[int, int, int, int]] = []
+        # How many rows of the outbox go before each row's report; of each run of fills, or of decisions, how many they
+        # are, and the same of those.
+        self._before = np.zeros(len(of_row), np.int64)
+        self._fill_runs: list[tuple[int, int]] = []
+        self._decision_runs: list[tuple[int, int]] = []
         self._make_levels()
 
-    def fill(self, first: int) -> int:
-        """Fill orders from a row on; the row that is to be left to its desk, n if there is none."""
+    def take(self, first: int) -> int:
+        """Take orders from a row on; the row that is to be left to its desk, n if there is none."""
+        row, before = first, -1
+        while before < row:
+            before, row = row, self._send(self._fill(row))
+        return row
+
+    def leave(self, row: int) -> None:
+        """A row is left to its desk: bring that, and what is remembered of ended orders, up to date."""
+        self._settle(int(self._of_row[row]))
+        self._remember(row)
+
+    def renew(self, row: int) -> None:
+        """The desk has taken the row: read how its market stands now."""
+        number = int(self._of_row[row])
+        self._has_orders[number] = self._desks[number].has_orders
+        self._forget(number)
+        self._read(number)
+
+    def finish(self) -> None:
+        """All rows are taken: bring everything up to date, and hand the rows over that this makes."""
+        rows = np.flatnonzero(self._is_filled)
+        venues = pa.repeat(CONSOLIDATED, len(rows))
+        if self._sender is not None:
+            rows, venues = self._with_sent(rows, self._sender)
+        if not len(rows):
+            return
+        newest = np.zeros(len(self._desks), np.int64)
+        np.maximum.at(newest, self._of_row[rows], self._orders.times[rows])
+        for number, desk in enumerate(self._desks):
+            self._settle(number)
+            desk.fallback_ns = max(desk.fallback_ns, int(newest[number]))
+        self._remember(len(self._of_row))
+        filled = Filled(
+            self._batch,
+            self._desks,
+            self._of_row,
+            self._fill_rows[: self._made],
+            self._fills[: self._made],
+        )
+        reports = routed(filled, rows, self._orders.limited, venues)
+        blocks = self._context.outbox.blocks
+        blocks[ORDER_REPORTS.name] = Block(reports, self._before[rows])
+        if self._made:
+            blocks[EXECUTIONS.name] = Block(executions(filled), _spread(self._fill_runs))
+        if self._sender is not None and self._sender.rows:
+            self._context.keep_sent(self._sender.sent)
+            parts = np.array(self._sender.rows, np.int64)
+            blocks[ROUTING_DECISIONS.name] = Block(
+                decisions(filled, parts, self._sender.decisions()), _spread(self._decision_runs)
+            )
+
+    def _with_sent(self, filled: Int64s, sender: Sender) -> tuple[Int64s, pa.Array]:
+        """Rows that were filled or sent, ascending, and where each went."""
+        sent = sender.reported
+        rows = np.union1d(filled, sent)
+        names = np.full(len(rows), CONSOLIDATED, object)
+        names[np.searchsorted(rows, sent)] = sender.reported_venues
+        return rows, pa.array(names, pa.string())
+
+    def _send(self, first: int) -> int:
+        """Send orders from a row on; the first that is not sent."""
+        sender, outbox = self._sender, self._context.outbox
+        if sender is None or not sender.takes(first):
+            return first
+        # What was filled so far is to be in the markets that the router looks at.
+        for number in np.unique(np.flatnonzero(self._filled) // 2).tolist():
+            self._settle(number)
+        made = len(sender.rows)
+        row = sender.send(first)
+        self._before[first:row] = len(outbox.order_reports)
+        self._has_orders[self._of_row[first:row]] = True
+        self._decision_runs.append((len(sender.rows) - made, len(outbox.routing_decisions)))
+        return row
+
+    def _fill(self, first: int) -> int:
+        """Fill orders from a row on; the first that is not filled."""
         context = self._context
         if context.working >= context.max_orders:
             return first
@@ -102,55 +203,16 @@ class AtOnce:
         if row > first:
             self._is_filled[first:row] = True
             outbox = context.outbox
-            self._runs.append(
-                (row - first, made - self._made, len(outbox.order_reports), len(outbox.executions))
-            )
+            self._before[first:row] = len(outbox.order_reports)
+            self._fill_runs.append((made - self._made, len(outbox.executions)))
             self._made = made
             self._note_expiries(first, row)
         return row
 
-    def leave(self, row: int) -> None:
-        """A row is left to its desk: bring that, and what is remembered of ended orders, up to date."""
-        self._settle(int(self._of_row[row]))
-        self._remember(row)
-
-    def renew(self, row: int) -> None:
-        """The desk has taken the row: read how its market stands now."""
-        number = int(self._of_row[row])
-        self._has_orders[number] = bool(self._desks[number].orders)
-        self._read(number)
-
-    def finish(self) -> None:
-        """All rows are taken: bring everything up to date, and hand the rows over that this makes."""
-        rows = np.flatnonzero(self._is_filled)
-        if not len(rows):
-            return
-        newest = np.zeros(len(self._desks), np.int64)
-        np.maximum.at(newest, self._of_row[rows], self._orders.times[rows])
-        for number, desk in enumerate(self._desks):
-            self._settle(number)
-            desk.fallback_ns = max(desk.fallback_ns, int(newest[number]))
-        self._remember(len(self._of_row))
-        counts = np.array(self._runs, np.int64)
-        filled = Filled(
-            self._batch,
-            self._desks,
-            self._of_row,
-            rows,
-            self._fill_rows[: self._made],
-            self._fills[: self._made],
-        )
-        blocks = self._context.outbox.blocks
-        blocks[ORDER_REPORTS.name] = Block(
-            routed(filled, self._orders.limited), np.repeat(counts[:, 2], counts[:, 0])
-        )
-        blocks[EXECUTIONS.name] = Block(executions(filled), np.repeat(counts[:, 3], counts[:, 1]))
-
-    def _known_nowhere(self) -> Bools:
+    def _known_nowhere(self, plain: Bools) -> Bools:
         """Plain orders whose identifier is new: of others the desk has to be asked."""
         ids = self._ids
-        plain: Bools = self._orders.plain.copy()
-        ended = self._context.ended
+        ended, flying = self._context.ended, self._context.flying
         if len(set(ids)) < len(ids):
             seen: dict[str, int] = {}
             for row, order_id in enumerate(ids):
@@ -159,6 +221,8 @@ class AtOnce:
                     plain[[row, other]] = False
         if not ended.keys().isdisjoint(ids):
             plain &= np.array([order_id not in ended for order_id in ids], np.bool_)
+        if not flying.keys().isdisjoint(ids):
+            plain &= np.array([order_id not in flying for order_id in ids], np.bool_)
         for row in np.flatnonzero(plain & self._has_orders[self._of_row]).tolist():
             plain[row] = ids[row] not in self._desks[self._of_row[row]].orders
         return plain
@@ -212,8 +276,14 @@ class AtOnce:
                     name, int(self._prices[group, at]), self._venues[group][at], quantity
                 )
             self._taken[group] = 0
-            if not desk.orders:
+            self._forget(number)
+            if not desk.has_orders:
                 desk.agenda = Agenda()
+
+    def _forget(self, number: int) -> None:
+        """The market of a desk has changed."""
+        if self._sender is not None:
+            self._sender.forget(number)
 
     def _note_expiries(self, first: int, end: int) -> None:
         """What a desk noted of an order stands until its time, or until the desk has no orders."""
@@ -233,11 +303,12 @@ class AtOnce:
         begin = int(np.searchsorted(of_row, first))
         counts = np.bincount(of_row[begin:] - first, minlength=end - first)[rows - first]
         quantities = self._orders.quantities[rows]
-        self._context.remember_all(
-            zip(
-                [self._ids[row] for row in rows.tolist()],
-                counts.tolist(),
-                quantities.tolist(),
-                strict=True,
-            )
-        )
+        # Of each its one report, its fills, no decision, its one part, and what was filled.
+        numbers = zip(repeat(1), counts.tolist(), repeat(0), repeat(1), quantities.tolist())
+        self._context.remember_all([self._ids[row] for row in rows.tolist()], numbers)
+
+
+def _spread(runs: list[tuple[int, int]]) -> Int64s:
+    """Of each row of runs how many rows go before; of each run how many rows it has, and that."""
+    counts = np.array(runs, np.int64).reshape(-1, 2)
+    return np.repeat(counts[:, 1], counts[:, 0])

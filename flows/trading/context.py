@@ -4,6 +4,7 @@ import importlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from flows.instruments import Instrument
@@ -11,8 +12,13 @@ from flows.trading.broker import BrokerVenue
 from flows.trading.interfaces import CONSOLIDATED, Algorithm, Curves, RouterBase, Venue
 from flows.trading.outbox import Outbox
 from flows.trading.paper import PaperVenue
+from flows.trading.past_parts import PastPart
+from flows.trading.sent_orders import SentOrders
 from flows.trading.symbol_market import SymbolMarket
 from flows.trading.working import Working
+
+# Rows of instructions that are kept, filled or not, while some of their batch are on their way.
+_MOST_ROWS = 131_072
 
 
 class Context:
@@ -27,7 +33,8 @@ class Context:
     max_orders : int
         How many orders are worked at once.
     max_ended : int
-        Of how many ended orders it is remembered how far their numbers went; the oldest are forgotten.
+        Of how many ended orders it is remembered how far their numbers went, and of how many parts that were at
+        brokers what they were of; the oldest are forgotten.
     """
 
     def __init__(
@@ -39,8 +46,13 @@ class Context:
         self.smart_routing = smart_routing
         self.max_orders = max_orders
         self.working = 0
+        self.flying: dict[str, SentOrders] = {}
+        """Orders on their way that no desk works (`flows.trading.in_flight`)."""
+        self._sent: list[SentOrders] = []
         # As a dict is, but its first is found at once however many were taken out before it.
         self.ended: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        # By the broker's identifier; the oldest first.
+        self.past_parts: OrderedDict[str, PastPart] = OrderedDict()
         self._max_ended = max_ended
         self._routers: dict[str, RouterBase] = {}
 
@@ -104,27 +116,49 @@ class Context:
         )
         return (instrument.venue, str(model.venue), *model.tape)
 
+    def keep_sent(self, sent: SentOrders) -> None:
+        """Keep a batch's orders that are on their way; of the oldest batches they go to their desks."""
+        self._sent = [one for one in self._sent if one.count]
+        self._sent.append(sent)
+        rows = sum(len(one.ids) for one in self._sent)
+        while rows > _MOST_ROWS and len(self._sent) > 1:
+            oldest = self._sent.pop(0)
+            rows -= len(oldest.ids)
+            oldest.all_given_back()
+
     def remember(self, working: Working) -> None:
         """Keep how far an order's numbers went, for what is still said of it."""
-        order_id = working.order.order_id
-        self.ended[order_id] = (
+        numbers = (
             working.reports,
             working.executions,
             working.decisions,
             working.slices_made,
             working.filled,
         )
+        self.remember_numbers(working.order.order_id, numbers)
+
+    def remember_numbers(self, order_id: str, numbers: tuple[int, int, int, int, int]) -> None:
+        """The same by an order's numbers of reports, executions, decisions and parts, and by what was filled."""
+        self.ended[order_id] = numbers
         self.ended.move_to_end(order_id)
         if len(self.ended) > self._max_ended:
             self.ended.popitem(last=False)
 
-    def remember_all(self, filled: Iterable[tuple[str, int, int]]) -> None:
-        """The same of orders that were filled by their first part: each one's identifier, fills and quantity."""
+    def remember_all(
+        self, order_ids: list[str], numbers: Iterable[tuple[int, int, int, int, int]]
+    ) -> None:
+        """The same of orders that none of those known is."""
         ended = self.ended
-        for order_id, executions, quantity in filled:
-            ended[order_id] = (1, executions, 0, 1, quantity)
-        while len(ended) > self._max_ended:
+        past = len(order_ids) - self._max_ended
+        for _ in range(min(len(ended) + past, len(ended))):
             ended.popitem(last=False)
+        ended.update(islice(zip(order_ids, numbers, strict=True), max(past, 0), None))
+
+    def remember_part(self, broker_order_id: str, part: PastPart) -> None:
+        """Keep what a part was of that has ended at its broker."""
+        self.past_parts[broker_order_id] = part
+        if len(self.past_parts) > self._max_ended:
+            self.past_parts.popitem(last=False)
 
     def recall(self, working: Working, *, filled: bool) -> None:
         """Go on with an order's numbers where it was known; with what it had filled, if that is asked."""

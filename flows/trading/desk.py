@@ -13,6 +13,7 @@ from flows.trading.algorithm_host import AlgorithmHost
 from flows.trading.context import Context
 from flows.trading.dispatch import Dispatch
 from flows.trading.expiry import expires_at
+from flows.trading.in_flight import InFlight
 from flows.trading.interfaces import MarketEvent
 from flows.trading.refusals import refusal
 from flows.trading.replacing import replaced
@@ -51,6 +52,7 @@ class Desk:
         self.fallback_ns = 0
         """Time of the newest instruction, which stands for market time until then."""
         self.agenda = Agenda()
+        self.in_flight = InFlight(self)
         self.host = AlgorithmHost(self)
         self.dispatch = Dispatch(self)
         self._held: dict[str, Working] = {}
@@ -61,6 +63,20 @@ class Desk:
     def now(self) -> int:
         """Time of what happens now, as reports have it."""
         return self.market.now if self.has_time else self.fallback_ns
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether there is any order, on its way or worked here."""
+        return bool(self.orders) or self.in_flight.count > 0
+
+    def work(self, order_id: str) -> None:
+        """An order is asked for: if it was on its way only, it is worked here from now on."""
+        sent = self.context.flying.get(order_id)
+        if sent is None:
+            return
+        row = sent.row_of(order_id)
+        if sent.desk_of(row) is self:
+            self.in_flight.give_back(sent, row)
 
     def begin(self, working: Working) -> None:
         """A new order."""
@@ -167,6 +183,7 @@ class Desk:
 
     def saved(self) -> dict[str, Any]:
         """As JSON values."""
+        self.in_flight.give_all_back()
         return {
             "symbol": self.symbol,
             "now": self.market.now,
@@ -218,14 +235,18 @@ class Desk:
 
     def _next_due(self, ts_ns: int) -> bool:
         """Do the next thing that is due by a time; false if there is none."""
-        due = self.agenda.next_ns
+        noted, arrives = self.agenda.next_due, self.in_flight.next_due
+        due = min(noted, arrives)[0]
         wakes, woken = self.host.next_wake()
-        if woken is not None and wakes <= ts_ns and (due is None or wakes < due):
+        if woken is not None and wakes <= ts_ns and wakes < due:
             self.market.now = max(self.market.now, wakes)
             self.host.on_time(woken)
             return True
-        if due is None or due > ts_ns:
+        if due > ts_ns:
             return False
+        if arrives < noted:
+            self.in_flight.land(noted, ts_ns if woken is None else min(ts_ns, wakes))
+            return True
         self.market.now = max(self.market.now, due)
         what, name = self.agenda.take()
         if what == "expire":
@@ -236,7 +257,7 @@ class Desk:
 
     def _is_meant(self, ts_ns: int, what: str, name: str) -> bool:
         if what != "expire":
-            return self.dispatch.slice_of(name) is not None
+            return self.dispatch.open_part(name) is not None
         working = self.orders.get(name)
         return working is not None and working.expires_at == ts_ns
 
@@ -273,6 +294,6 @@ class Desk:
             report(self, working, "cancel_rejected", "it was filled before")
         self.host.ended(working)
         self.context.remember(working)
-        if not self.orders:
+        if not self.has_orders:
             # Nothing is due any more but what was noted for orders that have ended.
             self.agenda = Agenda()

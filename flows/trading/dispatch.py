@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from flows.flow import FlowError
 from flows.trading.broker import BrokerVenue
 from flows.trading.interfaces import Answer, Filled, Order, Terms, Told, Venue
+from flows.trading.past_parts import PastPart, origin_of
 from flows.trading.replacing import settle
 from flows.trading.reporting import report, report_execution
 from flows.trading.routes import routes
@@ -42,10 +43,9 @@ class Dispatch:
         """How many parts are open at venues."""
         return len(self._slices)
 
-    def slice_of(self, slice_id: str) -> Slice | None:
-        """A part that is open at a venue."""
-        found = self._slices.get(slice_id)
-        return None if found is None else found[2]
+    def open_part(self, slice_id: str) -> tuple[Working, Leg, Slice] | None:
+        """A part that is open at a venue, and what it is of."""
+        return self._slices.get(slice_id)
 
     def venue(self, name: str) -> Venue:
         """A venue by the name that an order gives it."""
@@ -75,6 +75,11 @@ class Dispatch:
         for one in sent:
             self.wire("send", one)
 
+    def adopt(self, working: Working, leg: Leg, one: Slice) -> None:
+        """A part of an order is open."""
+        leg.slices[one.slice_id] = one
+        self._slices[one.slice_id] = (working, leg, one)
+
     def send_again(self) -> None:
         """Send what came back, or came when nothing could be filled; a side stops at the first in vain."""
         dry: set[str] = set()
@@ -97,7 +102,7 @@ class Dispatch:
         leg.unrouted = 0
         for one in list(leg.slices.values()):
             if at_once and not one.arrived:
-                self._drop(leg, one)
+                self._drop(working, leg, one)
             elif at_once:
                 self.arrive("cancel", one.slice_id)
             else:
@@ -206,9 +211,8 @@ class Dispatch:
         immediate: bool,  # noqa: FBT001 - a route's three parts
     ) -> Slice:
         working.slices_made += 1
-        slice_id = f"{working.order.order_id}.{working.slices_made}"
-        one = leg.slices[slice_id] = Slice(slice_id, venue, quantity, immediate)
-        self._slices[slice_id] = (working, leg, one)
+        one = Slice(working.slice_id(working.slices_made), venue, quantity, immediate)
+        self.adopt(working, leg, one)
         return one
 
     def _filled(self, working: Working, leg: Leg, one: Slice, filled: Filled) -> None:
@@ -219,8 +223,8 @@ class Dispatch:
         working.notional += quantity * filled.price
         working.executions += 1
         report_execution(self._desk, working, one.venue, filled)
-        if not one.left:
-            self._drop(leg, one)
+        if one.left <= 0:
+            self._drop(working, leg, one)
         if working.worker is not None:
             host = self._desk.host
             self._later(lambda: host.on_fill(working, leg.number, filled, one.venue))
@@ -229,7 +233,7 @@ class Dispatch:
 
     def _told(self, working: Working, leg: Leg, one: Slice, told: Told) -> None:
         if told.report in _ENDED:
-            self._drop(leg, one)
+            self._drop(working, leg, one)
             if one.wanted == 0:
                 working.replaced = True
             elif leg.ending is None and one.immediate and told.report == "expired":
@@ -255,10 +259,14 @@ class Dispatch:
         if leg.unrouted and leg.ending is None and working.legs.get(leg.number) is leg:
             self.send(working, leg)
 
-    def _drop(self, leg: Leg, one: Slice) -> None:
+    def _drop(self, working: Working, leg: Leg, one: Slice) -> None:
         leg.slices.pop(one.slice_id, None)
         self._slices.pop(one.slice_id, None)
-        self.venue(one.venue).forget(one.slice_id)
+        venue = self.venue(one.venue)
+        venue.forget(one.slice_id)
+        if isinstance(venue, BrokerVenue):
+            part = PastPart(origin_of(working, one.venue), one.seen)
+            self._desk.context.remember_part(one.slice_id, part)
 
     def _later(self, work: Callable[[], None]) -> None:
         self._desk.later(work)
@@ -275,7 +283,7 @@ class Dispatch:
                 self._broker_rows,
                 action,
                 slice_id,
-                slice_id.rpartition(".")[0],
+                self._slices[slice_id][0].order.order_id,
                 terms["side"],
                 terms["quantity"],
                 terms["order_type"],

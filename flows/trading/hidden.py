@@ -36,19 +36,20 @@ class Hidden:
     def offer(self, side: str, market: SymbolMarket) -> tuple[int, int] | None:
         """Price and size left, to buy (or to sell); None where there is none better than the best displayed."""
         bid, ask = market.bid, market.ask
-        if self._model is None or bid is None or ask is None:
-            return None
-        is_buy = side == "buy"
-        price = self._price(bid + ask, market.tick, is_buy=is_buy)
-        if price >= ask if is_buy else price <= bid:
+        price = self._better(side, market)
+        if self._model is None or price is None:
             return None
         self._learn(self._model, market)
-        best = ask if is_buy else bid
+        best = ask if side == "buy" else bid
         levels = [level for level in market.levels(side) if level[0] == best]
         own = sum(size for _, size, venue in levels if venue in self._codes)
         displayed = own or whole_shares(sum(size for _, size, _ in levels), self._share)
         left = whole_shares(displayed, self._ratio) - (self._used if self._at == (bid, ask) else 0)
         return (price, left) if left > 0 else None
+
+    def may_offer(self, side: str, market: SymbolMarket) -> bool:
+        """Whether there may be any, however much is displayed and was taken."""
+        return self._better(side, market) is not None
 
     def take(self, market: SymbolMarket, quantity: int) -> None:
         """Note that so much of it was taken."""
@@ -64,6 +65,15 @@ class Hidden:
         """Take over what `saved` gave."""
         bid, ask, self._used = saved
         self._at = (bid, ask)
+
+    def _better(self, side: str, market: SymbolMarket) -> int | None:
+        """The price of hidden size; None where that is none better than the best displayed."""
+        bid, ask = market.bid, market.ask
+        if self._model is None or bid is None or ask is None:
+            return None
+        is_buy = side == "buy"
+        price = self._price(bid + ask, market.tick, is_buy=is_buy)
+        return None if (price >= ask if is_buy else price <= bid) else price
 
     def _price(self, twice_mid: int, tick: int, *, is_buy: bool) -> int:
         if self._model is not None and not self._model.is_displayed:

@@ -1,35 +1,22 @@
 """Rows that executing orders gives, collected row by row and handed over by column."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from flows.flow import Emit, Emitted
 from flows.orders.money import decimal_column
-from schemas.arrays import Int64s
+from flows.orders.rows import batch_of
+from flows.trading.blocks import Block
+from flows.trading.landed import Landed
 from schemas.execution import ALGORITHM_REPORTS, BROKER_ORDERS, ROUTING_DECISIONS
 from schemas.field import CATEGORY, DECIMAL, TIMESTAMP
 from schemas.orders import EXECUTIONS, ORDER_REPORTS
 from schemas.topic import Topic
 
 OUTPUTS = (EXECUTIONS, ORDER_REPORTS, ROUTING_DECISIONS, ALGORITHM_REPORTS, BROKER_ORDERS)
-
-
-class Block(NamedTuple):
-    """Rows of a topic by column, among those that were collected one by one.
-
-    Parameters
-    ----------
-    columns : list of pyarrow.Array
-        The topic's fields in declared order, each of n rows; categories as strings.
-    before : numpy.ndarray of int64, shape (n,)
-        How many of the topic's other rows go before each, ascending.
-    """
-
-    columns: list[pa.Array]
-    before: Int64s
 
 
 class Outbox:
@@ -43,10 +30,14 @@ class Outbox:
         self.broker_orders: list[tuple[Any, ...]] = []
         self.blocks: dict[str, Block] = {}
         """By topic; one at a time."""
+        self.landed = Landed()
 
     def emptied(self) -> list[Emitted]:
         """What was collected, as batches."""
         emitted: list[Emitted] = []
+        if self.landed.rows:
+            self.blocks[EXECUTIONS.name] = self.landed.block()
+            self.landed = Landed()
         for topic in OUTPUTS:
             rows = getattr(self, topic.name)
             block = self.blocks.pop(topic.name, None)
@@ -57,6 +48,8 @@ class Outbox:
 
 
 def _batch(topic: Topic, rows: list[tuple[Any, ...]], block: Block | None) -> pa.RecordBatch:
+    if block is None and len(rows) == 1:
+        return batch_of(topic, rows)
     if block is None:
         arrays = _columns(topic, rows)
     elif not rows:

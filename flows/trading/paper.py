@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from flows.trading.auctions import auction_time, joins
-from flows.trading.fees import fee_of
+from flows.trading.fees import Rates, fee_of
 from flows.trading.hidden import Hidden
 from flows.trading.interfaces import (
     Answer,
@@ -38,6 +38,7 @@ from flows.trading.symbol_market import SymbolMarket
 from flows.trading.trade_kinds import OFF_EXCHANGE
 
 _AUCTIONS = ("at_open", "at_close")
+_Offer = tuple[int, int, str | None]
 
 
 class PaperVenue(Venue):
@@ -65,6 +66,7 @@ class PaperVenue(Venue):
         self._waiting: dict[str, Resting] = {}
         self._auctions: dict[str, Resting] = {}
         self._hidden = Hidden(model, codes)
+        self.rates = Rates(model)
 
     def send(self, order: Order, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
         """A new order."""
@@ -74,13 +76,24 @@ class PaperVenue(Venue):
             resting.auction_at = auction_time(order.time_in_force, market)
             self._auctions[order.order_id] = resting
             return []
-        if order.time_in_force == "fok" and not self._can_fill(resting, market):
+        if order.time_in_force == "fok" and not self.fills_whole(order, market):
             return [self._ended(resting, "expired", "not all of it could be filled at once")]
         return self._enter(resting, market)
 
     def passed(self, count: int) -> None:
         """So many orders came and were filled at once, without being told here."""
         self._sequence += count
+
+    def displayed(self, side: str, market: SymbolMarket) -> list[tuple[int, int, str]] | None:
+        """All that can be taken here, best first; None where hidden orders may come before it."""
+        if self._hidden.may_offer(side, market):
+            return None
+        return market.levels(side, self._codes)
+
+    def fills_whole(self, order: Order, market: SymbolMarket) -> bool:
+        """Whether an order that came now would be filled at once, and all of it."""
+        offers = self._within(Resting(order, 0), market)
+        return market.is_tradable and sum(size for _, size, _ in offers) >= order.quantity
 
     def replace(self, order_id: str, terms: Terms, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
         """Other terms; the place in the queue is kept only if nothing but the quantity goes down."""
@@ -175,23 +188,29 @@ class PaperVenue(Venue):
 
     def _take(self, resting: Resting, market: SymbolMarket) -> list[Answer]:
         answers: list[Answer] = []
-        side = resting.order.side
-        limit = self._price(resting, market)
-        if limit is None and resting.order.order_type == "pegged":
-            return answers
-        for price, size, venue in self._offers(side, market):
-            worse = limit is not None and (price > limit if resting.order.is_buy else price < limit)
-            if worse or not resting.left:
+        for price, size, venue in self._within(resting, market):
+            if not resting.left:
                 break
             quantity = min(size, resting.left)
             if venue is None:
                 self._hidden.take(market, quantity)
             else:
-                market.take(side, price, venue, quantity)
+                market.take(resting.order.side, price, venue, quantity)
             answers.append(self._filled(resting, quantity, price, "removed"))
         return answers
 
-    def _offers(self, side: str, market: SymbolMarket) -> Iterator[tuple[int, int, str | None]]:
+    def _within(self, resting: Resting, market: SymbolMarket) -> Iterator[_Offer]:
+        """What can be taken here within an order's limit."""
+        order = resting.order
+        limit = self._price(resting, market)
+        if limit is None and order.order_type == "pegged":
+            return
+        for price, size, venue in self._offers(order.side, market):
+            if limit is not None and (price > limit if order.is_buy else price < limit):
+                return
+            yield price, size, venue
+
+    def _offers(self, side: str, market: SymbolMarket) -> Iterator[_Offer]:
         """What can be taken here, best first; of hidden size the venue is None."""
         hidden = self._hidden.offer(side, market)
         levels = market.levels(side, self._codes)
@@ -202,12 +221,6 @@ class PaperVenue(Venue):
             if better:
                 yield (*hidden, None)
         yield from levels
-
-    def _can_fill(self, resting: Resting, market: SymbolMarket) -> bool:
-        if not market.is_tradable:
-            return False
-        offers = self._offers(resting.order.side, market)
-        return sum(size for price, size, _ in offers if resting.accepts(price)) >= resting.left
 
     def _price(self, resting: Resting, market: SymbolMarket) -> int | None:
         """The limit now; None for a market order, and for a pegged one without what it follows."""

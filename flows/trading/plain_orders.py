@@ -1,4 +1,4 @@
-"""Rows of ``instructions`` that are nothing but a new market or limit order at the one paper market, by column."""
+"""Rows of ``instructions`` that are nothing but a new market or limit order, by column."""
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ _NEW = Codes(["new"])
 _TYPES = Codes(["market", "limit"])
 _DAY_LONG = Codes(["day", "ioc", "fok"])
 _LASTING = Codes(["gtc"])
+_WHOLE = Codes(["fok"])
 _BUY = Codes(["buy"])
 _PAPER = Codes([CONSOLIDATED])
 
@@ -41,7 +42,9 @@ class PlainOrders:
     Attributes
     ----------
     plain : numpy.ndarray of bool, shape (n,)
-        Which rows are plain orders with terms that fit 62 bits; of others the terms say nothing.
+        Which rows are plain orders with terms that fit 62 bits, and go to the paper market as a whole.
+    routed : numpy.ndarray of bool, shape (n,)
+        Which are such orders that the router sends to venues; of rows that are neither the terms say nothing.
     sales, expiring, limited : numpy.ndarray of bool, shape (n,)
         Which sell, which expire with the session, which have a limit.
     quantities, limits : numpy.ndarray of int64, shape (n,)
@@ -64,15 +67,12 @@ class PlainOrders:
         plain = (_NEW.of(batch.column("action")) == 0) & (kinds >= 0) & lasts
         plain &= fits & (self.quantities > 0)
         plain &= ~self.limited | (limit_fits & (limits > 0))
-        self.plain: Bools = plain & _at_paper(batch.column("venue"), smart_routing=smart_routing)
         for name in _NOTHING:
             column = batch.column(name)
             if column.null_count < len(column):
-                self.plain &= column.is_null().to_numpy(zero_copy_only=False)
-
-
-def _at_paper(column: pa.DictionaryArray, *, smart_routing: bool) -> Bools:
-    named: Bools = _PAPER.of(column) == 0
-    if not smart_routing:
-        named = named | column.is_null().to_numpy(zero_copy_only=False)
-    return named
+                plain &= column.is_null().to_numpy(zero_copy_only=False)
+        free = batch.column("venue").is_null().to_numpy(zero_copy_only=False)
+        # What must be filled whole is not split.
+        split = free & smart_routing & (_WHOLE.of(batch.column("time_in_force")) < 0)
+        self.routed: Bools = plain & split
+        self.plain: Bools = plain & ((_PAPER.of(batch.column("venue")) == 0) | free) & ~split

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 MOST_QUEUED = 16
 """Replacements of an order that wait for one another; the order system lets no more be on their way."""
 
+KEPT = "its place in the queue is kept"
+LOST = "its place in the queue is lost"
+
+# Auctions fill by price alone here.
+_QUEUELESS = ("at_open", "at_close")
+
 
 def replace_order(desk: "Desk", terms: Working) -> None:
     """Other terms of the order that they name; they wait until an earlier replacement, and immediate parts, were answered."""
@@ -46,14 +52,29 @@ def settle(desk: "Desk", working: Working, leg: Leg) -> None:
         return
     quantity = leg.filled + leg.unrouted + sum(one.left for one in leg.slices.values())
     done = working.replaced or (quantity == new.quantity and not leg.slices)
+    place = _place(desk, leg, new)
     if done:
         _take_over(leg, new, quantity)
     working.replacing = new._replace(quantity=quantity)
-    replaced(desk, working, done=done)
+    replaced(desk, working, done=done, place=place)
 
 
-def replaced(desk: "Desk", working: Working, *, done: bool) -> None:
-    """Tell what came of a replacement, and go on with the next."""
+def _place(desk: "Desk", leg: Leg, new: NewTerms) -> str | None:
+    """What becomes of the place in the queue, by the rule of the paper market; None where there is none, or a broker's rule."""
+    order, venues = leg.order, {one.venue for one in leg.slices.values()}
+    if not venues or venues & set(desk.context.brokers) or order.time_in_force in _QUEUELESS:
+        return None
+    keeps = new.quantity <= order.quantity and not _is_moved(leg, new)
+    return KEPT if keeps else LOST
+
+
+def _is_moved(leg: Leg, new: NewTerms) -> bool:
+    order = leg.order
+    return (new.limit_price, new.display_quantity) != (order.limit_price, order.display_quantity)
+
+
+def replaced(desk: "Desk", working: Working, *, done: bool, place: str | None = None) -> None:
+    """Tell what came of a replacement and of the place in the queue, and go on with the next."""
     new = working.replacing
     if new is None:
         return
@@ -63,7 +84,7 @@ def replaced(desk: "Desk", working: Working, *, done: bool) -> None:
         order.quantity, order.limit_price = new.quantity, new.limit_price
         order.display_quantity = new.display_quantity
         _replace_expiry(desk, working, new)
-        report(desk, working, "replaced", None)
+        report(desk, working, "replaced", place)
     else:
         report(desk, working, "replace_rejected", "it came too late")
     if working.queued:
@@ -134,7 +155,7 @@ def _replace_trigger(working: Working, new: NewTerms) -> None:
 def _replace_leg(desk: "Desk", working: Working, leg: Leg, new: NewTerms) -> None:
     """What goes off comes off what has no venue yet, then off the last part; what is added goes to the first."""
     order = leg.order
-    moved = (new.limit_price, new.display_quantity) != (order.limit_price, order.display_quantity)
+    moved = _is_moved(leg, new)
     change = new.quantity - order.quantity
     fewer = min(max(-change, 0), leg.unrouted)
     leg.unrouted -= fewer

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flows.orders.money import LARGEST, minor_unit, rounded
 from flows.trading.interfaces import Decision, Filled
+from flows.trading.past_parts import Origin, origin_of
 from flows.trading.working import Working
 
 if TYPE_CHECKING:
@@ -37,32 +38,46 @@ def report(
 
 
 def report_execution(desk: "Desk", working: Working, venue: str, filled: Filled) -> None:
-    """Tell everybody of a fill; fees are rounded half-even to the currency's minor unit here."""
-    order = working.order
+    """Tell everybody of a fill."""
+    name = f"{working.lasting_id}-{working.executions}"
+    _report_execution(desk, origin_of(working, venue), name, filled)
+
+
+def report_late_execution(desk: "Desk", origin: Origin, report_id: str, filled: Filled) -> None:
+    """Tell everybody of a fill whose order has ended; its number is not known any more, so the broker's name counts."""
+    _report_execution(desk, origin, f"{filled.order_id}-{report_id}", filled)
+
+
+def booked_fees(fees: int, unit: int) -> int:
+    """Fees of a fill as they are booked: rounded half-even to a unit, and no more than a column holds."""
+    return min(max(rounded(fees, unit), -LARGEST), LARGEST)
+
+
+def _report_execution(desk: "Desk", origin: Origin, execution_id: str, filled: Filled) -> None:
+    """Fees are rounded to the currency's minor unit here."""
     market = desk.market
-    fees = rounded(filled.fees, minor_unit(working.currency))
     desk.context.outbox.executions.append(
         (
-            order.account,
+            origin.account,
             desk.now,
-            f"{order.order_id}-{working.executions}",
-            order.order_id,
-            working.client_order_id,
-            working.parent_order_id,
-            desk.symbol,
-            order.side,
+            execution_id,
+            origin.order_id,
+            origin.client_order_id,
+            origin.parent_order_id,
+            origin.symbol,
+            origin.side,
             filled.quantity,
             filled.price,
-            working.currency,
-            min(max(fees, -LARGEST), LARGEST),
+            origin.currency,
+            booked_fees(filled.fees, minor_unit(origin.currency)),
             filled.liquidity,
-            venue,
-            working.strategy,
-            working.lot_method,
-            working.lots,
+            origin.venue,
+            origin.strategy,
+            origin.lot_method,
+            origin.lots,
             market.bid,
             market.ask,
-            working.correlation_id,
+            origin.correlation_id,
         )
     )
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from flows.columns import dictionary_codes
+from flows.columns import codes_or_end
 from schemas.arrays import Int32s
 
 PLAIN, OFF_BOOK, OPENING, CLOSING, UNCODED = range(5)
@@ -39,11 +39,7 @@ class TradeKinds:
             kinds = [kind_of(text) for text in dictionary.to_pylist()]
             # The place behind the dictionary is null's.
             self._of_code = np.array([*kinds, UNCODED], dtype=np.int32)
-        if column.null_count:
-            codes = column.indices.fill_null(len(dictionary)).to_numpy()
-        else:
-            codes = dictionary_codes(column)
-        found: Int32s = self._of_code[codes]
+        found: Int32s = self._of_code[codes_or_end(column)]
         return found
 
 

@@ -65,6 +65,8 @@ class Working:
     ----------
     order : Order
         Its terms now; the type is that of what it became once a trigger was pulled.
+    sequence : int
+        Number of the account's instruction that it came with; 0 where a snapshot of an earlier version did not say.
     held : bool
         Whether it waits for its trigger.
     expires_at : int or None
@@ -88,6 +90,7 @@ class Working:
     lots: str | None
     correlation_id: str | None
     ts_begin: int
+    sequence: int = 0
     stop_price: int | None = None
     trail_amount: int | None = None
     trail_percent: int | None = None
@@ -111,6 +114,19 @@ class Working:
     replaced: bool = False
     legs: dict[int, Leg] = field(default_factory=dict)
     worker: Algorithm | None = None
+
+    @property
+    def lasting_id(self) -> str:
+        """Names this order for ever, its fills and parts begin with it.
+
+        The order system forgets ended orders, whose identifiers can be used again then; instructions are numbered
+        without end.
+        """
+        return f"{self.order.order_id}-{self.sequence}"
+
+    def slice_id(self, number: int) -> str:
+        """Names one of its parts at venues."""
+        return f"{self.lasting_id}.{number}"
 
     @property
     def new_terms(self) -> NewTerms:

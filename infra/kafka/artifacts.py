@@ -54,6 +54,33 @@ def libraries(folder: Path = _HERE / "libs") -> Path:
     return folder
 
 
+def classes_archive() -> Path:
+    """File of Kafka's classes as this JVM has them in memory (class data sharing), if a broker has left it.
+
+    The name follows from the JVM and the jars, where they lie: it takes no archive of others, and says no word.
+    """
+    folder = libraries().resolve()
+    files = [Path(java()).resolve(), *sorted(folder.glob("*.jar"))]
+    made = [(str(file), file.stat().st_mtime_ns) for file in files]
+    return folder / f"classes-{hashlib.sha256(repr(made).encode()).hexdigest()[:16]}.jsa"
+
+
+def java_command(leave: Path | None = None) -> list[str]:
+    """Begin of a command line that runs one of Kafka's programs.
+
+    Parameters
+    ----------
+    leave : pathlib.Path, optional
+        Where it leaves its classes at its end; without, it takes those of the archive, if that is there.
+    """
+    shared = (
+        f"-XX:SharedArchiveFile={classes_archive()}"
+        if leave is None
+        else f"-XX:ArchiveClassesAtExit={leave}"
+    )
+    return [java(), shared, "-cp", f"{libraries()}/*"]
+
+
 def _copy_dependencies(maven: str, folder: Path) -> None:
     command = [maven, "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
     try:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from connectors.log import open_log
 from connectors.topics import create_topics
 from serving.api import (
+    accounts,
     audit_rows,
     health,
     keys,
@@ -30,6 +31,7 @@ from serving.api.openapi import describe
 from serving.api.rate_limits import RateLimits
 from serving.api.security import Door
 from serving.api.state import ApiState, Part
+from serving.api.stream_places import StreamPlaces
 from serving.api.tracing import tracer
 from serving.dashboard import page, system, topics
 from serving.settings import Settings
@@ -39,6 +41,7 @@ from serving.users.users import Users
 _ROUTERS: tuple[APIRouter, ...] = (
     orders.router,
     positions.router,
+    accounts.router,
     market.router,
     sql.router,
     streams.router,
@@ -120,6 +123,7 @@ async def _opened(stack: AsyncExitStack, settings: Settings, door: Door | None) 
         audit=AuditTrail(log),
         door=door,
         rates=RateLimits(settings.api_rate),
+        places=StreamPlaces(settings.api_streams),
     )
     stack.push_async_callback(state.stop)
     await state.start(state.audit)

@@ -1,9 +1,6 @@
 """Market data and what is derived from it: newest values from memory, history from ClickHouse."""
 
 import asyncio
-import base64
-import binascii
-import struct
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -18,6 +15,7 @@ from schemas.indicators import INDICATORS
 from schemas.market import QUOTES, TRADES
 from schemas.models import model
 from schemas.topic import Topic
+from serving.api.cursors import history_cursor, history_key
 from serving.api.problems import ApiError
 from serving.api.query_times import END_NS, START_NS, Time
 from serving.api.scopes import Scope
@@ -26,7 +24,7 @@ from serving.api.state import ApiState, state_of
 from serving.api.tables import ARROW_TYPE, Format, lines_answer, table_answer
 from serving.hub.hub import Hub
 from serving.hub.lookup import Lookup
-from serving.latest.history import History, Key
+from serving.latest.history import History
 from serving.latest.newest import lines_of
 
 router = APIRouter(prefix="/v1", tags=["market"])
@@ -34,7 +32,6 @@ router = APIRouter(prefix="/v1", tags=["market"])
 Analyst = Annotated[Principal, Depends(require(Scope.MARKET_READ))]
 SYMBOLS_MAX = 1_000
 _ROWS_MAX = 10_000
-_KEY = struct.Struct(">qiqi")
 
 Q = TypeVar("Q", bound="RowsQuery")
 
@@ -269,16 +266,17 @@ async def _history(
 ) -> Response:
     if len(symbols) != 1:
         raise ApiError(422, "symbols", "history is of one symbol: ask for each of them")
+    (symbol,) = symbols
     rows, behind = await state.part(History).between(
         topic,
-        symbols[0],
+        symbol,
         narrowed=narrowed,
         start_ns=START_NS if query.start is None else query.start,
         end_ns=END_NS if query.end is None else query.end,
-        behind=None if query.cursor is None else _key_of(query.cursor),
+        behind=None if query.cursor is None else history_key(query.cursor, topic.name, symbol),
         limit=query.limit,
     )
-    cursor = None if behind is None else _cursor_of(behind)
+    cursor = None if behind is None else history_cursor(behind, topic.name, symbol)
     return await asyncio.to_thread(table_answer, topic, rows, query.form, cursor)
 
 
@@ -293,15 +291,3 @@ def _book(row: dict[str, Any], depth: int) -> dict[str, Any]:
     }
     names = ("venue", "ts_event", "state", "mid", "spread", "microprice", "imbalance")
     return {**{name: row[name] for name in names}, **sides}
-
-
-def _cursor_of(key: Key) -> str:
-    return base64.urlsafe_b64encode(_KEY.pack(*key)).decode()
-
-
-def _key_of(cursor: str) -> Key:
-    try:
-        time, partition, offset, row = _KEY.unpack(base64.urlsafe_b64decode(cursor.encode()))
-    except (struct.error, binascii.Error, UnicodeEncodeError, ValueError) as error:
-        raise ApiError(422, "cursor", "a cursor is what the page before gave") from error
-    return (time, partition, offset, row)

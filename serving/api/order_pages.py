@@ -11,6 +11,7 @@ from flows.orders.states import ENDED, UNKNOWN
 from schemas.json_codec import encode_lines
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
+from serving.api.cursors import unknown_cursor
 from serving.api.state import ApiState
 from serving.gateway.gateway import OrderGateway
 from serving.hub.hub import Hub
@@ -105,15 +106,39 @@ async def orders_page(
         Of the page before.
     limit : int
         Orders of the page.
+
+    Raises
+    ------
+    ApiError
+        422 for a cursor that is no order of the account.
     """
     hub = state.part(Hub)
+    kept = None if cursor is None else hub.orders.account_of(cursor)
+    if cursor is not None:
+        await _check_cursor(state, asked.account, cursor, kept)
     found = await asyncio.to_thread(_in_memory, hub.orders, asked, cursor, limit)
-    if len(found) < limit and not (hub.is_whole(ORDERS) and hub.orders.is_whole):
-        behind = cursor or ""
-        if hub.orders.account_of(behind) is not None:
-            behind = ""
+    if len(found) < limit and not _is_whole(state):
+        behind = "" if cursor is None or kept is not None else cursor
         found += await _older(state, asked, behind, limit - len(found))
     return Page(found, found[-1]["order_id"] if len(found) == limit else None)
+
+
+async def _check_cursor(
+    state: ApiState, account: str, cursor: str, kept: tuple[str, str, str] | None
+) -> None:
+    """Refuse what is no order of the account; ``kept`` is what memory has of it."""
+    owner = None if kept is None else kept[0]
+    if kept is None and not _is_whole(state):
+        landed = await landed_command(state, cursor)
+        owner = None if landed is None else landed.column("account")[0].as_py()
+    if owner != account:
+        raise unknown_cursor()
+
+
+def _is_whole(state: ApiState) -> bool:
+    """Whether memory has every order: there is nothing to ask ClickHouse for."""
+    hub = state.part(Hub)
+    return hub.is_whole(ORDERS) and hub.orders.is_whole
 
 
 def _in_memory(view: OrdersView, asked: OrderFilter, cursor: str | None, limit: int) -> list[Json]:
@@ -180,8 +205,7 @@ async def _standing(
 
 async def _landed(state: ApiState, order_id: str) -> Json | None:
     """An order that memory does not know, as ClickHouse has it."""
-    hub = state.part(Hub)
-    if hub.is_whole(ORDERS) and hub.orders.is_whole:
+    if _is_whole(state):
         return None
     history = state.part(History)
     first = await landed_command(state, order_id)

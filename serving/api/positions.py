@@ -13,6 +13,7 @@ from schemas.accounts import ACCOUNTS
 from schemas.models import model
 from schemas.orders import EXECUTIONS
 from schemas.positions import BALANCES, POSITIONS
+from serving.api.cursors import unknown_cursor
 from serving.api.order_pages import objects_of
 from serving.api.problems import ApiError
 from serving.api.query_times import END_NS, START_NS, From, To
@@ -100,7 +101,10 @@ async def executions(
     rows, is_behind = await asyncio.to_thread(
         _executions_in_memory, store, wanted, (start, end), cursor, limit
     )
-    if len(rows) < limit and not (state.part(Hub).is_whole(EXECUTIONS) and store.first == 0):
+    is_whole = state.part(Hub).is_whole(EXECUTIONS) and store.first == 0
+    if not is_behind and (is_whole or not await _has_landed(state, account, cursor)):
+        raise unknown_cursor()
+    if len(rows) < limit and not is_whole:
         found = await state.part(History).ask(
             "executions_before",
             **{name: value or "" for name, value in wanted.items()},
@@ -158,7 +162,7 @@ def _executions_in_memory(
     for _, batch in store.newest_first():
         if not behind:
             at = pc.index(batch.column("execution_id"), cursor).as_py()
-            if at < 0:
+            if at < 0 or batch.column("account")[at].as_py() != wanted["account"]:
                 continue
             behind = True
             batch = batch.slice(0, at)  # noqa: PLW2901 - what comes before it is older
@@ -175,6 +179,11 @@ def _executions_in_memory(
         if len(rows) >= limit:
             break
     return rows, behind
+
+
+async def _has_landed(state: ApiState, account: str, execution_id: str | None) -> bool:
+    found = await state.part(History).ask("execution", account=account, execution_id=execution_id)
+    return bool(found.num_rows)
 
 
 def _objects(entries: Sequence[Entry]) -> list[dict[str, Any]]:

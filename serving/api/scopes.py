@@ -31,7 +31,7 @@ MEANINGS: dict[Scope, str] = {
     Scope.ORDERS_READ: "Orders, their events and executions, of accounts that one may see",
     Scope.ORDERS_WRITE: "Give, replace and cancel orders, for accounts that one may trade",
     Scope.ACCOUNTS_READ: "Accounts, positions, balances and cash, of accounts that one may see",
-    Scope.ACCOUNTS_WRITE: "Open accounts, set their limits, book cash and corporate actions",
+    Scope.ACCOUNTS_WRITE: "Open accounts, set their limits, book cash",
     Scope.ACCOUNTS_HALT: "Throw the kill switch of an account or of the firm",
     Scope.SQL_RUN: "Read-only SQL over the tables that one may see",
     Scope.OPERATIONS_READ: "How the platform does: metrics, lags, rejected and late rows",

@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 
 from connectors.log import Log
 from serving.api.rate_limits import RateLimits
+from serving.api.stream_places import StreamPlaces
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ApiState:
         Who says who asks.
     rates : RateLimits
         How often.
+    places : StreamPlaces
+        How many streams at once.
 
     Attributes
     ----------
@@ -69,12 +72,14 @@ class ApiState:
         audit: "AuditTrail",
         door: "Door",
         rates: RateLimits,
+        places: StreamPlaces,
     ) -> None:
         self.settings = settings
         self.log = log
         self.audit = audit
         self.door = door
         self.rates = rates
+        self.places = places
         self.closing = asyncio.Event()
         self.started = False
         self._parts: list[Part] = []

@@ -21,6 +21,7 @@ EVERY_S = 2.0
 SIGNED_OUT = "signed-out"
 RIGHTS = "rights"
 _CHANGED = "what you may see has changed; open the stream anew"
+_UNKNOWN = "what you may see could not be found out; open the stream anew"
 
 End = Callable[[str, str], None]
 
@@ -49,7 +50,7 @@ class Held:
 class StreamRights:
     """Asks the door again and again who has the credentials of open streams, once for all streams of the same.
 
-    A users database that does not answer ends no stream: it is asked again.
+    A users database that does not answer ends no stream: it is asked again. Any other fault ends those streams.
 
     Parameters
     ----------
@@ -100,19 +101,23 @@ class StreamRights:
                 except UsersDatabaseError:
                     continue
                 except Exception:
-                    # Whatever is wrong with one, the others are still to be asked for.
+                    # A fault of ours gives nobody rights that he may have lost; the others are still asked for.
                     _logger.exception("rights of a stream could not be asked for")
+                    self._end(credentials, RIGHTS, _UNKNOWN)
 
     async def _ask(self, credentials: Credentials) -> None:
         try:
             now = await self._door.principal(credentials)
         except ApiError as error:
-            for one in list(self._held.get(credentials, ())):
-                one.end(SIGNED_OUT, error.detail)
+            self._end(credentials, SIGNED_OUT, error.detail)
             return
         for one in list(self._held.get(credentials, ())):
             if _rights(now) != _rights(one.principal):
                 one.end(RIGHTS, _CHANGED)
+
+    def _end(self, credentials: Credentials, why: str, detail: str) -> None:
+        for one in list(self._held.get(credentials, ())):
+            one.end(why, detail)
 
 
 def _rights(principal: Principal) -> tuple[object, ...]:

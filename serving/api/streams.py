@@ -1,8 +1,8 @@
 """Streams of any topic: over a WebSocket (several at once), or as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -16,17 +16,17 @@ from schemas.registry import TOPICS
 from serving.api.problems import ApiError
 from serving.api.security import (
     KNOWN,
-    Credentials,
     Principal,
     check_topic,
     credentials_of,
     principal_of_websocket,
 )
 from serving.api.state import ApiState, Part, state_of
+from serving.api.stream_events import EventsResponse, events_of
 from serving.api.stream_rights import RIGHTS, SIGNED_OUT, StreamRights
 from serving.hub.frames import ACCOUNT, Frame, Shape, own_members
 from serving.hub.hub import Hub
-from serving.hub.position import PositionError, position_of
+from serving.hub.position import LATEST, PositionError, position_of
 from serving.hub.subscription import StreamEndError, Subscription, Wanted
 
 router = APIRouter(prefix="/v1/stream", tags=["streams"])
@@ -37,9 +37,6 @@ KEYS_MAX = 10_000
 # Of one connection: a dashboard has a dozen.
 STREAMS_MAX = 64
 _CONFLATE_MS_MAX = 60_000
-# So often a silent stream of events says that it lives: proxies close what is silent for a minute.
-_ALIVE_S = 15.0
-
 CLOSE_CODES = {
     "slow": 4008,
     "trimmed": 4010,
@@ -108,7 +105,7 @@ def wanted_of(state: ApiState, principal: Principal, asked: Subscribe) -> Wanted
         arrow=asked.format == "arrow",
     )
     position = None
-    if asked.begin not in ("now", "latest"):
+    if asked.begin not in ("now", LATEST):
         try:
             position = position_of(asked.begin, state.log.topics()[topic.name].partitions)
         except PositionError as error:
@@ -118,7 +115,7 @@ def wanted_of(state: ApiState, principal: Principal, asked: Subscribe) -> Wanted
         shape=shape,
         interval_s=asked.conflate_ms / 1000,
         position=position,
-        snapshot=asked.begin == "latest",
+        snapshot=asked.begin == LATEST,
     )
 
 
@@ -130,6 +127,24 @@ async def subscription_of(state: ApiState, wanted: Wanted) -> Subscription:
         raise ApiError(422, "position", str(error)) from error
     except UnknownTopicError as error:
         raise ApiError(404, "no-topic", "the log has no such topic") from error
+
+
+async def _opened(
+    state: ApiState, principal: Principal, wanted: Wanted
+) -> tuple[Subscription, Callable[[], None]]:
+    """A stream in a place of its user, and what gives both back; `ApiError` 429 where there is no place."""
+    state.places.take(principal.user)
+    try:
+        subscription = await subscription_of(state, wanted)
+    except BaseException:
+        state.places.leave(principal.user)
+        raise
+
+    def left() -> None:
+        state.part(Hub).close_subscription(subscription)
+        state.places.leave(principal.user)
+
+    return subscription, left
 
 
 @router.get(
@@ -164,60 +179,8 @@ async def events(
     )
     state = state_of(request)
     wanted = wanted_of(state, principal, asked)
-    subscription = await subscription_of(state, wanted)
-    return StreamingResponse(
-        _events(state, subscription, credentials_of(request), principal),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
-
-
-async def _events(
-    state: ApiState, subscription: Subscription, credentials: Credentials, principal: Principal
-) -> AsyncIterator[bytes]:
-    frames = subscription.frames()
-    following = asyncio.ensure_future(anext(frames))
-    revoked: asyncio.Future[StreamEndError] = asyncio.get_running_loop().create_future()
-
-    def revoke(kind: str, detail: str) -> None:
-        if not revoked.done():
-            revoked.set_result(StreamEndError(kind, detail))
-
-    held = state.part(StreamRights).hold(credentials, principal, revoke)
-    awaited: set[asyncio.Future[Any]] = {following, revoked}
-    try:
-        # Headers go out at once, so that a client knows that it is subscribed.
-        yield b": here\n\n"
-        while True:
-            done, _ = await asyncio.wait(
-                awaited, timeout=_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not done:
-                yield b": here\n\n"
-                continue
-            if revoked in done:
-                yield _end_event(revoked.result())
-                return
-            try:
-                frame = following.result()
-            except StreamEndError as end:
-                yield _end_event(end)
-                return
-            yield b"id: %b\nevent: rows\ndata: {%b\n\n" % (frame.position.encode(), frame.body)
-            following = asyncio.ensure_future(anext(frames))
-            awaited = {following, revoked}
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError, StopAsyncIteration, StreamEndError):
-            await following
-        await frames.aclose()
-        state.part(StreamRights).leave(held)
-        state.part(Hub).close_subscription(subscription)
-
-
-def _end_event(end: StreamEndError) -> bytes:
-    said = orjson.dumps({"kind": end.kind, "detail": end.detail})
-    return b"event: end\ndata: %b\n\n" % said
+    subscription, left = await _opened(state, principal, wanted)
+    return EventsResponse(events_of(state, subscription, credentials_of(request), principal), left)
 
 
 @router.websocket("")
@@ -229,13 +192,16 @@ async def stream(websocket: WebSocket) -> None:
     ``"format": "arrow"`` a binary message.
     """
     principal = await principal_of_websocket(websocket)
-    await websocket.accept()
     connection = _Connection(websocket, principal)
-    rights = connection.state.part(StreamRights)
+    state = connection.state
+    state.places.take(principal.user)
+    rights = state.part(StreamRights)
     held = rights.hold(credentials_of(websocket), principal, connection.revoke)
     try:
+        await websocket.accept()
         await connection.serve()
     finally:
+        state.places.leave(principal.user)
         rights.leave(held)
         await connection.end()
 
@@ -315,13 +281,18 @@ class _Connection:
         if sum(not pump.done() for pump in self._pumps.values()) >= STREAMS_MAX:
             raise ApiError(429, "streams", f"a connection has at most {STREAMS_MAX} streams")
         wanted = wanted_of(self.state, self._principal, asked)
-        subscription = await subscription_of(self.state, wanted)
-        if self._closed:
-            self.state.part(Hub).close_subscription(subscription)
-            return
-        head = own_members(name)
-        await self._tell({"subscribed": name, "position": subscription.position})
-        self._pumps[name] = asyncio.create_task(self._pump(subscription, head))
+        subscription, left = await _opened(self.state, self._principal, wanted)
+        with ExitStack() as undo:
+            undo.callback(left)
+            if self._closed:
+                return
+            head = own_members(name)
+            await self._tell({"subscribed": name, "position": subscription.position})
+            pump = asyncio.create_task(self._pump(subscription, head))
+            # Not in the pump: one that is cancelled before its first step does nothing, not even at its end.
+            pump.add_done_callback(lambda _: left())
+            undo.pop_all()
+        self._pumps[name] = pump
 
     async def _unsubscribe(self, name: str) -> None:
         pump = self._pumps.pop(name, None)
@@ -344,7 +315,6 @@ class _Connection:
             pass
         finally:
             await frames.aclose()
-            self.state.part(Hub).close_subscription(subscription)
 
     async def _tell(self, value: dict[str, Any]) -> None:
         if self._closed:

@@ -16,12 +16,16 @@ from serving.api.security import (
     require,
 )
 from serving.api.state import state_of
+from serving.users.known_devices import LIFETIME_S
+from serving.users.passwords import digest
 from serving.users.sessions import Cookie, Tokens
 from serving.users.sign_in import Claim
 
 router = APIRouter(prefix="/v1", tags=["sign-in"])
 
 Me = Annotated[Principal, Depends(require(Scope.ME))]
+
+_SIGN_IN = "/v1/sign-in"
 
 
 class SignInBody(Body):
@@ -115,16 +119,19 @@ async def sign_in(body: SignInBody, request: Request, response: Response) -> Ses
         code=body.code.get_secret_value() if body.code else None,
         origin=desk.whence.origin,
         device=desk.whence.device,
+        device_cookie=request.cookies.get(_device_cookie_name(body.user)),
     )
     if body.cookie:
         cookie = await desk.do(
             "sign_in", None, lambda: desk.users.sign_in.cookie(claim), enters=lambda _: body.user
         )
         _set_cookies(request, response, cookie)
+        _know_device(request, response, desk, body.user)
         return PageSession(csrf_token=cookie.csrf, expires_in=cookie.expires_s)
     tokens = await desk.do(
         "sign_in", None, lambda: desk.users.sign_in.tokens(claim), enters=lambda _: body.user
     )
+    _know_device(request, response, desk, body.user)
     return _session(tokens)
 
 
@@ -237,3 +244,21 @@ def _set_cookies(request: Request, response: Response, cookie: Cookie) -> None:
             secure=secure,
             samesite="strict",
         )
+
+
+def _know_device(request: Request, response: Response, desk: Desk, user: str) -> None:
+    """Let the device be known at the user's next sign-in, whatever strangers have locked."""
+    response.set_cookie(
+        _device_cookie_name(user),
+        desk.users.devices.cookie(user),
+        max_age=LIFETIME_S,
+        path=_SIGN_IN,
+        httponly=True,
+        secure=request.url.scheme == "https",
+        samesite="strict",
+    )
+
+
+def _device_cookie_name(user: str) -> str:
+    # Several users may sign in on one device. Names of users have characters that names of cookies may not have.
+    return f"tapeflow_device_{digest(user)[:16]}"

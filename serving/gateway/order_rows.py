@@ -33,7 +33,7 @@ def command_row(
     }
 
 
-def rows_of_commands(commands: list[dict[str, Any]], time_ns: int = 0) -> Validated:
+def rows_of_commands(commands: list[dict[str, Any]], time_ns: int) -> Validated:
     """Commands as rows, good and rejected.
 
     Parameters

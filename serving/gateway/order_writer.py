@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.audit_log import AuditEntry
-from connectors.log import Log, LogError, NewRecord, TruncatedError
+from connectors.log import Log, LogError, NewRecord
 from connectors.metrics import DOOR_COMMITS, DOOR_ORDERS
 from connectors.records import Partitioner, decode_rows, is_rows, rows_record
 from schemas.field import INT64, TEXT
 from schemas.orders import ORDERS
-from serving.gateway.known_orders import KnownOrders, packed, unpacked
+from serving.gateway.first_commands import row_at, words_at
+from serving.gateway.known_orders import KnownOrders, packed
 from serving.gateway.order_rows import at_time, partitions_of, rows_of_commands, said
 
 # Rows of one commit: more would make those that wait behind it wait longer than they would gain.
@@ -191,7 +192,7 @@ class OrderWriter:
         May be called from any thread: what was acknowledged a moment ago is found, too.
         """
         place = self._known.find(order_id)
-        return None if place is None else self._row_at(place)
+        return None if place is None else row_at(self._log, place)
 
     def stop(self) -> None:
         """Write what waits, then end."""
@@ -228,7 +229,8 @@ class OrderWriter:
 
     def _catch_up(self, partition: int) -> None:
         """Learn what others have appended: the inbox's orders, those of another door."""
-        while True:
+        moved = True
+        while moved:
             chunk = self._log.read(ORDERS.name, partition, self._next[partition])
             for record in chunk.records:
                 if is_rows(record):
@@ -236,11 +238,10 @@ class OrderWriter:
                     self._known.add(block.makes, partition, record.offset)
             moved = chunk.next_offset != self._next[partition]
             self._next[partition] = chunk.next_offset
-            if not moved:
-                return
 
     def _commit(self, group: list[Submission]) -> None:
-        for partition in self._next:
+        positions = {(ORDERS.name, partition): at for partition, at in self._next.items()}
+        for _, partition in self._log.news(positions):
             self._catch_up(partition)
         repeats: list[_Repeat] = []
         blocks: list[_Block] = []
@@ -298,15 +299,17 @@ class OrderWriter:
             return block
         kept = []
         words = said(block.batch)
+        found_places = map(self._known.find, block.makes)
+        firsts = words_at(self._log, [place for place in found_places if place is not None])
         for row, (order_id, owner) in enumerate(zip(block.order_ids, block.owners, strict=True)):
             earlier = [one for one in before if order_id in one.makes]
             place = self._known.find(order_id) if order_id else None
             if place is not None:
                 owner[0].places[owner[1]] = place
-                if (kept_row := self._row_at(place)) is None:
+                if place not in firsts:
                     owner[0].unread[owner[1]] = words[row]
                     continue
-                first = said(kept_row)[0]
+                first = firsts[place]
             elif earlier:
                 found = earlier[0].makes[order_id]
                 repeats.append((owner, earlier[0].owners[found]))
@@ -323,14 +326,6 @@ class OrderWriter:
                 owner[0].places[owner[1]] = -1
                 owner[0].refused[owner[1]] = USED_BEFORE
         return _block(block.batch.take(pa.array(kept, INT64)), [block.owners[row] for row in kept])
-
-    def _row_at(self, packed_place: int) -> pa.RecordBatch | None:
-        place = unpacked(packed_place)
-        try:
-            chunk = self._log.read(ORDERS.name, place.partition, place.offset, max_bytes=1)
-        except TruncatedError:
-            return None
-        return decode_rows(ORDERS, chunk.records[0]).slice(place.row, 1)
 
 
 # Whoever repeats an order of the same commit, and whoever was first.

@@ -112,10 +112,8 @@ class Hub:
         UnknownTopicError
             Where the log has no such topic.
         """
-        begins, ends = await asyncio.to_thread(self._bounds, wanted.topic, 0)
-        tail = None
-        if wanted.snapshot and wanted.topic.name not in self._followed:
-            tail, _ = await asyncio.to_thread(self._bounds, wanted.topic, _RECORDS_BACK)
+        begins, ends = await asyncio.to_thread(self._bounds, wanted.topic, _RECORDS_BACK)
+        has_newest = wanted.topic.name in self._followed
         if wanted.position is not None:
             for partition, (offset, _) in wanted.position.items():
                 if offset > ends[partition]:
@@ -125,10 +123,11 @@ class Hub:
         # Another may have begun to follow it meanwhile.
         feed = self._feeds.get(wanted.topic.name)
         if feed is None:
-            feed = self._follow(wanted.topic, begins, newest=wanted.interval_s > 0)
+            feed = self._follow(wanted.topic, ends, newest=wanted.interval_s > 0)
         elif wanted.interval_s and not feed.keeps_newest:
             feed.keeps_newest = True
         feed.subscribers += 1
+        tail = begins if wanted.snapshot and not has_newest else None
         subscription = Subscription(self._log, feed, wanted, tail)
         self._subscriptions.add(subscription)
         return subscription

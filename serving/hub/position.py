@@ -9,6 +9,9 @@ from collections.abc import Mapping
 Next = tuple[int, int]
 """Offset of a record and row in it."""
 
+LATEST = "latest"
+"""In place of a position: the newest row of each group comes first, and then what follows it."""
+
 _ONE = re.compile(r"([0-9]{1,5}):([0-9]{1,18})(?:\.([0-9]{1,6}))?")
 
 

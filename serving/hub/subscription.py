@@ -1,9 +1,8 @@
 """A client's stream: what it missed, from the log, then what comes; every row once, or the newest at intervals."""
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ from connectors.records import decode_rows, is_rows
 from schemas.topic import Topic
 from serving.hub.feed import ConflatedGroup, Rows, TopicFeed, frames_of
 from serving.hub.frames import Frame, Shape, pieces, rows_frame, selected
-from serving.hub.position import Next, position_text
+from serving.hub.position import LATEST, Next, position_text
 from serving.latest.newest import LatestView, newest_rows
 
 # What may wait for a client that takes every row: some seconds of a busy topic.
@@ -83,7 +82,10 @@ class Subscription:
         self, log: Log, feed: TopicFeed, wanted: Wanted, tail: dict[int, int] | None = None
     ) -> None:
         self.wanted = wanted
-        self._tail = None if tail is None else {one: (at, 0) for one, at in tail.items()}
+        self._has_tail = tail is not None
+        # Of a stream of now too: what comes before the client is told of anything is missed otherwise.
+        at = feed.positions if tail is None else tail
+        self._begin = wanted.position or {one: (offset, 0) for one, offset in at.items()}
         self._log = log
         self._feed = feed
         self._queue: deque[Frame] = deque()
@@ -95,32 +97,27 @@ class Subscription:
 
     @property
     def position(self) -> str:
-        """Where it begins: whoever loses the stream before its first frame goes on from here."""
-        begin = self.wanted.position or self._tail
-        if begin is not None:
-            return position_text(begin)
-        return self._feed.position_text
+        """Where it begins: whoever loses the stream before its first frame goes on from here.
+
+        Where the newest rows come first that is `LATEST`: until they have come there is no other place to go on from.
+        """
+        return LATEST if self.wanted.snapshot else position_text(self._begin)
 
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """What the client gets, for as long as it takes it.
+
+        Where the newest rows are wanted, a frame with them comes first, though there be none.
 
         Raises
         ------
         StreamEndError
             Where the server ends it; after what was queued before.
         """
-        shape, topic = self.wanted.shape, self.wanted.topic
-        begin = self.wanted.position or self._tail
-        if begin is not None:
-            every_s = math.inf if self._tail is not None else self.wanted.interval_s or None
-            async for frame in self._missed(dict(begin), every_s):
-                yield frame
+        async for frame in self._until_now():
+            yield frame
         since = self._attach()
-        if self.wanted.snapshot and self._tail is None:
-            newest = self._feed.view.batch(self._feed.view.entries(shape.keys))
-            text = self._feed.position_text
-            for rows in pieces(selected(topic, newest, shape)):
-                yield rows_frame(topic, rows, text, arrow=shape.arrow)
+        for frame in self._kept():
+            yield frame
         while True:
             if self._group is not None and self._end is None:
                 self._wake.clear()
@@ -180,31 +177,79 @@ class Subscription:
             self._feed.attach(wanted.shape, self)
         return self._feed.view.change
 
-    async def _missed(
-        self, position: dict[int, Next], every_s: float | None
-    ) -> AsyncGenerator[Frame, None]:
+    async def _until_now(self) -> AsyncGenerator[Frame, None]:
+        """What the log has before what comes next; nothing where the feed keeps the newest rows that are wanted."""
+        if self.wanted.snapshot and not self._has_tail:
+            return
+        position = dict(self._begin)
+        if self._has_tail:
+            rows = await self._tail(position)
+            for frame in self._newest_frames(rows, position_text(position)):
+                yield frame
+        async for frame in self._missed(position):
+            yield frame
+
+    def _kept(self) -> Iterator[Frame]:
+        """The newest rows that the feed keeps, where they are wanted."""
+        if self.wanted.snapshot and not self._has_tail:
+            view, shape = self._feed.view, self.wanted.shape
+            rows = selected(self.wanted.topic, view.batch(view.entries(shape.keys)), shape)
+            yield from self._newest_frames(rows, self._feed.position_text)
+
+    def _newest_frames(self, rows: pa.RecordBatch, position: str) -> Iterator[Frame]:
+        """The newest rows: only who has all of them goes on from the position, others begin anew."""
+        *parts, last = [*pieces(rows)] or [rows]
+        topic, arrow = self.wanted.topic, self.wanted.shape.arrow
+        for part in parts:
+            yield rows_frame(topic, part, LATEST, arrow=arrow)
+        yield rows_frame(topic, last, position, arrow=arrow)
+
+    async def _tail(self, position: dict[int, Next]) -> pa.RecordBatch:
+        """The newest rows from a position to where the feed is, which the position then says."""
+        newest = LatestView(self.wanted.topic)
+        while self._differs(position):
+            for partition in self._behind(position):
+                async for found in self._read(partition, position):
+                    self._take_in(newest, found)
+            await self._caught_up(position)
+        return newest.batch(newest.changes(None, 0))
+
+    async def _missed(self, position: dict[int, Next]) -> AsyncGenerator[Frame, None]:
         """What lies between a position and what comes next, from the log: every row, or the newest ones so often.
 
         It ends, with the feed at exactly the position reached, without waiting in between: whoever attaches then
         misses nothing and gets nothing twice.
         """
-        newest = LatestView(self.wanted.topic)
+        topic, shape, every_s = self.wanted.topic, self.wanted.shape, self.wanted.interval_s
+        newest = LatestView(topic)
         sent, sent_s = 0, 0.0
         loop = asyncio.get_running_loop()
         while self._differs(position) or newest.change > sent:
             for partition in self._behind(position):
-                only = None if every_s is None else newest
-                async for frame in self._read(partition, position, only):
-                    yield frame
-            due = not self._behind(position) or loop.time() - sent_s >= (every_s or 0.0)
+                async for found in self._read(partition, position):
+                    if every_s:
+                        self._take_in(newest, found)
+                        continue
+                    at = dict(position)
+                    for frame in await asyncio.to_thread(frames_of, topic, found, at, shape):
+                        yield frame
+            due = not self._behind(position) or loop.time() - sent_s >= every_s
             if newest.change > sent and due:
                 rows = newest.batch(newest.changes(None, sent))
                 sent, sent_s = newest.change, loop.time()
-                text = position_text(position)
-                yield rows_frame(self.wanted.topic, rows, text, arrow=self.wanted.shape.arrow)
-            if self._differs(position) and not self._behind(position):
-                # The log has what the feed has not brought yet.
-                await self._feed.moved()
+                yield rows_frame(topic, rows, position_text(position), arrow=shape.arrow)
+            await self._caught_up(position)
+
+    def _take_in(self, newest: LatestView, found: Rows) -> None:
+        topic = self.wanted.topic
+        rows = selected(topic, found.batch, self.wanted.shape)
+        if rows.num_rows:
+            newest.apply(newest_rows(topic, rows))
+
+    async def _caught_up(self, position: dict[int, Next]) -> None:
+        """Wait for the feed where the log has what it has not brought yet."""
+        if self._differs(position) and not self._behind(position):
+            await self._feed.moved()
 
     def _behind(self, position: dict[int, Next]) -> list[int]:
         at = self._feed.positions
@@ -213,11 +258,9 @@ class Subscription:
     def _differs(self, position: dict[int, Next]) -> bool:
         return any(position[partition] != (at, 0) for partition, at in self._feed.positions.items())
 
-    async def _read(
-        self, partition: int, position: dict[int, Next], newest: LatestView | None
-    ) -> AsyncGenerator[Frame, None]:
-        """One read of a partition: frames, or what takes the newest rows in."""
-        topic, shape = self.wanted.topic, self.wanted.shape
+    async def _read(self, partition: int, position: dict[int, Next]) -> AsyncGenerator[Rows, None]:
+        """One read of a partition, record by record; the position is behind each when it is given."""
+        topic = self.wanted.topic
         offset, row = position[partition]
         try:
             chunk = await asyncio.to_thread(
@@ -232,14 +275,7 @@ class Subscription:
             first = row if record.offset == offset else 0
             batch = await asyncio.to_thread(_batch, topic, record, first)
             position[partition] = (record.offset + 1, 0)
-            if newest is not None:
-                rows = selected(topic, batch, shape)
-                if rows.num_rows:
-                    newest.apply(newest_rows(topic, rows))
-                continue
-            found = Rows(partition, record.offset, record.offset + 1, first, batch)
-            for frame in await asyncio.to_thread(frames_of, topic, found, dict(position), shape):
-                yield frame
+            yield Rows(partition, record.offset, record.offset + 1, first, batch)
         position[partition] = (chunk.next_offset, 0)
 
 

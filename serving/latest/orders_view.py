@@ -256,9 +256,9 @@ def order_json(command: Json | None, event: Json | None) -> Json:
     command, event : dict or None
         Rows of `orders` and `order_events`, of which one is there at least.
     """
-    found: Json = {}
+    found: Json = dict(_NOTHING_KNOWN)
     if command is not None:
-        found = {name: value for name, value in command.items() if name not in _NOT_SHOWN}
+        found |= {name: value for name, value in command.items() if name not in _NOT_SHOWN}
         found |= {
             "ts_received": command["ts_event"],
             "parent_order_id": None,
@@ -292,6 +292,14 @@ def _by_account(accounts: list[str], order_ids: list[str]) -> Iterator[tuple[str
 _NOT_SHOWN = ("ts_event", "ts_recv", "command")
 # Of the event itself; the list of events has it.
 _NOT_STANDING = ("sequence", "event", "execution_id", "correlation_id")
+# Exits of brackets were never commanded, and of a command nothing may have been heard yet: all orders have the same fields.
+_NOTHING_KNOWN: Json = dict.fromkeys(
+    [
+        *(name for name in ORDERS.schema.names if name not in _NOT_SHOWN),
+        "ts_received",
+        *(name for name in ORDER_EVENTS.schema.names if name not in _NOT_STANDING),
+    ]
+)
 
 
 def _objects(store: RowStore, numbers: list[int]) -> dict[int, Json]:

@@ -1,4 +1,8 @@
-"""Failed sign-ins under a name: after some, a name is locked for a while, each time for longer."""
+"""Failed attempts, counted: after some, a counter is locked for a while, each time for longer.
+
+A counter is a name's, of strangers who know no more than the name; or of somebody who has shown more than that: a device
+that is known, a session, a one-time token. Those have counters of their own, which no stranger can lock.
+"""
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -6,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from serving.users.errors import UsersError
 from serving.users.models import NAME_MAX, Attempts
+from serving.users.passwords import digest
 
 FREE = 5
 _SECOND_NS = 10**9
@@ -16,8 +21,23 @@ _FORGET_NS = 86_400 * _SECOND_NS
 _NAMES_MAX = 10_000
 
 
+def of_device(device: str) -> str:
+    """The counter of a known device (`serving.users.known_devices`). No user's name has a colon."""
+    return f"device:{device}"
+
+
+def of_session(user: str) -> str:
+    """The counter of a user who is signed in, and shows the password or a code once more."""
+    return f"in:{digest(user)[:40]}"
+
+
+def of_one_time_token(token: str) -> str:
+    """The counter of a one-time token: whoever guesses tokens locks none that there is."""
+    return f"once:{digest(token)[:40]}"
+
+
 def lock_ns(count: int) -> int:
-    """How long a name is locked after so many failures in a row, ns.
+    """How long a counter is locked after so many failures in a row, ns.
 
     Examples
     --------
@@ -35,7 +55,7 @@ def begin_attempt(session: Session, name: str, now: int) -> None:
     Raises
     ------
     UsersError
-        429 where the name is locked.
+        429 where the counter is locked.
     """
     row = _counter(session, name[:NAME_MAX], now)
     if row.locked_until > now:

@@ -30,6 +30,7 @@ class Keys:
     def __init__(self, secret: bytes) -> None:
         self.tokens = _derived(secret, b"tapeflow access tokens")
         self.csrf = _derived(secret, b"tapeflow csrf")
+        self.devices = _derived(secret, b"tapeflow known devices")
         self._seal = Fernet(base64.urlsafe_b64encode(_derived(secret, b"tapeflow second factor")))
 
     def sealed(self, text: str) -> bytes:

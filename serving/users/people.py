@@ -9,12 +9,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from serving.api.scopes import Role
+from serving.users.attempts import forget_attempts, of_session
 from serving.users.database import Database
 from serving.users.errors import UsersError, no_user
 from serving.users.models import (
     NAME_MAX,
     ApiKey,
-    Attempts,
     RecoveryCode,
     SignInSession,
     User,
@@ -167,14 +167,13 @@ class People:
                 select(ApiKey).where(ApiKey.user == user.name, ApiKey.revoked.is_(None))
             ):
                 key.revoked = now
-            session.execute(delete(Attempts).where(Attempts.name == user.name))
+            _forget_failures(session, user.name)
         return token
 
     def unlock(self, name: str) -> None:
         """Forget a user's failed sign-ins."""
         with self._database.writing() as session:
-            user = found(session, name)
-            session.execute(delete(Attempts).where(Attempts.name == user.name))
+            _forget_failures(session, found(session, name).name)
 
     def _new(
         self, name: str, roles: Iterable[Role], accounts: Mapping[str, bool]
@@ -231,6 +230,12 @@ def end_sessions(session: Session, user: str, now: int, *, but: str = "") -> Non
     )
     for one in session.scalars(query):
         one.ended = now
+
+
+def _forget_failures(session: Session, name: str) -> None:
+    """Open what strangers or the user have locked; a known device that is locked counts as a stranger."""
+    forget_attempts(session, name)
+    forget_attempts(session, of_session(name))
 
 
 def _check_admins(session: Session) -> None:

@@ -2,15 +2,23 @@
 
 import hmac
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import time_ns
 
 from sqlalchemy.orm import Session
 
-from serving.users.attempts import begin_attempt, forget_attempts, uncount_attempt
+from serving.users.attempts import (
+    begin_attempt,
+    forget_attempts,
+    of_device,
+    of_one_time_token,
+    of_session,
+    uncount_attempt,
+)
 from serving.users.database import Database
 from serving.users.errors import UsersError, not_signed_in
+from serving.users.known_devices import KnownDevices
 from serving.users.models import User
 from serving.users.passwords import check_strength, digest, hashed, matches
 from serving.users.people import end_sessions, found
@@ -36,6 +44,8 @@ class Claim:
         Of the second factor, or a recovery code.
     origin, device : str
         Where from.
+    device_cookie : str or None
+        Of `serving.users.known_devices`, where the user has signed in on this device before.
     """
 
     user: str
@@ -44,6 +54,7 @@ class Claim:
     code: str | None = None
     origin: str = ""
     device: str = ""
+    device_cookie: str | None = None
 
     def __repr__(self) -> str:
         return f"Claim(user={self.user!r})"
@@ -60,6 +71,8 @@ class SignIn:
         Their second factors.
     sessions : Sessions
         What a sign-in begins.
+    devices : KnownDevices
+        Whose failures are counted by themselves.
     clock : callable
         Wall time, ns since 1970 UTC.
     """
@@ -69,11 +82,13 @@ class SignIn:
         database: Database,
         factors: SecondFactors,
         sessions: Sessions,
+        devices: KnownDevices,
         clock: Callable[[], int] = time_ns,
     ) -> None:
         self._database = database
         self._factors = factors
         self._sessions = sessions
+        self._devices = devices
         self._clock = clock
 
     def tokens(self, claim: Claim) -> Tokens:
@@ -106,7 +121,8 @@ class SignIn:
             401 where the old one is wrong (that counts as a failed sign-in), 422 where the new one is weak.
         """
         check_strength(new, name)
-        self._begin(name)
+        counter = of_session(name)
+        self._begin(counter)
         with self._database.reading() as session:
             password_hash = found(session, name).password_hash
         if not matches(old, password_hash):
@@ -118,11 +134,12 @@ class SignIn:
                 raise UsersError(409, "conflict", "the password was changed meanwhile")
             user.password_hash = new_hash
             end_sessions(session, name, self._clock(), but=session_id)
-            forget_attempts(session, name)
+            forget_attempts(session, counter)
 
     def remove_second_factor(self, name: str, code: str) -> None:
         """Remove the second factor of whoever shows a code of it; `UsersError` 401 otherwise."""
-        self._begin(name)
+        counter = of_session(name)
+        self._begin(counter)
         with self._database.writing() as session:
             user = found(session, name, lock=True)
             if not user.totp_confirmed:
@@ -130,7 +147,7 @@ class SignIn:
             if not self._factors.check(session, user, code):
                 raise not_signed_in("the code is wrong")
             self._factors.remove(session, user)
-            forget_attempts(session, name)
+            forget_attempts(session, counter)
 
     @contextmanager
     def _entered(self, claim: Claim) -> Iterator[tuple[Session, User]]:
@@ -138,7 +155,7 @@ class SignIn:
         name = claim.user
         if claim.one_time_token is not None:
             check_strength(claim.password, name)
-        self._begin(name)
+        counter = self._counted(claim)
         with self._database.reading() as session:
             known = session.get(User, name)
         # Slow by design, so outside of any transaction.
@@ -148,7 +165,7 @@ class SignIn:
             raise not_signed_in(_WRONG)
         if known.totp_confirmed and claim.code is None:
             with self._database.writing() as session:
-                uncount_attempt(session, name)
+                uncount_attempt(session, counter)
             raise UsersError(401, "second-factor", "a code of the second factor is needed: `code`")
         with self._database.writing() as session:
             user = found(session, name, lock=True)
@@ -158,12 +175,30 @@ class SignIn:
                 raise not_signed_in(_WRONG)
             if new_hash is not None:
                 user.password_hash, user.one_time_hash = new_hash, None
-            forget_attempts(session, name)
+            forget_attempts(session, counter)
             yield session, user
 
-    def _begin(self, name: str) -> None:
+    def _counted(self, claim: Claim) -> str:
+        """Count the attempt; by which counter.
+
+        What nobody can guess, a one-time token or a device cookie, has its own. A known device that has locked its
+        own is a stranger.
+        """
+        if claim.one_time_token is not None:
+            counter = of_one_time_token(claim.one_time_token)
+            self._begin(counter)
+            return counter
+        device = self._devices.device_of(claim.device_cookie, claim.user)
+        if device is not None:
+            with suppress(UsersError):
+                self._begin(of_device(device))
+                return of_device(device)
+        self._begin(claim.user)
+        return claim.user
+
+    def _begin(self, counter: str) -> None:
         with self._database.writing() as session:
-            begin_attempt(session, name, self._clock())
+            begin_attempt(session, counter, self._clock())
 
     def _is_proved(self, claim: Claim, user: User | None) -> bool:
         if claim.one_time_token is None:

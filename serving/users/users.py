@@ -7,6 +7,7 @@ from serving.settings import Settings
 from serving.users.api_keys import ApiKeys
 from serving.users.database import Database
 from serving.users.key_file import load_keys
+from serving.users.known_devices import KnownDevices
 from serving.users.people import People
 from serving.users.second_factor import SecondFactors
 from serving.users.sessions import Sessions
@@ -43,7 +44,8 @@ class Users:
             clock=clock,
         )
         self.factors = SecondFactors(self.database, keys, clock)
-        self.sign_in = SignIn(self.database, self.factors, self.sessions, clock)
+        self.devices = KnownDevices(keys, clock)
+        self.sign_in = SignIn(self.database, self.factors, self.sessions, self.devices, clock)
         self.keys = ApiKeys(self.database, clock)
 
     def close(self) -> None:

@@ -51,6 +51,8 @@ def run(
     ] = False,
 ) -> None:
     """Run flows on the log."""
+    if forget_state and not new_epoch:
+        raise typer.BadParameter("--forget-state forgets nothing by itself: say --new-epoch, too")
     from connectors.log import open_log
     from connectors.metrics import serve as serve_metrics
     from connectors.topics import create_topics
@@ -175,9 +177,8 @@ def store(
         return
     import structlog
 
+    from connectors.chdb_address import running_store, store_path
     from connectors.chdb_engine import StoreError
-    from connectors.chdb_server import running_store, serve
-    from connectors.clickhouse import store_path
     from connectors.metrics import serve as serve_metrics
     from serving.logs import configure_logs
     from serving.stopping import stop_event
@@ -193,6 +194,8 @@ def store(
             raise StoreError(f"no store runs on {settings.store}; start it: `tapeflow store`")
         typer.echo(address.url)
         return
+    from connectors.chdb_server import serve
+
     configure_logs()
     serve_metrics(settings.metrics, "store")
     logger = structlog.get_logger("store")

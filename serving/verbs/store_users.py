@@ -122,7 +122,7 @@ def guest(
 
 
 def _users() -> "StoreUsers":
-    from connectors.clickhouse import store_path
+    from connectors.chdb_address import store_path
     from connectors.store_users import StoreUsers
 
     settings = load_settings()
@@ -143,7 +143,8 @@ def _give_secret(
 ) -> None:
     from dataclasses import replace
 
-    from connectors.store_users import hash_of_key, hash_of_password, new_key
+    from connectors.store_key import new_key
+    from connectors.store_users import hash_of_key, hash_of_password
 
     user = user or users.all()[name]
     if key:

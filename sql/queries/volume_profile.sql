@@ -4,7 +4,7 @@
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
 SELECT
-    price_step * {tick:Float64} AS price,
+    round(price_step * {tick:Float64}, 9) AS price,
     volume,
     trade_count,
     buy_share,

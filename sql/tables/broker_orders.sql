@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS broker_orders
     `account` LowCardinality(String) COMMENT 'Account that it belongs to.',
     `sequence` Int64 COMMENT 'Of the symbol\'s rows here, from 1 on, without a gap.',
     `action` LowCardinality(String) COMMENT 'What to do.',
-    `broker_order_id` String COMMENT 'Identifier of the order for the broker: the same at every attempt.',
+    `broker_order_id` String COMMENT 'Identifier of the order for the broker, unique for ever: the same at every attempt.',
     `order_id` String COMMENT 'Identifier of the order, given by Tapeflow.',
     `side` LowCardinality(String) COMMENT 'Buy, sell, or sell what is borrowed.',
     `quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Total quantity.',

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS broker_reports
     `broker_order_id` String COMMENT 'Identifier of the order that it was told.',
     `report_id` String COMMENT 'The broker\'s identifier of the report; one that was seen already changes nothing.',
     `report` LowCardinality(String) COMMENT 'What happened.',
-    `quantity` Nullable(Decimal(38, 10)) COMMENT '[shares, contracts or coins] Filled now.',
+    `quantity` Nullable(Decimal(38, 10)) COMMENT '[shares, contracts or coins] Filled now; of a bust or correction, as told.',
     `price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Of this fill.',
     `fees` Nullable(Decimal(38, 10)) COMMENT '[the row\'s currency] Of this fill.',
     `reason` Nullable(String) COMMENT 'In the broker\'s words.',

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS executions
 (
     `account` LowCardinality(String) COMMENT 'Account that it belongs to.',
     `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Market time: the newest market event that the flow had seen when it happened.',
-    `execution_id` String COMMENT 'Identifier of the fill.',
+    `execution_id` String COMMENT 'Identifier of the fill, unique for ever: order, number of the instruction that began it, number of the fill; of a fill that a broker tells after the order\'s end the broker\'s identifiers of both.',
     `order_id` String COMMENT 'Identifier of the order, given by Tapeflow.',
     `client_order_id` String COMMENT 'Identifier of the order, given by its client.',
     `parent_order_id` Nullable(String) COMMENT 'Order that this one works for: an algorithm\'s, a bracket\'s; null for none.',

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS ledger_faults
     `account` LowCardinality(String) COMMENT 'Account that it belongs to.',
     `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Market time: the newest market event that the flow had seen when it happened.',
     `sequence` Int64 COMMENT 'Of the account\'s rows here, from 1 on, without a gap.',
-    `kind` LowCardinality(String) COMMENT 'What is wrong: too_large, incomplete_action and nothing_left changed nothing; in place of an unknown_lot the oldest were closed; lots_joined made one of the two oldest lots; a late_action came after its time and holds for what was held when it came.',
+    `kind` LowCardinality(String) COMMENT 'What is wrong: too_large, incomplete_action and nothing_left changed nothing; in place of an unknown_lot the oldest were closed; lots_joined made one of the two oldest lots; a late_action came after its time and holds for what was held when it came; what was repeated, as it was told before under its identifier, is booked once, and so is what is conflicting, which said something else then: what came first stands.',
     `cause_id` String COMMENT 'Execution, movement or action that it is about.',
     `symbol` LowCardinality(Nullable(String)) COMMENT 'Instrument, as the source names it, in upper case.',
     `reason` String COMMENT 'In words, with what was needed and what came.',

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS order_events
     `execution_id` Nullable(String) COMMENT 'Execution that caused it.',
     `strategy` LowCardinality(String) COMMENT 'Strategy that it is for; empty for none.',
     `venue` LowCardinality(Nullable(String)) COMMENT 'Where it works; null before it is routed.',
-    `reason` Nullable(String) COMMENT 'Why, of what did not go as asked.',
+    `reason` Nullable(String) COMMENT 'Why, of what did not go as asked; of replaced, whether the place in the queue is kept.',
     `check` LowCardinality(Nullable(String)) COMMENT 'Pre-trade check that refused it.',
     `check_limit` Nullable(String) COMMENT 'That check\'s limit.',
     `check_value` Nullable(String) COMMENT 'The value that broke it.',

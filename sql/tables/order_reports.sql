@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS order_reports
     `limit_price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Worst price now.',
     `stop_price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Stop now.',
     `venue` LowCardinality(Nullable(String)) COMMENT 'Where it works.',
-    `reason` Nullable(String) COMMENT 'Why, of what did not go as asked.',
+    `reason` Nullable(String) COMMENT 'Why, of what did not go as asked; of replaced, whether the place in the queue is kept.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
     `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',

@@ -11,7 +11,7 @@ from tests.connectors.landing_rows import positions
 
 
 def in_clickhouse(client: Client) -> list[tuple[int, int, int]]:
-    return client.query("SELECT _partition, _offset, _row FROM trades ORDER BY ALL").result_rows  # type: ignore[return-value]
+    return client.query("SELECT _partition, _offset, _row FROM trades ORDER BY ALL").result_rows
 
 
 def in_lake(lake: Path) -> list[tuple[int, int, int]]:

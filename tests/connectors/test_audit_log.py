@@ -148,7 +148,7 @@ ALTERATIONS: dict[str, Callable[[random.Random, list[dict[str, Any]]], list[dict
 
 
 @pytest.mark.parametrize("what", ALTERATIONS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32))
 def test_rows_taken_out_moved_or_doubled_are_found(
     what: str, seed: int, chain: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
@@ -157,7 +157,7 @@ def test_rows_taken_out_moved_or_doubled_are_found(
     assert forged(tmp_path_factory.mktemp("forged"), altered)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     at=st.integers(0, 11),
     field=st.sampled_from([f.name for f in AUDIT_LOG.fields if f.name != "ts_recv"]),
@@ -280,7 +280,7 @@ def test_a_writer_that_is_always_taken_over_gives_up_with_a_word(
             pass
 
     def writer(_: str) -> Writer:
-        return Fenced()  # type: ignore[return-value]
+        return Fenced()
 
     monkeypatch.setattr(log, "writer", writer)
     monkeypatch.setattr(audit_log, "_TAKEOVER_WAIT_S", 0)

@@ -187,16 +187,7 @@ def test_a_writer_killed_inside_a_commit_leaves_nothing(
     kafka_broker: str, log: Log, topic: str
 ) -> None:
     name = f"w-{topic}"
-    with subprocess.Popen(
-        [sys.executable, "-c", MID_COMMIT, log.url, topic, name],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "sent\n"
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
+    kill_in_a_commit(log, topic, name, timeout_ms=20_000)
     # The torn records are in the broker's files, and hidden.
     assert _high_watermark(kafka_broker, topic, 1) == 1
     assert values(log, topic, 0) == [b"whole"]
@@ -214,24 +205,51 @@ def test_an_open_transaction_of_another_writer_does_not_hide_a_writers_number(
     kafka_broker: str, log: Log, topic: str
 ) -> None:
     """The other one's first record stands before our commits in the topic of commit numbers."""
-    names = [f"w{number}-{topic}" for number in range(64)]
-    ours = names[0]
-    other = next(n for n in names[1:] if partition_of(n, 8) == partition_of(ours, 8))
-    program = "import connectors.kafka_options as o; o.TRANSACTION_TIMEOUT_MS = 3000\n" + MID_COMMIT
+    ours, other = names_of_one_partition(topic)
     with log.writer(ours) as writer:
-        with subprocess.Popen(
-            [sys.executable, "-c", program, log.url, topic, other],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "sent\n"
-            process.kill()
+        kill_in_a_commit(log, topic, other, timeout_ms=3000)
         writer.commit([], 1)
         writer.commit([], 2)
     with log.writer(ours) as again:
         assert again.number == 2
+
+
+def test_a_writer_of_which_nothing_is_hidden_does_not_wait_for_anothers_open_transaction(
+    log: Log, topic: str
+) -> None:
+    """Of shards that were killed together, the first to be opened waited for the others' time to be over."""
+    ours, other = names_of_one_partition(topic)
+    with log.writer(ours) as writer:
+        writer.commit([], 1)
+    kill_in_a_commit(log, topic, other, timeout_ms=60_000)
+    with log.writer(ours) as again:
+        assert again.number == 1
+        # It is open still: its record is not seen, and neither is what is appended behind it.
+        log.append([NewRecord(topic, 1, b"behind")])
+        assert log.end(topic, 1) == 0
+    log.writer(other).close()
+    assert values(log, topic, 1) == [b"behind"]
+
+
+def names_of_one_partition(topic: str) -> tuple[str, str]:
+    """Two writers' names whose commit numbers stand in the same partition."""
+    ours, *names = (f"w{number}-{topic}" for number in range(64))
+    return ours, next(name for name in names if partition_of(name, 8) == partition_of(ours, 8))
+
+
+def kill_in_a_commit(log: Log, topic: str, name: str, *, timeout_ms: int) -> None:
+    """Leave a transaction of a writer open, for a time."""
+    program = f"import connectors.kafka_options as o; o.TRANSACTION_TIMEOUT_MS = {timeout_ms}\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", program + MID_COMMIT, log.url, topic, name],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "sent\n"
+        process.kill()
+        assert process.wait(30) == -signal.SIGKILL
 
 
 def test_a_fenced_writer_appends_nothing_and_stays_fenced(log: Log, topic: str) -> None:

@@ -126,11 +126,14 @@ def test_commits_appends_and_reads_ride_out_an_outage_longer_than_a_transaction(
 ) -> None:
     """Each commit is there once, in order; the writer of before goes on, and its fence holds."""
     stop = threading.Event()
+    # All three are at work, and the writer is open, when the outage begins.
+    begun = threading.Barrier(4)
     before = _retries()
 
     def commits() -> int:
         number = 0
         with log.writer(f"w-{topic}") as writer:
+            begun.wait(120)
             while not stop.is_set():
                 number += 1
                 records = [NewRecord(topic, p, b"%d" % number) for p in (0, 1)]
@@ -138,6 +141,7 @@ def test_commits_appends_and_reads_ride_out_an_outage_longer_than_a_transaction(
         return number
 
     def appends() -> int:
+        begun.wait(120)
         number = 0
         while not stop.is_set():
             number += 1
@@ -145,6 +149,7 @@ def test_commits_appends_and_reads_ride_out_an_outage_longer_than_a_transaction(
         return number
 
     def reads() -> list[bytes | None]:
+        begun.wait(120)
         at, found = 0, []
         while not stop.is_set():
             log.wait({(topic, 0): at}, 0.2)
@@ -155,6 +160,7 @@ def test_commits_appends_and_reads_ride_out_an_outage_longer_than_a_transaction(
 
     with ThreadPoolExecutor(3) as pool:
         work = [pool.submit(one) for one in (commits, appends, reads)]
+        begun.wait(120)
         time.sleep(1)
         outage(broker, seconds)
         time.sleep(2)

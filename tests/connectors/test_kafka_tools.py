@@ -27,7 +27,7 @@ from connectors.topics import create_topics
 from flows.bars import Bars, BarsParams
 from flows.engines.local import run_until_end
 from flows.intake import Intake
-from infra.kafka.artifacts import BrokerError, java, libraries
+from infra.kafka.artifacts import BrokerError, java_command
 from infra.kafka.broker import start_broker
 from schemas.faults import DEAD_LETTER
 from schemas.market import TRADES
@@ -103,7 +103,7 @@ def _produce(broker: str, values: Sequence[tuple[bytes | None, Any]]) -> None:
 
 
 def _tool(main: str, *arguments: str, given: bytes = b"") -> str:
-    command = [java(), "-XX:TieredStopAtLevel=1", "-cp", f"{libraries()}/*", main, *arguments]
+    command = [*java_command(), "-XX:TieredStopAtLevel=1", main, *arguments]
     done = subprocess.run(command, input=given, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode(errors="replace")

@@ -116,7 +116,7 @@ def assert_same(log: Log, lake: Path, *, max_bytes: int = 8 << 20) -> int:
                 assert list(map(meaning, found)) == list(map(meaning, wanted)), (name, partition)
                 if wanted:
                     assert again.end(name, partition) == log.end(name, partition)
-                    assert meaning(again.last(name, partition)) == meaning(wanted[-1])  # type: ignore[arg-type]
+                    assert meaning(again.last(name, partition)) == meaning(wanted[-1])
                 count += len(wanted)
     return count
 
@@ -311,7 +311,7 @@ def test_a_lake_that_is_merged_while_it_is_read_gives_the_same_records(
         again.close()  # nothing of it is kept
         assert list(map(meaning, records_of(again, "trades", 0))) == wanted
         assert meaning(first.records[0]) == wanted[0]
-        assert meaning(again.last("trades", 0)) == wanted[-1]  # type: ignore[arg-type]
+        assert meaning(again.last("trades", 0)) == wanted[-1]
 
 
 def test_offsets_without_records_are_passed(lake: Path) -> None:
@@ -350,7 +350,7 @@ def test_large_rows_make_short_windows(
     real = lake_partition.rows_of
 
     def counted(*args: object) -> pa.RecordBatch:
-        rows = real(*args)  # type: ignore[arg-type]
+        rows = real(*args)
         seen.append(rows.num_rows)
         return rows
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from connectors.chdb_address import running_store
 from connectors.chdb_engine import StoreError
-from connectors.chdb_server import running_store
 from connectors.clickhouse import connect
 from connectors.clock import CLOCK_TOPIC, Clock
 from connectors.control import FEEDS_TOPIC, LANDINGS_TOPIC, control_record, control_value

@@ -9,9 +9,9 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from connectors.chdb_address import running_store, store_path
 from connectors.chdb_engine import StoreError
-from connectors.chdb_server import running_store
-from connectors.clickhouse import connect, store_path
+from connectors.clickhouse import connect
 from connectors.lander import Lander
 from connectors.landing_faults import LandingError
 from connectors.landings import CLICKHOUSE, read_state
@@ -150,7 +150,7 @@ def _drop(client: Client) -> Callable[[], None]:
 
 def _take_a_column(client: Client) -> Callable[[], None]:
     client.command("ALTER TABLE trades DROP COLUMN price")
-    return lambda: client.command("ALTER TABLE trades ADD COLUMN price Float64 AFTER ts_recv")  # type: ignore[return-value]
+    return lambda: client.command("ALTER TABLE trades ADD COLUMN price Float64 AFTER ts_recv")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tests.connectors.landing_rows import append_trades
 
 
 def count(client: Client) -> int:
-    return int(client.command("SELECT count() FROM trades"))  # type: ignore[arg-type]
+    return int(client.command("SELECT count() FROM trades"))
 
 
 def test_rows_that_a_store_takes_and_does_not_keep_are_told(

@@ -81,7 +81,7 @@ def test_rows_are_cut_by_utc_date_of_their_event_time(tmp_path: Path) -> None:
     assert [pq.read_metadata(path).num_rows for path in paths] == [100, 100]
     late = pl.read_parquet(paths[0])["ts_event"].max()
     assert late is not None
-    assert late.date() == date(2024, 3, 1)  # type: ignore[union-attr]
+    assert late.date() == date(2024, 3, 1)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_slow_topic_has_folders_by_month_or_year_that_readers_filter_by(
     assert [path.parent.name for path in paths] == folders
     assert topic_files(tmp_path, slow) == paths
     name, _, value = folders[0].partition("=")
-    value = int(value) if cut is Partition.YEAR else value  # type: ignore[assignment]
+    value = int(value) if cut is Partition.YEAR else value
     folder = tmp_path / "trades"
     found = pl.scan_parquet(folder, hive_partitioning=True).filter(pl.col(name) == value).collect()
     duck = duckdb.sql(

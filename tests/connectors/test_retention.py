@@ -10,12 +10,22 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from connectors.control import RECEIPTS_TOPIC, control_record, progress_topic, snapshots_topic
 from connectors.landings import CLICKHOUSE, LAKE, Done, LandingRecorder, Span
-from connectors.log import Chunk, Log, NewRecord, Stretch, TopicConfig, TruncatedError
+from connectors.log import (
+    Chunk,
+    CorruptLogError,
+    Log,
+    NewRecord,
+    Stretch,
+    TopicConfig,
+    TruncatedError,
+)
 from connectors.log_sizes import estimate, offset_of_size
 from connectors.receipt_chain import seal
 from connectors.retention import Cut, Retention, RetentionError, apply, plan, policies
 from connectors.run_log import MANIFEST_TOPIC, run_topic
+from connectors.sqlite_log import SqliteLog
 from connectors.topics import create_topics
+from tests.connectors.corrupting import corrupt
 from tests.connectors.landing_rows import append_trades
 
 _NOW_NS = 1 << 62
@@ -53,10 +63,17 @@ def progress(log: Log, flow: str, offset: int, *, epoch: int = 1, **more: int) -
     log.append([control_record(progress_topic(flow), 0, value)])
 
 
-def snapshot(log: Log, flow: str, offset: int, *, epoch: int = 1) -> None:
-    chunk = NewRecord(snapshots_topic(flow), 0, b"state", headers=(("kind", b"chunk"),))
-    value = {"epoch": epoch, "positions": {"trades": {"0": offset}}, "checkpoint_offset": 0}
-    log.append([chunk, control_record(snapshots_topic(flow), 0, value)])
+def snapshot(log: Log, flow: str, offset: int, *, epoch: int = 1) -> list[int]:
+    """One of a single chunk; the offsets of that, and of its manifest."""
+    name = snapshots_topic(flow)
+    chunk = NewRecord(name, 0, b"state", headers=(("kind", b"chunk"),))
+    value = {
+        "epoch": epoch,
+        "positions": {"trades": {"0": offset}},
+        "checkpoint_offset": 0,
+        "chunks": [log.end(name, 0)],
+    }
+    return log.append([chunk, control_record(name, 0, value)])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +142,7 @@ def test_nothing_is_cut_behind_a_flows_oldest_snapshot(log: Log) -> None:
     landed(log)
     progress(log, "one", 25)
     cut = of_trades(plan(log, _ALL, _NOW_NS))
-    assert (cut.before, cut.held_by) == (0, "one/0: has no snapshot yet")
+    assert (cut.before, cut.held_by) == (0, "one/0: has no whole snapshot yet")
     snapshot(log, "one", 11)
     snapshot(log, "one", 22)
     cut = of_trades(plan(log, _ALL, _NOW_NS))
@@ -137,6 +154,29 @@ def test_nothing_is_cut_behind_a_flows_oldest_snapshot(log: Log) -> None:
     snapshot(log, "one", 26, epoch=2)
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 26
     assert of_trades(plan(log, _ALL, _NOW_NS, without=["one"])).before == log.end("trades", 0)
+
+
+@pytest.mark.parametrize("record", [0, 1])
+def test_a_damaged_snapshot_is_told_and_the_others_count(
+    sqlite_log: SqliteLog, record: int
+) -> None:
+    """Of a damaged manifest all of retention stopped; one of damaged chunks counted as a snapshot."""
+    log = sqlite_log
+    create_topics(log, 1)
+    append_trades(log, 1, 30)
+    landed(log)
+    progress(log, "one", 25)
+    whole = snapshot(log, "one", 11)
+    damaged = snapshot(log, "one", 5)
+    corrupt(log.path, snapshots_topic("one"), damaged[record])
+    told: list[CorruptLogError] = []
+    cut = of_trades(plan(log, _ALL, _NOW_NS, on_damage=told.append))
+    assert cut.before == 11
+    assert f"is damaged at offset {damaged[record]} " in str(told[0])
+    assert len(told) == 1
+    corrupt(log.path, snapshots_topic("one"), whole[record])
+    cut = of_trades(plan(log, _ALL, _NOW_NS))
+    assert (cut.before, cut.held_by) == (0, "one/0: has no whole snapshot yet")
 
 
 def test_where_state_was_carried_over_an_epoch_the_snapshot_before_it_is_held_too(log: Log) -> None:
@@ -156,7 +196,7 @@ def test_books_are_held_whole_until_there_are_two_snapshots_of_them(log: Log) ->
     snapshot(log, "one", 11)
     cut = of_trades(plan(log, _ALL, _NOW_NS))
     assert cut.before == 0
-    assert cut.held_by.startswith("one/0: has one snapshot yet")
+    assert cut.held_by.startswith("one/0: has one whole snapshot yet")
     snapshot(log, "one", 22)
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 11
 

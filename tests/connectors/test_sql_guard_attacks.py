@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import zstandard
 
-from connectors.store_users import PROGRAMS
+from connectors.store_key import PROGRAMS
 from tests.connectors.store.attacks import CLAUSES, FILES, TABLES
 from tests.connectors.store.guarded import HIDDEN, GuardedStore, guarded_store
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from connectors.sql_guard import check_statement
@@ -21,7 +21,7 @@ from connectors.sql_guard_functions import (
 )
 from connectors.sql_guard_tables import PRIVATE_TOPICS, SYSTEM_TABLES, ReadScope, views
 from connectors.sql_guard_text import GuardError
-from connectors.store_users import PROGRAMS
+from connectors.store_key import PROGRAMS
 from schemas.registry import TOPICS
 from tests.connectors.store.guarded import HIDDEN, GuardedStore, guarded_store
 
@@ -178,8 +178,6 @@ def _judge(tree: str, statement: str) -> None:
 
 @settings(
     max_examples=400,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
 @given(statement=selects())

@@ -25,7 +25,7 @@ def _row(name: str) -> str:
 def test_limits_and_quotas_are_those_of_the_code() -> None:
     values = asdict(Limits()) | {f"quota.{name}": value for name, value in asdict(Quota()).items()}
     for name, value in values.items():
-        assert re.search(r"[\d,]+", _row(name))[0] == f"{value:,}", name  # type: ignore[index]
+        assert re.search(r"[\d,]+", _row(name))[0] == f"{value:,}", name
 
 
 def test_the_tables_of_system_and_the_table_functions_are_named() -> None:

@@ -32,7 +32,7 @@ def test_the_wal_stays_bounded_while_readers_and_appenders_work(
 ) -> None:
     monkeypatch.setattr(sqlite_checkpoint, "CHECKPOINT_BYTES", 2 << 20)
     monkeypatch.setattr(sqlite_checkpoint, "LIMIT_BYTES", 8 << 20)
-    checkpointer = log._file._here.checkpointer
+    wal = log.path.with_name("log.db-wal")
     largest = 0
     with ThreadPoolExecutor(1) as pool:
         ended = False
@@ -47,13 +47,13 @@ def test_the_wal_stays_bounded_while_readers_and_appenders_work(
         following = pool.submit(follow)
         for number in range(600):
             log.append([NewRecord("ticks", 0, bytes([number % 256]) * 150_000)])
-            largest = max(largest, checkpointer.wal_bytes())
+            largest = max(largest, wal.stat().st_size)
         ended = True
         assert following.result() == 600
     # One append more than the limit, and what came while the last checkpoint ran.
     assert largest < (8 << 20) + (2 << 20)
     log.close()
-    assert not log.path.with_name("log.db-wal").exists()
+    assert not wal.exists()
 
 
 def test_a_checkpoint_runs_by_itself_once_it_is_worth_it(
@@ -69,8 +69,8 @@ def test_a_checkpoint_runs_by_itself_once_it_is_worth_it(
     log.close()
 
 
-def test_the_long_pass_of_a_checkpoint_does_not_hold_up_appends(log: SqliteLog) -> None:
-    """Only the short pass behind it does, which keeps the rest from growing while it is copied."""
+def test_the_long_passes_of_a_checkpoint_do_not_hold_up_appends(log: SqliteLog) -> None:
+    """Only the short pass behind them does, which keeps the rest from growing while it is copied."""
     log.append([NewRecord("ticks", 0, bytes(150_000))] * 20)
     locks = sqlite_file.locks_folder(log.path)
     passes: list[bool] = []
@@ -90,8 +90,59 @@ def test_the_long_pass_of_a_checkpoint_does_not_hold_up_appends(log: SqliteLog) 
             log.path, FileLock(locks / "write"), FileLock(locks / "checkpoint"), connect
         )
         checkpointer._checkpoint(0, sqlite_checkpoint._PASSIVE)
-    assert passes == [True, False]
-    assert log.end("ticks", 0) == 22
+    # The second pass finds what came beside the first.
+    assert passes == [True, True, False]
+    assert log.end("ticks", 0) == 23
+    log.close()
+
+
+def test_a_checkpoint_ends_where_nothing_came_beside_it(log: SqliteLog) -> None:
+    """The commit with which the next pass begins has begun the WAL anew: there is nothing left to copy."""
+    log.append([NewRecord("ticks", 0, bytes(150_000))] * 20)
+    passes: list[str] = []
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = sqlite_file.connect(path)
+        connection.set_trace_callback(passes.append)
+        return connection
+
+    locks = sqlite_file.locks_folder(log.path)
+    checkpointer = sqlite_checkpoint.Checkpointer(
+        log.path, FileLock(locks / "write"), FileLock(locks / "checkpoint"), connect
+    )
+    checkpointer._checkpoint(1 << 20, sqlite_checkpoint._PASSIVE)
+    assert [one for one in passes if "wal_checkpoint" in one] == [sqlite_checkpoint._PASSIVE]
+    checkpointer.close()
+    log.close()
+
+
+def test_while_a_read_lasts_the_log_is_copied_step_by_step_and_not_at_every_append(
+    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_checkpoint, "CHECKPOINT_BYTES", 1 << 20)
+    monkeypatch.setattr(sqlite_checkpoint, "_STEP_BYTES", 4 << 20)
+    checkpointer = log._file._here.checkpointer
+    log.append([NewRecord("ticks", 0, bytes(2 << 20))])
+    copied: list[Path] = []
+    with log._file.reading() as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT * FROM topics").fetchall()
+
+        def connect(path: Path) -> sqlite3.Connection:
+            copied.append(path)
+            return sqlite_file.connect(path)
+
+        monkeypatch.setattr(checkpointer, "_connect", connect)
+        for _ in range(24):
+            log.append([NewRecord("ticks", 0, bytes(500_000))])
+            checkpointer._wanted.set()
+            deadline = time.monotonic() + 20
+            while checkpointer._wanted.is_set() or checkpointer._turn._mutex.locked():
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+        connection.execute("COMMIT")
+    # 12 MB came while the read lasted: a step each 4 MiB, and the one at its beginning.
+    assert 2 <= len(copied) <= 5
     log.close()
 
 

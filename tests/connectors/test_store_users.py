@@ -10,18 +10,16 @@ from hypothesis import strategies as st
 from connectors.chdb_engine import StoreError
 from connectors.clickhouse_statement import StatementError
 from connectors.store_door import Knock, StoreDoor, knock_of
+from connectors.store_key import ACCESS, PROGRAMS, program_key
 from connectors.store_quotas import Limits, Quota, Quotas
 from connectors.store_users import (
-    ACCESS,
     GUEST,
-    PROGRAMS,
     StoreRole,
     StoreUser,
     StoreUsers,
     fits,
     hash_of_key,
     hash_of_password,
-    program_key,
     with_changes,
 )
 
@@ -40,7 +38,7 @@ class Clock:
 
 def quinn(**changes: object) -> StoreUser:
     values = {"name": "quinn", "role": StoreRole.QUANT, "secret": hash_of_key("key"), **changes}
-    return StoreUser(**values)  # type: ignore[arg-type]
+    return StoreUser(**values)
 
 
 def test_users_are_kept_in_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:

@@ -362,7 +362,7 @@ _HOSTILE = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(bodies=st.lists(_HOSTILE, min_size=1, max_size=8))
 def test_any_bytes_are_what_fastavro_reads_or_dead_letters_however_they_are_cut(
     bodies: list[bytes],

@@ -25,7 +25,7 @@ from tests.flows.corrected_bars import (
 from tests.flows.trades import watermarks
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     drawn=logs(),
     lateness=st.sampled_from([0, 7 * SECOND]),
@@ -57,7 +57,7 @@ def test_bars_with_their_revisions_are_those_of_the_corrected_trades(
         assert found.unapplied == wanted.unapplied
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     drawn=logs(),
     nameless=st.sets(st.integers(0, 49)),

@@ -137,7 +137,7 @@ def events(*, spread: int) -> st.SearchStrategy[list[Trade | Mark]]:
     return steps.map(advance)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     drawn=events(spread=60),
     lateness=st.sampled_from([0, SECOND // 2, 7 * SECOND, 45 * SECOND]),
@@ -156,7 +156,7 @@ def test_bars_late_rows_and_corrections_are_those_of_the_definition(
     assert found.corrections == expected.corrections
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(drawn=events(spread=3_000_000), lateness=st.sampled_from([0, 86_400 * SECOND]))
 def test_sessions_over_days_are_those_of_the_definition(
     drawn: list[Trade | Mark], lateness: int
@@ -248,7 +248,7 @@ def test_a_bar_without_a_close_leaves_the_close_of_its_session_and_takes_none_of
     assert [bar[7] for bar in run.bars] == [7.0, 7.0, None, 7.0, None]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     drawn=events(spread=30),
     lateness=st.sampled_from([0, 7 * SECOND]),
@@ -270,7 +270,7 @@ def test_no_bar_filled_or_not_is_behind_a_watermark_that_was_passed_on(
             passed[event.key] = max(event.time, passed.get(event.key, 0))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     steps=st.lists(
         st.tuples(st.integers(0, 40), st.none() | st.floats(0, 1), FLAG), min_size=1, max_size=30

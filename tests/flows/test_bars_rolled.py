@@ -77,7 +77,7 @@ MARK = st.builds(Mark, key=st.sampled_from("AB"), time=st.integers(-60, 0))
 TARGETS = {"10s": "2s", "1m": "2s", "2m": "1m", "4h": "10m", "15m": "1m"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     drawn=st.lists(st.one_of(TRADE, TRADE, TRADE, MARK), min_size=1, max_size=60),
     pace=st.sampled_from([1, 20, 900]),

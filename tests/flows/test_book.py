@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.book import Book, BookParams
-from flows.flow import FlowError, Late
+from flows.flow import Emit, FlowError, Late
 from schemas.book import FAULT_KINDS, RESOLUTIONS
 from schemas.market import BOOK_EVENTS
 from tests.flows.book_reference import Event, Mark, Reference
@@ -150,7 +150,7 @@ def _advance(drawn: list[Event | Mark]) -> list[Event | Mark]:
 EVENTS = st.lists(st.one_of(*[EVENT] * 9, MARK), min_size=1, max_size=80).map(_advance)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     events=EVENTS,
     depth=st.sampled_from([1, 2, 3, 10]),
@@ -363,3 +363,19 @@ def test_a_snapshot_tells_nothing_of_how_the_state_came_about() -> None:
     adds = [add(at, "buy", 1.0 + at % 50, 1.0) for at in range(3000)]
     once, cut = Run(adds, BookParams()), Run(adds, BookParams(), size=700, restart=True)
     assert once.flow.snapshot() == cut.flow.snapshot()
+
+
+@pytest.mark.parametrize("before", [{"depth": 1}, {"conflation_ms": 1000}, {"call_venues": ("X",)}])
+def test_what_rests_is_known_under_other_parameters_too(before: dict[str, Any]) -> None:
+    rest = [
+        Event("A", "X", START, "add", order_id=1, side="buy", price=10.0, size=5.0),
+        Event("A", "X", START + MS, "add", order_id=2, side="buy", price=9.9, size=1.0),
+    ]
+    old = Run(rest, BookParams(**before)).flow
+    new = Book(BookParams(), old.snapshot())
+    taken = Event("A", "X", START + 2 * MS, "cancel", order_id=1, side="buy", price=10.0, size=2.0)
+    [emitted] = new.on_rows(rows_of(batch_of([taken]), partition=0, offset=9))
+    assert isinstance(emitted, Emit)
+    [row] = plain(emitted.batch)
+    assert (row["bid_1"], row["bid_size_1"]) == (10.0, 3.0)
+    assert (row["bid_2"], row["bid_size_2"]) == (9.9, 1.0)

@@ -154,7 +154,7 @@ TRADE = st.builds(
 MARK = st.builds(Mark, key=st.just("A"), time=st.integers(-20, 20))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     drawn=st.lists(st.one_of(TRADE, TRADE, TRADE, MARK), min_size=1, max_size=60),
     pace=st.sampled_from([SECOND, HOUR]),

@@ -8,7 +8,6 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import settings
 
 from connectors.records import RECORD_BYTES, record_pieces
 from flows.catalog import catalog
@@ -23,7 +22,6 @@ from schemas.validation import validate
 
 TRADES = TOPICS["trades"]
 NOW_NS = 2_600_000_000_000_000_000  # 2052, beyond every time that the strategies make.
-_SETTINGS = settings(deadline=None)
 
 _GOOD: dict[str, Any] = {
     "symbol": "AIG",

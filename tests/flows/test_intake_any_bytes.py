@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from flows.intake import Intake
 from schemas.codec import encode
-from schemas.strategies import batch_of, batches, broken_rows, rows
+from schemas.strategies import batches, broken_rows, rows
 from schemas.topic import Topic
-from tests.flows.test_intake import _SETTINGS, NOW_NS, TRADES, _rows, _run, _value
+from tests.flows.test_intake import NOW_NS, TRADES, _rows, _run, _value
 
 _PIECES = st.lists(
     st.sampled_from(
@@ -60,7 +60,7 @@ _RECORDS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(values=_RECORDS)
 @example(values=[_value(price=1), _value().replace(b"61.5", b"-0")])
 def test_any_bytes_give_the_same_rows_and_letters_however_they_are_cut(
@@ -77,7 +77,6 @@ def test_any_bytes_give_the_same_rows_and_letters_however_they_are_cut(
     assert all(some or letters for some, letters in alone)
 
 
-@_SETTINGS
 @given(
     data=st.data(),
     topic=st.sampled_from([source.topic for source in Intake.inputs if source.inbox]),
@@ -94,17 +93,17 @@ def test_valid_rows_arrive_unchanged_as_arrow_and_as_json_and_broken_ones_do_not
             good, dead = _run([value], topic=topic)
             assert dead == []
             assert good == wanted
-    good, dead = _run([encode(batch_of(topic, [broken]))], topic=topic)
+    good, dead = _run([encode(topic.batch_of_rows([broken]))], topic=topic)
     assert good == []
     assert name in dead[0]["reason"]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(row=rows(TRADES), at=st.integers(0, 2000), byte=st.integers(0, 255))
 def test_a_stream_with_any_byte_changed_never_raises(
     row: dict[str, Any], at: int, byte: int
 ) -> None:
-    stream = bytearray(encode(batch_of(TRADES, [row])))
+    stream = bytearray(encode(TRADES.batch_of_rows([row])))
     stream[at % len(stream)] = byte
     good, dead = _run([bytes(stream)])
     assert good or dead

@@ -163,7 +163,7 @@ class Reference:
                 self._write(key)
 
     def _write(self, key: _Key) -> None:
-        key.rows.append((key.now, *key.values, self._price(key)))  # type: ignore[arg-type]
+        key.rows.append((key.now, *key.values, self._price(key)))
 
     def _price(self, key: _Key) -> float | None:
         bid, ask, last = key.values

@@ -89,7 +89,7 @@ def quotes(draw: st.DrawFn) -> list[Best]:
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(drawn=quotes(), marked=st.booleans())
 def test_quote_bars_are_what_stood_in_their_interval(drawn: list[Best], marked: object) -> None:
     events: list[Best | Mark] = []

@@ -1,6 +1,7 @@
 """The broker that tests and `make kafka` start: had from Maven once, and never left behind."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.kafka import artifacts
-from infra.kafka.artifacts import BrokerError, java, libraries
+from infra.kafka.artifacts import BrokerError, classes_archive, java, java_command, libraries
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,6 +65,21 @@ def test_archives_that_are_there_need_no_maven(
     monkeypatch.setenv("PATH", "")
     assert libraries() == folder
     assert list(folder.glob("kafka_2.13-*.jar"))
+
+
+@pytest.mark.kafka
+def test_kafkas_programs_take_their_classes_from_what_a_first_broker_left(
+    kafka_broker: str,
+) -> None:
+    assert classes_archive().is_file()
+    told = subprocess.run(
+        [*java_command(), "-Xlog:class+load", "kafka.tools.StorageTool", "random-uuid"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    # The top of two archives is ours; the JVM has one of its own.
+    assert re.search(r"org\.apache\.kafka\.\S+ source: shared objects file \(top\)", told), told
 
 
 def test_a_changed_pom_is_resolved_again_and_a_failure_shows_mavens_words(

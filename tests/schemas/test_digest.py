@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.canonical import canonical_bytes
@@ -23,7 +23,6 @@ from tests.golden.canonical import canonical, digest
 from tests.golden.rows import ALL, golden_batch, golden_rows
 
 # The first example compiles a kernel, which takes longer than hypothesis allows an example.
-_SETTINGS = settings(deadline=None)
 
 _VECTORS = Path(__file__).parents[1] / "golden" / "digest"
 
@@ -91,7 +90,6 @@ def _array(kind: pa.DataType, values: list[Any]) -> pa.Array:
     return pa.array(values, pa.string()) if kind == CATEGORY else pa.array(values, kind)
 
 
-@_SETTINGS
 @given(rows=_rows(EVERY_TYPE), cut=st.integers(0, 5))
 def test_canonical_bytes_equal_the_plain_reference_for_every_type_null_and_slice(
     rows: list[dict[str, Any]], cut: int
@@ -102,7 +100,6 @@ def test_canonical_bytes_equal_the_plain_reference_for_every_type_null_and_slice
     assert found == [canonical(EVERY_TYPE, row) for row in rows[cut:]]
 
 
-@_SETTINGS
 @given(parts=st.lists(st.binary(max_size=70), max_size=20))
 def test_murmur_equals_mmh3(parts: list[bytes]) -> None:
     starts = np.cumsum([0, *(len(part) for part in parts)]).astype(np.int64)
@@ -144,7 +141,6 @@ def test_a_null_within_a_dictionary_is_a_null_and_a_longer_or_sliced_dictionary_
     )
 
 
-@_SETTINGS
 @given(rows=_rows(EVERY_TYPE), data=st.data())
 def test_the_sum_does_not_hang_on_order_or_cut_and_equals_plain_addition(
     rows: list[dict[str, Any]], data: st.DataObject

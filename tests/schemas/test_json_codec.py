@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP, Field
@@ -17,7 +17,6 @@ from schemas.topic import Kind, Landing, Partition, Topic
 from tests.golden.rows import ALL
 
 TRADES = TOPICS["trades"]
-_SETTINGS = settings(deadline=None)
 _MONEY = Topic(
     name="money",
     version=1,
@@ -46,7 +45,6 @@ def _plain(batch: pa.RecordBatch) -> pa.Table:
     return pa.Table.from_arrays(columns, names=batch.schema.names)
 
 
-@_SETTINGS
 @given(data=st.data(), topic=st.sampled_from([*ALL, _MONEY]))
 def test_rows_come_back_from_their_lines_as_one_record_and_as_a_record_each(
     data: st.DataObject, topic: Topic

@@ -3,19 +3,18 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.field import BYTES
 from schemas.models import model
 from schemas.registry import TOPICS
-from schemas.strategies import batch_of, broken_rows, rows
+from schemas.strategies import broken_rows, rows
 from schemas.topic import Topic
 from schemas.validation import validate
 from tests.golden.rows import ALL
 
-_SETTINGS = settings(deadline=None)
 _MINIMAL = {
     "symbol": "AIG",
     "venue": "N",
@@ -30,7 +29,6 @@ def _from_api(topic: Topic, row: dict[str, Any]) -> dict[str, Any]:
     return {name: v for name, v in row.items() if topic.field(name).type != BYTES}
 
 
-@_SETTINGS
 @given(data=st.data(), topic=st.sampled_from(ALL))
 def test_what_validation_takes_the_model_takes_with_the_same_values(
     data: st.DataObject, topic: Topic
@@ -41,13 +39,12 @@ def test_what_validation_takes_the_model_takes_with_the_same_values(
     assert {name: dumped[name] for name in sent} == sent
 
 
-@_SETTINGS
 @given(data=st.data(), topic=st.sampled_from(ALL))
 def test_a_fault_is_refused_by_model_and_validation_and_both_name_the_field(
     data: st.DataObject, topic: Topic
 ) -> None:
     row, name = data.draw(broken_rows(topic))
-    outcome = validate(topic, batch_of(topic, [row]))
+    outcome = validate(topic, topic.batch_of_rows([row]))
     assert outcome.rejected.tolist() == [0]
     assert name in outcome.reasons[0]
     if row[name] is None and name == "ts_recv":

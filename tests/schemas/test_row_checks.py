@@ -2,7 +2,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.audit_log import AUDIT_LOG
@@ -49,7 +49,6 @@ def _rows(topic: Topic, begin: dict[str, Any]) -> st.SearchStrategy[dict[str, An
     return st.lists(one, max_size=4).map(lambda changes: {**begin, **dict(changes)})
 
 
-@settings(deadline=None)
 @given(_rows(ORDERS, ORDER))
 def test_an_order_is_good_exactly_where_validation_takes_it(row: dict[str, Any]) -> None:
     found = validate(ORDERS, ORDERS.batch_of_rows([row]))

@@ -1,12 +1,15 @@
 """Session windows against exchange_calendars and against dates that anyone can look up."""
 
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
+from schemas.opening_hours import opening_hours
 from schemas.sessions import CalendarError, session_starts
 
 HOUR_NS = 3_600_000_000_000
@@ -82,3 +85,16 @@ def test_the_array_is_cached_and_cannot_be_written_to() -> None:
 def test_a_calendar_that_is_not_known_is_named_with_the_known_ones() -> None:
     with pytest.raises(CalendarError, match=r"'XNYC' is not known.*XNYS"):
         session_starts("XNYC")
+
+
+def test_shards_on_several_threads_ask_for_opening_hours_at_once() -> None:
+    """Warnings are errors here: a thread that makes a calendar must not take another's filter away."""
+    days = range(15_000, 17_000, 50)
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda day: len(opening_hours("XNYS", day, day + 6)), days))
+    finally:
+        sys.setswitchinterval(usual)
+    assert set(found) <= {3, 4, 5}

@@ -67,7 +67,7 @@ def test_an_empty_batch_is_good(topic: Topic) -> None:
         ({"action": "bust"}, "action must be one of new, correct, cancel, not 'bust'"),
         (
             {"action": "cancel", "ref_trade_id": None, "ts_ref": None},
-            "ref_trade_id or ts_ref must be given for this action, not 'cancel'",
+            "ref_trade_id or ts_ref must be given where action is 'cancel'",
         ),
         (
             {"ts_ref": -(2**62)},
@@ -99,11 +99,11 @@ def test_a_cancellation_that_names_its_trade_in_one_way_is_good() -> None:
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"action": "halt", "state": None}, "state must be given for this action, not 'halt'"),
-        ({"price": None}, "side, price, size must be given for this action, not 'add'"),
+        ({"action": "halt", "state": None}, "state must be given where action is 'halt'"),
+        ({"price": None}, "side, price, size must be given where action is 'add'"),
         (
             {"action": "hidden_execute", "size": None},
-            "price, size must be given for this action, not 'hidden_execute'",
+            "price, size must be given where action is 'hidden_execute'",
         ),
     ],
 )

@@ -117,6 +117,7 @@ def test_an_operating_error_is_one_message(
         ["tail", "trades", "--from", "middle"],
         ["sql", "SELECT 1", "--format", "xml"],
         ["demo", "--seconds", "2", "--rows", "2"],
+        ["run", "--until-end", "--forget-state"],
         ["replay"],
     ],
 )

@@ -200,7 +200,7 @@ def test_a_volume_is_compared_with_the_mean_of_the_days_before(judged: Judged) -
         for one in _rows(judged, "trades", "volume of 20 days", "VOLUME")
         if one["day"] == MONDAY + 7
     ]
-    totals = [sum(_trades("VOLUME", day, 50 + day, rows=100)["size"]) for day in range(8)]  # type: ignore[arg-type]
+    totals = [sum(_trades("VOLUME", day, 50 + day, rows=100)["size"]) for day in range(8)]
     assert row["observed"] == pytest.approx(totals[7] * 9 / np.mean(totals[:7]))
     (gone,) = [
         one

@@ -84,7 +84,7 @@ def _other_close(batch: pa.RecordBatch, row: int) -> pa.RecordBatch:
 def again(log: Log, *names: str, **within: object) -> list[Comparison]:
     with Logs(log) as logs, Pool(logs, 1) as pool:
         places = Places(log=log.url, source=log.url)
-        return compare_again(places, names, pool, within=Range(**within))  # type: ignore[arg-type] - by name
+        return compare_again(places, names, pool, within=Range(**within))
 
 
 def test_only_rows_within_the_times_are_compared(broken: Log) -> None:

@@ -105,7 +105,7 @@ def test_other_parameters_go_down_the_chain(log: Log, tmp_path: Path) -> None:
             if name == "trades":
                 for partition in range(2):
                     chunk = log.read(name, partition, 0, max_bytes=1 << 30)
-                    fresh.append(list(chunk.records))  # type: ignore[arg-type] - they have all that is appended
+                    fresh.append(list(chunk.records))
         run_until_end(fresh, [Bars, Indicators], OTHER)
         wanted = {one.topic: one for one in receipt(fresh, [BARS, INDICATORS])}
     assert {name: run.digests[name] for name in wanted} == {n: o.digest for n, o in wanted.items()}

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from flows.catalog import catalog
 from serving.settings import PREFIX, Settings, SettingsError
 from serving.settings_sources import flow_params, load_settings, program_environment
+from serving.up import supervisor_of
 
 
 @pytest.fixture(autouse=True)
@@ -151,3 +152,17 @@ def test_a_program_that_is_started_runs_the_same_flows() -> None:
     given = program_environment(settings)
     known = {name: value for name, value in given.items() if name.startswith("TAPEFLOW_")}
     assert load_settings(known).run_flows == ("bars", "indicators")
+
+
+def test_up_tells_nobody_but_its_flows_which_flows_run(folder: Path) -> None:
+    """Whoever is told of a flow loads it, and numba with it."""
+    (folder / "tapeflow.toml").write_text('[flows.bars]\nintervals = ["1s"]\n')
+    settings = load_settings({"TAPEFLOW_RUN_FLOWS": "bars,indicators"})
+    given = {one.name: one.environment for one in supervisor_of(settings, api=True)._programs}
+    told = {
+        program: load_settings({name: one for name, one in values.items() if PREFIX in name})
+        for program, values in given.items()
+    }
+    assert told.keys() == {"store", "flows", "lander", "clock", "api"}
+    assert [name for name, one in told.items() if one.run_flows] == ["flows"]
+    assert [name for name, one in told.items() if one.flows] == ["flows"]

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import psutil
 import pytest
@@ -93,11 +93,16 @@ def test_programs_come_up_side_by_side_and_after_those_that_they_need(
     )
     store = Program(name="store", arguments=["store"], environment=environment, ready=ready.is_file)
     seen: list[bool] = []
+
+    def see_the_store() -> bool:
+        seen.append(ready.is_file())
+        return True
+
     late = Program(
         name="late",
         arguments=["clock"],
         environment=environment,
-        ready=lambda: seen.append(ready.is_file()) or True,  # type: ignore[func-returns-value]
+        ready=see_the_store,
         after=("store",),
     )
     supervisor = Supervisor([late, clock, store], tmp_path / "logs")
@@ -109,6 +114,35 @@ def test_programs_come_up_side_by_side_and_after_those_that_they_need(
         supervisor.stop()
     with pytest.raises(ValueError, match="late comes after"):
         Supervisor([late, clock], tmp_path / "logs")
+
+
+def test_programs_end_side_by_side_and_before_those_that_they_need(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    def store(name: str, after: tuple[str, ...] = ()) -> Program:
+        home = tmp_path / name
+        return Program(
+            name=name,
+            arguments=["store"],
+            environment={**environment, "TAPEFLOW_STORE": f"chdb:///{home}"},
+            ready=(home / "store.json").is_file,
+            after=after,
+        )
+
+    programs = [store("needed"), store("quick", ("needed",)), store("frozen", ("needed",))]
+    supervisor = Supervisor(programs, tmp_path / "logs")
+    supervisor.start()
+    processes = {name: psutil.Process(pid) for name, pid in supervisor.pids.items()}
+    processes["frozen"].suspend()
+    stopping = Thread(target=supervisor.stop)
+    stopping.start()
+    try:
+        _wait(lambda: not (tmp_path / "quick" / "store.json").exists())
+        assert (tmp_path / "needed" / "store.json").exists()
+    finally:
+        processes["frozen"].resume()
+        stopping.join()
+    assert not any(process.is_running() for process in processes.values())
 
 
 def test_a_program_is_waited_for_as_long_as_it_works_and_said_so(
@@ -136,11 +170,13 @@ def test_who_is_told_to_stop_waits_for_no_program_to_come_up(
 ) -> None:
     """Coming up may take minutes; Ctrl-C is heard meanwhile."""
     stop = Event()
+
+    def not_before_the_stop() -> bool:
+        stop.set()
+        return False
+
     program = Program(
-        name="store",
-        arguments=["store"],
-        environment=environment,
-        ready=lambda: stop.set() or False,  # type: ignore[func-returns-value]
+        name="store", arguments=["store"], environment=environment, ready=not_before_the_stop
     )
     supervisor = Supervisor([program], tmp_path / "logs")
     try:

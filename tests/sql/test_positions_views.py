@@ -134,7 +134,7 @@ def test_sums_over_accounts_are_null_where_a_part_is_unknown(
             values = [one[name] for one in mine]
             assert row[name] == (None if None in values else sum(values))
         profits = [profit(one) for one in mine]
-        assert row["profit"] == (None if None in profits else sum(profits))  # type: ignore[arg-type]
+        assert row["profit"] == (None if None in profits else sum(profits))
     unknown = {row["symbol"] for row in found if row["profit"] is None}
     assert unknown == {"UNMARKED"}
 

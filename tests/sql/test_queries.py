@@ -214,7 +214,10 @@ def test_the_volume_profile_holds_all_volume_by_price(
         ) ORDER BY price
         """
     ).pl()
-    same(desk.query("volume_profile", **_SYMBOL, tick=0.05), expected)
+    found = desk.query("volume_profile", **_SYMBOL, tick=0.05)
+    same(found, expected)
+    # The price that a person would write: 162.95, where multiplying gives 162.95000000000002.
+    assert found["price"].to_list() == [float(f"{price:.2f}") for price in found["price"]]
 
 
 def test_the_day_is_cut_into_steps_of_its_own_time_zone(
@@ -294,7 +297,7 @@ def test_indicators_stand_beside_their_bars(desk: Desk, duck: duckdb.DuckDBPyCon
 
 
 def _pairs(told: object) -> list[tuple[str, float]]:
-    pairs = told.items() if isinstance(told, dict) else [one.values() for one in told]  # type: ignore[attr-defined]
+    pairs = told.items() if isinstance(told, dict) else [one.values() for one in told]
     return [(name, value) for name, value in pairs]
 
 

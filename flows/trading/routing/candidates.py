@@ -184,18 +184,21 @@ class Ranking:
             tuple(Candidate(place, size, _hidden(place, size)) for place, size in ranked)
         )
 
+    def has_pool(self, quoted: Quoted, expected: "Expected") -> bool:
+        """Whether a pool may trade at the mid: only of symbols of which such trades were seen off exchanges."""
+        if quoted.bid is None or quoted.ask is None or quoted.ask <= quoted.bid:
+            return False
+        return expected.midpoint[1]
+
     def midpoint(
         self, quantity: int, taking: Candidates, quoted: Quoted, expected: "Expected"
     ) -> Candidate | None:
-        """The pool that trades at the mid, to be tried first with so much of an order; None where there is none.
-
-        Only of symbols of which trades at the mid were seen off exchanges.
-        """
+        """The pool that trades at the mid, to be tried first with so much of an order; None where there is none."""
         if not taking.ranked or quoted.bid is None or quoted.ask is None:
             return None
-        ratio, is_seen = expected.midpoint
-        if not is_seen or quoted.ask <= quoted.bid:
+        if not self.has_pool(quoted, expected):
             return None
+        ratio, _ = expected.midpoint
         best = taking.ranked[0].place
         displayed = sum(one.displayed for one in taking.ranked if one.place.price == best.price)
         hidden = whole_shares(displayed, ratio)

@@ -10,15 +10,12 @@ with all that follows from trying is expected to cost less than the cheapest dis
 time. What is expected of venues is learned from the tape (`flows.trading.estimates`). Nothing depends on the order in which venues or quotes are given.
 """
 
-from typing import Any
-
 from flows.trading.estimates import Conditions
 from flows.trading.interfaces import CONSOLIDATED, Decision, Market, Order, RouterBase
-from flows.trading.routing.candidates import Candidate, Candidates, Ranking
+from flows.trading.routing.candidates import Ranking
 from flows.trading.routing.costs import Quoted
+from flows.trading.routing.sweep import TAKES, Sweep
 
-_TAKES = "displays the best price that is left, at the least expected cost"
-_MIDPOINT = "may trade at the mid: cheaper to try first than the best displayed quote"
 _RESTS = "rests where queue, volume and fee make it cheapest"
 _BEHIND = "all that is displayed within the limit is used up: the rest waits here"
 _UNKNOWN = "no venue quotes the symbol: the market as a whole stands for them"
@@ -47,19 +44,20 @@ class Router(RouterBase):
         other = quoted.ask if order.is_buy else quoted.bid
         if order.limit_price is not None and (other is None or _is_beyond(other, order)):
             return [self._rested(market, quoted, order.limit_price, order.quantity)]
-        expected = self._ranking.expected(market)
-        taking = self._ranking.taking(market.levels(order.side), quoted, expected)
-        decisions, left = [], order.quantity
-        if is_new and taking.ranked and not _is_beyond(taking.ranked[0].place.price, order):
-            pool = self._ranking.midpoint(order.quantity, taking, quoted, expected)
-            if pool is not None:
-                best = taking.ranked[0].place
-                taking = Candidates((pool, *taking.ranked))
-                if pool.place.total < best.total:
-                    decisions.append(_tried(pool, min(left, pool.hidden), taking))
-                    left -= decisions[0].quantity
-        taken, left = _taken(taking, order, left, has_mid=quoted.mid is not None)
-        decisions += taken
+        sweep = Sweep(self._ranking, market, quoted)
+        parts, left, candidates = sweep.parts(order.quantity, order.limit_price, is_new=is_new)
+        decisions = [
+            Decision(
+                venue=one.venue,
+                quantity=one.quantity,
+                immediate=True,
+                reason=one.reason,
+                candidates=one.candidates.text,
+                expected_cost=one.expected_cost,
+            )
+            for one in parts
+        ]
+        taken = [one for one in parts if one.reason == TAKES]
         if left and taken and (order.limit_price is None or order.time_in_force == "ioc"):
             # It does not rest: what is not displayed goes where most was, for what is behind or comes next.
             most = max(taken, key=lambda one: (one.quantity, one.venue))
@@ -69,7 +67,7 @@ class Router(RouterBase):
                     quantity=left,
                     immediate=False,
                     reason=_BEHIND,
-                    candidates=taking.text,
+                    candidates=candidates.text,
                     expected_cost=most.expected_cost,
                 )
             )
@@ -77,6 +75,10 @@ class Router(RouterBase):
             price = order.limit_price or _next_price(order, market)
             decisions.append(self._rested(market, quoted, price, left))
         return decisions
+
+    def sweep(self, market: Market, *, is_buy: bool) -> Sweep:
+        """What new orders of a side would take, for as long as the market stands as it does now."""
+        return Sweep(self._ranking, market, Quoted(is_buy, market.bid, market.ask))
 
     def _rested(self, market: Market, quoted: Quoted, price: int | None, quantity: int) -> Decision:
         if price is None:
@@ -94,47 +96,6 @@ class Router(RouterBase):
             candidates=resting.text,
             expected_cost=best.place.total if quoted.mid is not None else None,
         )
-
-
-def _tried(pool: Candidate, quantity: int, candidates: Candidates) -> Decision:
-    return Decision(
-        venue=pool.place.model.venue,
-        quantity=quantity,
-        immediate=True,
-        reason=_MIDPOINT,
-        candidates=candidates.text,
-        expected_cost=pool.place.total,
-    )
-
-
-def _taken(
-    taking: Candidates, order: Order, quantity: int, *, has_mid: bool
-) -> tuple[list[Decision], int]:
-    """What is displayed within the limit, one part a venue in the order of its best price; and what is left."""
-    parts: dict[str, list[Any]] = {}
-    left = quantity
-    for one in taking.ranked:
-        if not one.displayed:
-            continue
-        if left <= 0 or _is_beyond(one.place.price, order):
-            break
-        size = min(left, one.displayed)
-        left -= size
-        part = parts.setdefault(one.place.model.venue, [0, 0.0])
-        part[0] += size
-        part[1] += size * one.place.total
-    decisions = [
-        Decision(
-            venue=name,
-            quantity=quantity,
-            immediate=True,
-            reason=_TAKES,
-            candidates=taking.text,
-            expected_cost=cost / quantity if has_mid else None,
-        )
-        for name, (quantity, cost) in parts.items()
-    ]
-    return decisions, left
 
 
 def _is_beyond(price: int, order: Order) -> bool:

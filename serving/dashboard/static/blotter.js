@@ -62,7 +62,9 @@ export class Blotter {
     shown.sort((a, b) => (a.received < b.received ? 1 : -1));
     byId("blotter-empty").hidden = shown.length > 0;
     byId("blotter-empty").textContent = only ? "No open orders." : "No orders yet.";
-    fill(byId("blotter"), shown, (order) => order.order_id, (order) => this.#cells(order));
+    byId("blotter-more").hidden = shown.length <= ROWS_MAX;
+    byId("blotter-more").textContent = `The newest ${ROWS_MAX} of ${shown.length} orders.`;
+    fill(byId("blotter"), shown.slice(0, ROWS_MAX), (order) => order.order_id, (order) => this.#cells(order));
   }
 
   #cells(order) {

@@ -42,13 +42,13 @@ def log(tmp_path: Path) -> Iterator[Log]:
 
 def ask(log: Log, action: str, name: str, **terms: Any) -> None:
     """Append a row of ``broker_orders``."""
-    ask.sequence = getattr(ask, "sequence", 0) + 1  # type: ignore[attr-defined]
+    ask.sequence = getattr(ask, "sequence", 0) + 1
     row = {
         "symbol": "AIG",
         "ts_event": 1_381_152_600_000_000_000,
         "venue": "ALPACA",
         "account": "A",
-        "sequence": ask.sequence,  # type: ignore[attr-defined]
+        "sequence": ask.sequence,
         "action": action,
         "broker_order_id": name,
         "order_id": name.partition(".")[0],
@@ -237,6 +237,59 @@ def test_what_the_stream_missed_is_asked_for_and_nothing_is_told_twice(
     assert told(log)[-1] == "o.1 cancelled"
 
 
+@pytest.mark.parametrize("missed", [False, True])
+def test_a_fill_that_is_told_after_the_orders_end_is_reported(
+    log: Log, account: StandIn, *, missed: bool
+) -> None:
+    """The market filled it while it was being cancelled; whether the program hears of it or asks for it."""
+    ask(log, "new", "o.1")
+    with working(log, account):
+        wait_for(log, lambda: told(log) == ["o.1 accepted"])
+        account.fill("o.1", "10", "10.40")
+        account.end("o.1", "canceled")
+        wait_for(log, lambda: told(log)[1:] == ["o.1 filled", "o.1 cancelled"])
+        if missed:
+            account.cut()
+        account.fill("o.1", "20", "10.41")
+        wait_for(log, lambda: told(log)[3:] == ["o.1 filled"])
+    with working(log, account):
+        account.fill("o.1", "5", "10.42")
+        wait_for(log, lambda: told(log)[4:] == ["o.1 filled"])
+    assert [row["quantity"] for row in reports(log) if row["report"] == "filled"] == [10, 20, 5]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_fill_that_is_busted_or_corrected_is_told(
+    log: Log, account: StandIn, *, ended: bool
+) -> None:
+    ask(log, "new", "o.1")
+    with working(log, account):
+        wait_for(log, lambda: told(log) == ["o.1 accepted"])
+        account.fill("o.1", "100" if ended else "40", "10.40")
+        wait_for(log, lambda: told(log)[1:] == ["o.1 filled"])
+        order = account.by_name["o.1"]
+        for _ in range(2):
+            account.tell(
+                "trade_correct", order, execution_id="second", qty="40", price="10.38",
+                previous_execution_id="first",
+            )  # fmt: skip
+            account.tell("trade_bust", order, execution_id="third", reason="TRADE_BUST")
+        # What it has filled comes to the same quantity again: no repetition.
+        order["filled_qty"] = "0"
+        account.fill("o.1", "100" if ended else "40", "10.39")
+        wait_for(log, lambda: len(told(log)) == 5)
+    rows = reports(log)[2:]
+    assert [row["report"] for row in rows] == ["fill_corrected", "fill_busted", "filled"]
+    assert [(row["quantity"], row["price"]) for row in rows[:2]] == [
+        (40, Decimal("10.38")),
+        (None, None),
+    ]
+    assert rows[0]["reason"] == (
+        "trade_correct: execution_id second, previous_execution_id first, qty 40, price 10.38"
+    )
+    assert rows[1]["reason"] == "trade_bust: execution_id third, reason TRADE_BUST"
+
+
 def test_more_fills_than_a_page_are_all_found(
     log: Log, account: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,7 +338,7 @@ def test_killed_before_it_hears_the_answer_it_orders_no_second_time(
     log: Log, account: StandIn
 ) -> None:
     running: list[subprocess.Popen[bytes]] = []
-    account.on_order = lambda: running[0].kill() or running[0].wait(10)  # type: ignore[func-returns-value, assignment]
+    account.on_order = lambda: running[0].kill() or running[0].wait(10)
     ask(log, "new", "o.1")
     running.append(program(log, account))
     assert running[0].wait(60) == -signal.SIGKILL
@@ -322,10 +375,10 @@ def test_killed_after_a_replacement_it_asks_for_no_second(log: Log, account: Sta
             running[0].wait(10)
         return found
 
-    account.answer = kill_after_patch  # type: ignore[method-assign]
+    account.answer = kill_after_patch
     running.append(program(log, account))
     assert running[0].wait(60) == -signal.SIGKILL
-    account.answer = answer  # type: ignore[method-assign]
+    account.answer = answer
     with working(log, account):
         wait_for(log, lambda: told(log)[1:] == ["o.1 replaced"])
     assert [method for method, _, _ in account.asked].count("PATCH") == 1

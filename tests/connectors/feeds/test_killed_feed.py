@@ -53,7 +53,7 @@ def fed_or_refused(log: Log, paths: list[Path], options: FeedOptions, commits: i
     return True
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(
     kills=st.lists(st.integers(0, 12), min_size=1, max_size=4),
     speed=st.sampled_from([50.0, None]),

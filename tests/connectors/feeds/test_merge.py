@@ -75,7 +75,7 @@ some_files = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(files=some_files)
 def test_every_row_comes_once_in_order_of_time_and_of_its_file(files: Files) -> None:
     slices = list(merge(inputs(files)))
@@ -95,7 +95,7 @@ def test_every_row_comes_once_in_order_of_time_and_of_its_file(files: Files) -> 
         assert got.get(topic, []) == in_order
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(files=some_files)
 def test_faults_come_once_and_lines_tell_how_far_each_file_is(files: Files) -> None:
     done = dict.fromkeys(range(len(files)), 0)
@@ -117,7 +117,7 @@ def test_faults_come_once_and_lines_tell_how_far_each_file_is(files: Files) -> N
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(files=some_files, cuts=st.lists(st.integers(0, 31), max_size=4))
 def test_cutting_parts_at_any_time_changes_nothing(files: Files, cuts: list[int]) -> None:
     whole = list(merge(inputs(files)))

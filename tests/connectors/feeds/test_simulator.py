@@ -205,7 +205,7 @@ def test_simulating_appends_the_rows_and_ends_the_session(
                 pl.selectors.categorical().cast(pl.String),
                 pl.selectors.datetime().to_physical(),
             )
-            assert mine.cast(dict(theirs.schema)).equals(theirs)  # type: ignore[arg-type]
+            assert mine.cast(dict(theirs.schema)).equals(theirs)
     for topic in market_topics():
         found = watermarks_of(log, topic.name)
         assert sorted(key for key, _ in found) == OPTIONS.names
@@ -230,6 +230,25 @@ def test_a_market_that_would_begin_before_the_logs_rows_is_refused(log: Log) -> 
         replace(OPTIONS, start_ns=START_NS + 86_400_000_000_000),
         SimulateOptions(rows=1000, clock=STILL),
     )
+
+
+def test_a_second_market_empties_the_books_that_the_first_has_left(log: Log, rows_of: Rows) -> None:
+    """Orders of the first stood in the books of the second for ever, and crossed it."""
+    simulate(log, OPTIONS, SimulateOptions(rows=1000, clock=STILL))
+    later_ns = START_NS + 86_400_000_000_000
+    more = replace(OPTIONS, start_ns=later_ns, symbols=OPTIONS.symbols + 1)
+    simulate(log, more, SimulateOptions(rows=1000, clock=STILL))
+    cleared = [row for row in rows_of(log, "book_events") if row["action"] == "clear"]
+    assert sorted(row["symbol"] for row in cleared) == sorted(OPTIONS.names)
+    assert {row["ts_event"] for row in cleared} == {later_ns}
+    known: dict[str, set[int]] = defaultdict(set)
+    for row in rows_of(log, "book_events"):
+        if row["action"] == "clear":
+            known[row["symbol"]].clear()
+        if row["action"] == "add":
+            # With the same seed the second market gives its orders the names of the first.
+            assert row["order_id"] not in known[row["symbol"]]
+            known[row["symbol"]].add(row["order_id"])
 
 
 def test_a_live_market_has_the_wall_clocks_times_and_leaves_its_session_open(

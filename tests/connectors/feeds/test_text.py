@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.feeds.source import Rows
@@ -27,9 +27,7 @@ LAYOUT = Layout(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150)
 @given(
     lines=st.lists(st.sampled_from(GOOD + BAD), min_size=1, max_size=60),
     block_bytes=st.sampled_from([1, 50, 1 << 20]),

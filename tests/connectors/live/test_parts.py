@@ -19,7 +19,7 @@ from connectors.live.values import time_ns
 
 @pytest.mark.parametrize("module", [paths, rates, sequence, values])
 def test_the_examples_in_the_documentation_are_true(module: object) -> None:
-    results = doctest.testmod(module)  # type: ignore[arg-type]
+    results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
 

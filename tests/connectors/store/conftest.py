@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import pytest
 from clickhouse_connect.driver.client import Client
 
-from connectors.chdb_server import Address, running_store
+from connectors.chdb_address import Address, running_store, store_path
 from connectors.clickhouse import (
     connect,
-    store_path,
 )
-from connectors.store_users import PROGRAMS, program_key
+from connectors.store_key import PROGRAMS, program_key
 from tests.stores import store_process
 
 

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from connectors.chdb_server import Address, running_store
+from connectors.chdb_address import Address, running_store
 from connectors.clickhouse import connect, create_tables, create_views
-from connectors.store_users import (
-    PROGRAMS,
-    StoreRole,
-    StoreUser,
-    StoreUsers,
-    hash_of_key,
-    program_key,
-)
+from connectors.store_key import PROGRAMS, program_key
+from connectors.store_users import StoreRole, StoreUser, StoreUsers, hash_of_key
 from tests.stores import store_process
 
 HIDDEN = "hidden-7f3a9c"

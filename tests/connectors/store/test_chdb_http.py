@@ -14,7 +14,7 @@ import lz4.frame
 import pytest
 import zstandard
 
-from connectors.chdb_server import Address
+from connectors.chdb_address import Address
 
 
 def curl(*arguments: str, data: bytes | None = None) -> tuple[int, dict[str, str], bytes]:

@@ -14,15 +14,15 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, StreamFailureError
 
+from connectors.chdb_address import Address, running_store, store_path
 from connectors.chdb_engine import Engine, StoreError
-from connectors.chdb_server import Address, run_in_thread, running_store
+from connectors.chdb_server import run_in_thread
 from connectors.clickhouse import (
     StoreLink,
     connect,
     create_tables,
     create_views,
     insert,
-    store_path,
 )
 from connectors.landed import Decoded, landed_table
 from connectors.log import Record

@@ -11,14 +11,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureErr
 from connectors.chdb_engine import Engine
 from connectors.chdb_roles import roles_for
 from connectors.clickhouse_statement import StatementError
-from connectors.store_users import (
-    PROGRAMS,
-    StoreRole,
-    StoreUser,
-    StoreUsers,
-    hash_of_password,
-    with_changes,
-)
+from connectors.store_key import PROGRAMS
+from connectors.store_users import StoreRole, StoreUser, StoreUsers, hash_of_password, with_changes
 from tests.connectors.store.guarded import HIDDEN, KEYS, GuardedStore, guarded_store
 
 PASSWORD = "correct horse battery"
@@ -40,7 +34,7 @@ def no_tables_are_left() -> None:
 
 def test_clickhouse_connect_works_with_a_password(store: GuardedStore) -> None:
     options = {"host": store.address.host, "port": store.address.port}
-    client = clickhouse_connect.get_client(**options, username="pat", password=PASSWORD)  # type: ignore[arg-type]
+    client = clickhouse_connect.get_client(**options, username="pat", password=PASSWORD)
     assert client.query("SELECT symbol, size FROM trades").result_rows == [("IBM", 100.0)]
     assert client.query("SELECT {s:String} AS s", parameters={"s": "it's"}).result_rows == [
         ("it's",)
@@ -55,7 +49,7 @@ def test_clickhouse_connect_works_with_a_password(store: GuardedStore) -> None:
         client.command("DROP TABLE trades")
     client.close()
     with pytest.raises(DatabaseError, match="password is incorrect"):
-        clickhouse_connect.get_client(**options, username="pat", password="wrong")  # type: ignore[arg-type]
+        clickhouse_connect.get_client(**options, username="pat", password="wrong")
 
 
 def test_a_result_that_is_too_long_is_an_error_and_not_a_part(store: GuardedStore) -> None:

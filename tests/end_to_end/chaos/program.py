@@ -93,7 +93,7 @@ def _emit_again() -> None:
         emitted.clear()
 
     recovery._computed_again = computed_again
-    shard.Shard._take_over = take_over_and_emit  # type: ignore[method-assign]
+    shard.Shard._take_over = take_over_and_emit
 
 
 if __name__ == "__main__":

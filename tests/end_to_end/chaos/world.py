@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from connectors.chdb_server import running_store
+from connectors.chdb_address import running_store
 from connectors.crash_points import CRASH_AT
 from connectors.log import LogError, NewRecord, Writer, open_log
 from connectors.topics import create_topics

@@ -15,7 +15,6 @@ from flows.marks import Marks
 from flows.oms import Oms, OmsParams
 from flows.positions import Positions, PositionsParams
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
-from schemas.field import CATEGORY, TEXT
 from schemas.instruments import INSTRUMENTS
 from schemas.market import QUOTES
 from schemas.order_ids import order_id_of
@@ -85,7 +84,7 @@ class Day:
         time = MARKET_NS + self.seconds * SECOND_NS
         row = {"symbol": "AIG", "venue": "N", "ts_event": time, "ts_recv": time}
         more = {"bid": bid, "bid_size": size, "ask": ask, "ask_size": size}
-        self.append(QUOTES, market_batch(QUOTES, row | more))
+        self.append(QUOTES, QUOTES.batch_of_rows([row | more]))
 
     def give(self, topic: Topic, *rows: Row) -> None:
         """Rows with what the topic's others have by default."""
@@ -94,18 +93,6 @@ class Day:
     def append(self, topic: Topic, batch: pa.RecordBatch) -> None:
         """One record."""
         self.log.append([rows_record(topic, 0, batch)])
-
-
-def market_batch(topic: Topic, row: Row) -> pa.RecordBatch:
-    """One row of market data; what is left out is null."""
-    return topic.batch(
-        {
-            field.name: pa.array(
-                [row.get(field.name)], TEXT if field.type == CATEGORY else field.type
-            )
-            for field in topic.fields
-        }
-    )
 
 
 def rows_of(log: Log, topic: Topic) -> list[Row]:

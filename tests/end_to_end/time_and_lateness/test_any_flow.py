@@ -36,7 +36,6 @@ from tests.end_to_end.time_and_lateness.arrivals import (
 # Two examples a flow and property are some forty in all; shrinking one would take minutes. The draw is printed.
 ANY = settings(
     max_examples=2,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -28,7 +28,6 @@ _RECORD_ROWS = 61
 
 SKEWED = settings(
     max_examples=3,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

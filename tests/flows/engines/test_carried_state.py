@@ -106,7 +106,7 @@ TURNS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(turns=st.lists(TURNS, min_size=2, max_size=7), in_turns=st.booleans())
 def test_whatever_happens_a_trade_has_its_number_and_the_parameters_of_its_epoch(
     tmp_path_factory: pytest.TempPathFactory, turns: list[Turn], *, in_turns: bool

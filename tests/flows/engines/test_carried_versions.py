@@ -1,6 +1,6 @@
 """State that another version of a flow goes on with, or cannot go on with."""
 
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -89,7 +89,6 @@ def test_an_heir_goes_on_from_the_snapshot_that_it_has_said_not_from_a_later_one
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that was replaced may still be appending its last snapshot."""
-
     log.append([trades(10)])
     older = stepped(log)
     older.save_snapshot()
@@ -98,20 +97,20 @@ def test_an_heir_goes_on_from_the_snapshot_that_it_has_said_not_from_a_later_one
     older.step()
     older.commit()
     used: list[int] = []
-    plain = Second.upgraded.__func__  # type: ignore[attr-defined]
 
-    def noted(cls: type[Second], snapshot: bytes, layout: int) -> bytes:
-        used.append(int(snapshot.split()[0]))
-        return cast(bytes, plain(cls, snapshot, layout))
+    class Noting(Second):
+        @classmethod
+        def upgraded(cls, snapshot: bytes, layout: int) -> bytes:
+            used.append(int(snapshot.split()[0]))
+            return super().upgraded(snapshot, layout)
 
-    monkeypatch.setattr(Second, "upgraded", classmethod(noted))
     with monkeypatch.context() as patched:
         patched.setattr(Snapshots, "begin", lambda self, taken: None)
-        stepped(log, Second, new_epoch=True)
+        stepped(log, Noting, new_epoch=True)
     older.save_snapshot()
     older._snapshots.finish()
     assert [one.epoch for one in manifests(log, "counting", 0)] == [1, 1]
-    stepped(log, Second)
+    stepped(log, Noting)
     assert used == [10, 10]
 
 
@@ -134,9 +133,7 @@ def test_a_version_that_cannot_read_the_state_says_what_to_do_and_forgets_only_w
     assert not epochs(log, Deaf, 0)[1].carried
 
 
-def test_an_unreadable_snapshot_of_a_log_without_layouts_is_told_likewise(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_snapshot_of_a_log_without_layouts_is_told_likewise(log: Log) -> None:
     class Undeclared(Counting):
         carried = None
 

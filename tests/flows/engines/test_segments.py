@@ -64,12 +64,12 @@ def test_a_null_may_have_any_number_beneath_it() -> None:
 
 def test_no_code_unifies_dictionaries_by_arrow_alone() -> None:
     root = Path(__file__).parents[3]
-    folders = ("bench", "connectors", "flows", "schemas", "serving", "tapeflow")
+    folders = ("bench", "connectors", "flows", "schemas", "serving", "tapeflow", "tests")
     named = [
         str(path)
         for folder in folders
         for path in (root / folder).rglob("*.py")
-        if "unify_dictionaries" in path.read_text()
+        if ".unify_dictionaries(" in path.read_text() and path != Path(__file__)
     ]
     assert named == []
 

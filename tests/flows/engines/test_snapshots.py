@@ -1,9 +1,7 @@
 """Snapshots: taken at a commit, appended behind the flow, and never used unless whole and of this log."""
 
-import sqlite3
 import threading
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from connectors.control import progress_topic, snapshots_topic
 from connectors.log import Log, LogError, NewRecord, TopicConfig
 from connectors.records import rows_record
 from connectors.sqlite_log import SqliteLog
-from connectors.sqlite_rows import table
 from connectors.topics import create_topics
 from flows.engines import snapshots
 from flows.engines.kept import is_of_this_log
@@ -25,6 +22,7 @@ from schemas.market import TRADES
 from tests.conformity.outputs import logged
 from tests.conformity.sample_flows import QUOTES_SEEN
 from tests.conformity.workload import topic_rows
+from tests.connectors.corrupting import corrupt
 from tests.flows.engines.test_shard import Every, StepParams
 
 TOPIC = snapshots_topic("every")
@@ -108,6 +106,23 @@ def test_a_snapshot_holds_the_state_of_its_commit_not_of_later_ones(log: SlowLog
     assert rows_of(log) == list(range(1, 21))
 
 
+def test_manifests_are_read_while_the_oldest_are_cut(
+    log: SlowLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_snapshots(log, 2)
+    kept = manifests(log, "every", 0)[-1:]
+    start, starts = log.start(TOPIC, 0), iter([True])
+
+    def start_before_the_cut(topic: str, partition: int) -> int:
+        if next(starts, False):
+            log.trim(topic, partition, kept[0].chunks[0])
+            return start
+        return SqliteLog.start(log, topic, partition)
+
+    monkeypatch.setattr(log, "start", start_before_the_cut)
+    assert manifests(log, "every", 0) == kept
+
+
 def test_a_snapshot_that_could_not_be_appended_ends_the_shard(log: SlowLog) -> None:
     log.failure = LogError("the disk is full")
     shard = opened(log)
@@ -155,7 +170,7 @@ def test_a_flow_killed_between_two_chunks_starts_from_the_snapshot_before(
 def test_a_snapshot_damaged_on_disk_is_passed_over_for_an_older_one(log: SlowLog) -> None:
     with_snapshots(log, 2)
     older, newer = manifests(log, "every", 0)
-    corrupt(log, newer.chunks[0])
+    corrupt(log.path, TOPIC, newer.chunks[0])
     assert state_of(log, TOPIC, 0, newer) is None
     found = newest(log, "every", 0, number=99, epoch=1)
     assert found is not None
@@ -168,7 +183,7 @@ def test_a_snapshot_damaged_on_disk_is_passed_over_for_an_older_one(log: SlowLog
 def test_without_any_whole_snapshot_the_epoch_is_computed_from_its_beginning(log: SlowLog) -> None:
     with_snapshots(log, 2)
     for one in manifests(log, "every", 0):
-        corrupt(log, one.chunks[0])
+        corrupt(log.path, TOPIC, one.chunks[0])
     log.append([trades(3)])
     opened(log).step()
     assert rows_of(log) == list(range(1, 24))
@@ -197,21 +212,3 @@ def test_saving_reads_no_kept_snapshot_back(log: SlowLog, monkeypatch: pytest.Mo
     shard.step()
     shard.close()
     assert log.end(TOPIC, 0) - log.start(TOPIC, 0) == 4, "two chunks, two manifests"
-
-
-def corrupt(log: SqliteLog, offset: int) -> None:
-    """Change a byte of a snapshot's record on disk."""
-    with closing(sqlite3.connect(log.path)) as connection:
-        query = "SELECT id FROM partitions WHERE topic = ? AND partition = 0"
-        (place,) = connection.execute(query, (TOPIC,)).fetchone()
-        name = table(place)
-        (value,) = connection.execute(
-            f"SELECT value FROM {name} WHERE record_offset = ?",
-            (offset,),
-        ).fetchone()
-        changed = bytes([value[0] ^ 0xFF]) + value[1:]
-        connection.execute(
-            f"UPDATE {name} SET value = ? WHERE record_offset = ?",
-            (changed, offset),
-        )
-        connection.commit()

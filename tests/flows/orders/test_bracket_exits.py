@@ -70,6 +70,17 @@ def test_an_exit_that_ends_cancels_what_is_left_of_the_entry() -> None:
     assert sent(desk, 3) == [("cancel", "", 100), ("cancel", "-sl", 40)]
 
 
+def test_an_exit_that_is_cancelled_for_the_others_fill_says_so() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("100")
+    desk.fill("100", "55", exit="-tp", side="sell")
+    told = desk.report("cancelled", exit="-sl")
+    assert [(one["event"], one["reason"]) for one in told] == [
+        ("cancelled", "exit c1-tp was filled")
+    ]
+
+
 def test_what_is_filled_behind_that_has_exits_of_its_own() -> None:
     desk = OrderSystem()
     desk.new(**BRACKET)
@@ -121,6 +132,79 @@ def test_an_exit_grows_after_a_replacement_that_was_refused_meanwhile() -> None:
     # The same once more would be refused likewise, and so on.
     desk.report("replace_rejected", exit="-sl", quantity="40", stop_price="45")
     assert sent(desk, 6) == []
+
+
+def reasons(events: list[Row]) -> list[tuple[str, str | None]]:
+    return [(one["event"], one["reason"]) for one in events]
+
+
+@pytest.mark.parametrize(("refused", "other"), [("-tp", "-sl"), ("-sl", "-tp")])
+def test_an_exit_that_its_venue_refuses_leaves_the_other_which_is_told(
+    refused: str, other: str
+) -> None:
+    """It took the other with it: the position was left without any."""
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    told = desk.report("rejected", exit=refused, reason="no stops here")
+    assert reasons(told) == [("rejected", f"no stops here; exit c1{other} stays, alone")]
+    assert sent(desk, 3) == [("cancel", "", 100)]
+    desk.restart()
+    # What is filled before the entry is cancelled has a pair of its own.
+    desk.fill("60")
+    assert sent(desk, 4) == [("new", "-tp2", 60), ("new", "-sl2", 60)]
+    desk.fill("40", "50", exit=other, side="sell")
+    assert sent(desk, 6) == []
+    assert desk.events[-1]["status"] == "filled"
+
+
+def test_an_exit_that_is_cancelled_unasked_leaves_the_other_and_one_that_was_cancelled_does_not() -> (
+    None
+):
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("100")
+    told = desk.report("cancelled", exit="-sl")
+    assert reasons(told) == [
+        ("cancelled", "its venue ended it unasked; exit c1-tp stays, alone"),
+    ]
+    assert sent(desk, 3) == []
+    desk.new("c2", **BRACKET)
+    desk.fill("100", client="c2")
+    desk.cancel("", order_id=order_id("c2") + "-sl")
+    desk.report("cancelled", client="c2", exit="-sl")
+    last = desk.instructions[-1]
+    assert (last["action"], last["client_order_id"]) == ("cancel", "c2-tp")
+
+
+def test_the_exit_that_stays_has_all_that_the_refused_one_has_not_filled() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("100")
+    desk.fill("30", "55", exit="-tp", side="sell")
+    assert sent(desk, 3) == [("replace", "-sl", 70)]
+    told = desk.report("rejected", exit="-tp", filled_quantity="30")
+    assert reasons(told) == [
+        ("cancelled", "its venue ended it unasked; exit c1-sl stays, alone"),
+    ]
+    replaced(desk, "-sl", 70)
+    assert sent(desk, 4) == []
+    desk.fill("70", "45", exit="-sl", side="sell")
+    assert desk.events[-1]["status"] == "filled"
+
+
+def test_an_oco_ends_when_both_its_exits_were_refused_and_the_second_says_that_none_is_left() -> (
+    None
+):
+    desk = OrderSystem()
+    desk.new("c1", side="sell_short", locate_id="l", **(BRACKET | {"order_class": "oco"}))
+    desk.report("rejected", exit="-tp", reason="why")
+    told = desk.report("rejected", exit="-sl", reason="why")
+    assert reasons(told) == [
+        ("rejected", "why; no exit is left"),
+        ("rejected", "why; no exit is left"),
+    ]
+    assert [one["order_id"].removeprefix(ENTRY) for one in told] == ["-sl", ""]
 
 
 def test_many_small_fills_of_an_exit_ask_for_one_replacement_of_the_other_at_a_time() -> None:
@@ -238,7 +322,7 @@ class Execution:
             self.desk.report(kind, **row)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.integers(0, 2**32),
     st.sampled_from(["-tp", "-sl"]),

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from flows.orders.market import Market
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
 from schemas.instruments import INSTRUMENTS
 from tests.flows.orders.order_system import (
     ENTRY_NS,
     MARKET_NS,
     OrderSystem,
+    batch_of,
     order_id,
     refusal,
     said,
@@ -29,15 +31,15 @@ def test_an_order_that_passes_is_accepted_and_sent_on() -> None:
 
 def test_an_unknown_account_may_do_nothing() -> None:
     desk = OrderSystem()
-    assert refusal(desk.new(account="B")) == ("account", "", "B")
-    assert refusal(desk.new(account="*")) == ("account", "", "*")
+    assert refusal(desk.new(account="B")) == ("account", "a row in accounts", "B")
+    assert refusal(desk.new(account="*")) == ("account", "an account of its own", "*")
     assert not desk.instructions
 
 
 def test_an_unknown_instrument_is_refused_and_one_that_is_listed_later_at_its_time() -> None:
     desk = OrderSystem()
     refused = desk.new(symbol="XYZ")
-    assert refusal(refused) == ("instrument", "", "XYZ")
+    assert refusal(refused) == ("instrument", "listed in instruments", "XYZ")
     assert "`tapeflow feed FILE.csv`" in refused[0]["reason"]
     desk.feed(INSTRUMENTS, {"symbol": "XYZ", "ts_event": MARKET_NS + 60_000_000_000})
     assert refusal(desk.new("c2", symbol="XYZ"))[0] == "instrument"
@@ -53,6 +55,19 @@ def test_an_unknown_instrument_is_refused_and_one_that_is_listed_later_at_its_ti
     assert refusal(desk.new("c5", symbol="XYZ"))[0] == "instrument"
 
 
+def test_before_the_first_mark_of_all_an_instrument_is_as_it_is_listed_last() -> None:
+    market = Market(9)
+    market.take_instruments(batch_of(INSTRUMENTS, [{"symbol": "XYZ", "ts_event": MARKET_NS}]))
+    found = market.listed("XYZ")
+    assert found is not None
+    assert (found.currency, found.price) == ("USD", None)
+    assert market.listed("AIG") is None
+    market.pass_time(MARKET_NS - 1)
+    assert market.listed("XYZ") is None
+    market.pass_time(MARKET_NS)
+    assert market.listed("XYZ") is found
+
+
 def test_each_symbol_lives_in_the_time_of_its_own_marks() -> None:
     """One symbol's history may be fed while another's market is open."""
     desk = OrderSystem()
@@ -64,7 +79,11 @@ def test_each_symbol_lives_in_the_time_of_its_own_marks() -> None:
     events = desk.new("c1", **gtd)
     assert said(events) == ACCEPTED
     assert events[0]["ts_event"] == MARKET_NS + 10 * day
-    assert refusal(desk.new("c2", symbol="IBM", **gtd))[0] == "ts_expire"
+    assert refusal(desk.new("c2", symbol="IBM", **gtd)) == (
+        "ts_expire",
+        "2013-10-17T13:30:00.000000000Z",
+        "2013-10-08T13:30:00.000000000Z",
+    )
     desk.mark("AIG", 49.99, 50.01, ts_event=MARKET_NS + 5 * day)
     assert refusal(desk.new("c3"))[0] == "instrument"
 
@@ -74,7 +93,7 @@ def test_the_kill_switch_stops_new_orders_until_it_is_off(who: str, words: str) 
     desk = OrderSystem()
     desk.feed(ACCOUNTS, {"account": who, "halted": True})
     events = desk.new()
-    assert refusal(events) == ("kill_switch", "", who)
+    assert refusal(events) == ("kill_switch", "not halted", who)
     assert words in events[0]["reason"]
     desk.feed(ACCOUNTS, {"account": who, "halted": False})
     assert said(desk.new("c2")) == ACCEPTED
@@ -93,7 +112,7 @@ def test_the_kill_switch_lets_orders_be_cancelled_and_not_replaced() -> None:
 def test_restricted_symbols_are_refused_by_account_and_by_firm(who: str) -> None:
     desk = OrderSystem()
     desk.feed(ACCOUNTS, {"account": who, "restricted": "IBM, AIG"})
-    assert refusal(desk.new()) == ("restricted", "", "AIG")
+    assert refusal(desk.new()) == ("restricted", "not restricted", "AIG")
 
 
 @pytest.mark.parametrize(
@@ -198,14 +217,14 @@ def test_a_limit_at_the_very_edge_of_the_collar_passes() -> None:
 def test_without_any_price_the_collar_lets_nothing_pass() -> None:
     desk = OrderSystem(price_collar="0.1")
     desk.feed(INSTRUMENTS, {"symbol": "IBM"})
-    assert refusal(desk.new(symbol="IBM")) == ("price_collar", "", "50")
+    assert refusal(desk.new(symbol="IBM")) == ("price_collar", "a price in marks", "50")
 
 
 def test_a_market_order_needs_a_price_to_be_valued_at() -> None:
     desk = OrderSystem()
     desk.feed(INSTRUMENTS, {"symbol": "IBM"})
     market = {"symbol": "IBM", "order_type": "market", "limit_price": None}
-    assert refusal(desk.new(**market)) == ("market_price", "", "IBM")
+    assert refusal(desk.new(**market)) == ("market_price", "a price in marks", "IBM")
     desk.mark("IBM", None, None, price=180.0)
     assert said(desk.new("c2", **market)) == ACCEPTED
 

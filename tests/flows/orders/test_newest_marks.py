@@ -43,7 +43,7 @@ def known(marks: list[Row], cuts: list[int]) -> list[Any]:
     return [market.now, *[(one.bid, one.ask, one.price, one.now) for one in quoted]]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(_MARKS, st.lists(st.integers(0, 12), max_size=3))
 def test_prices_are_the_same_however_marks_are_cut(marks: list[Row], cuts: list[int]) -> None:
     at_once = known(marks, [])

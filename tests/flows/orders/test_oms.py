@@ -123,7 +123,7 @@ def test_commands_that_name_no_order_are_told() -> None:
     for events in (desk.cancel("nobody"), desk.replace("nobody", quantity="1")):
         assert events[0]["status"] == "unknown"
         assert events[0]["side"] is None
-        assert refusal(events) == ("order", "", order_id("nobody"))
+        assert refusal(events) == ("order", "an open order", order_id("nobody"))
 
 
 def test_a_second_cancellation_is_told_until_the_first_is_answered() -> None:
@@ -278,9 +278,13 @@ def test_cancelling_an_oco_cancels_both_and_then_itself() -> None:
 def test_identifiers_of_exits_cannot_be_taken() -> None:
     desk = OrderSystem()
     desk.new("c1", **BRACKET)
-    assert refusal(desk.new("c1-tp")) == ("client_order_id", "", "c1-tp")
+    assert refusal(desk.new("c1-tp")) == ("client_order_id", "given to no other order", "c1-tp")
     desk.new("c2-sl")
-    assert refusal(desk.new("c2", **BRACKET)) == ("client_order_id", "", "c2-sl")
+    assert refusal(desk.new("c2", **BRACKET)) == (
+        "client_order_id",
+        "given to no other order",
+        "c2-sl",
+    )
     assert said(desk.new("c3-tp")) == [("accepted", "accepted")]
 
 
@@ -306,7 +310,11 @@ def test_an_order_that_is_not_known_whole_any_more_keeps_its_identifier_and_stat
         desk.new(client)
         desk.fill("100", client=client)
     assert desk.new("c1") == []
-    assert refusal(desk.new("c1", quantity="99")) == ("client_order_id", "", "c1")
+    assert refusal(desk.new("c1", quantity="99")) == (
+        "client_order_id",
+        "given to no other order",
+        "c1",
+    )
     assert said(desk.cancel("c1")) == [("cancel_rejected", "filled")]
     assert said(desk.report("routed", "c1")) == [("report_rejected", "filled")]
     desk = with_params(desk, max_ended_whole=1)

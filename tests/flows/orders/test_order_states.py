@@ -206,7 +206,7 @@ class Orders(RuleBasedStateMachine):
 
 
 TestOrders = Orders.TestCase
-TestOrders.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestOrders.settings = settings(max_examples=150, stateful_step_count=40)
 
 
 def test_an_order_goes_from_acceptance_to_its_last_fill() -> None:

@@ -1,6 +1,6 @@
 """Plain orders are taken by column: what comes of them is what the desk would have made of each, to the byte."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from flows.orders import desk, plain_desk
 from flows.orders.blotter import Blotter
 from flows.orders.commands import Command
 from flows.orders.money import ONE, decimal_column, small_ints
+from flows.orders.plain_book import PlainBook, PlainOrder
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
 from schemas.instruments import INSTRUMENTS
 from schemas.order_ids import order_ids_of
@@ -150,6 +151,44 @@ def test_plain_orders_give_the_bytes_that_the_desk_gives(
     days.make(firm, days.order)
     params = OmsParams(market_cushion_bps=cushion, max_orders=90, max_recent=30)
     by_column = _bytes_of(days.given, params)
+    monkeypatch.setattr(plain_desk, "MIN_ROWS", 1_000_000)
+    assert by_column == _bytes_of(days.given, params)
+
+
+@pytest.mark.parametrize("firm", _FIRMS[:2])
+def test_orders_that_are_accepted_together_leave_what_each_would_have(
+    firm: Row | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an account has nothing but plain orders in a batch; limits are met in some batches and not in others."""
+    days = Days(4)
+    accounts = [{}, *_LIMITS[1:7]]
+    days.make(
+        firm,
+        lambda at: (
+            NEW
+            | {
+                "account": f"A{at % len(accounts)}",
+                "ts_event": ENTRY_NS + (at + 400 * (at // _ROWS)) * 3_000_000 - at % 2 * 10**7,
+                "client_order_id": f"c{at if at % 71 else at - 7}",
+                "symbol": days.pick(*_SYMBOLS[:2]),
+                "side": "sell" if at % 149 == 3 else "buy",
+                "quantity": str(1 + at % 60),
+                "limit_price": days.pick("49.5", "49.55", "49"),
+                "order_type": days.pick("limit", "limit", "market"),
+            }
+        ),
+    )
+    told: list[bool] = []
+    accept_all = PlainBook.accept_all
+
+    def seen(book: PlainBook, asked: Sequence[PlainOrder]) -> bool:
+        told.append(accept_all(book, asked))
+        return told[-1]
+
+    monkeypatch.setattr(PlainBook, "accept_all", seen)
+    params = OmsParams(max_recent=100)
+    by_column = _bytes_of(days.given, params)
+    assert firm is not None or set(told) == {True, False}
     monkeypatch.setattr(plain_desk, "MIN_ROWS", 1_000_000)
     assert by_column == _bytes_of(days.given, params)
 

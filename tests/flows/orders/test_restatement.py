@@ -203,7 +203,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_STEPS)
 def test_positions_and_cash_are_those_of_the_positions_flow(steps: list[Any]) -> None:
     """Whatever actions and fills come, early or late: the two books are written apart."""

@@ -23,7 +23,8 @@ class Books:
     """A flow and its rows by topic; times are seconds after `NOON`, numbers are decimals in text."""
 
     def __init__(self, **params: Any) -> None:
-        self.flow = Positions(PositionsParams(**params), None)
+        self.params = PositionsParams(**params)
+        self.flow = Positions(self.params, None)
         self.rows: dict[str, list[Row]] = {topic.name: [] for topic in Positions.outputs}
         self.given: dict[str, list[Row]] = {one.name: [] for one in Positions.inputs}
         self._count = 0
@@ -116,6 +117,10 @@ class Books:
             assert isinstance(emitted, Emit)
             emitted.batch.validate(full=True)
             self.rows[emitted.topic.name] += emitted.batch.to_pylist()
+
+    def resume(self) -> None:
+        """Go on with a fresh flow from a snapshot."""
+        self.flow = Positions(self.params, self.flow.snapshot())
 
     def last(self, symbol: str = "IBM", account: str = "A", strategy: str = "") -> Row:
         """The newest row of a position."""

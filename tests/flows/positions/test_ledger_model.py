@@ -60,7 +60,7 @@ class Lots:
         return self.lots[0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(_SIDES, _QUANTITIES, _PRICES), min_size=12, max_size=60),
     st.sampled_from(KINDS),
@@ -166,7 +166,7 @@ def _tell(books: Books, at: int, action: tuple[Any, ...]) -> None:
     books.mark(at, None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_FILLS | _FILLS | _CASH | _ACTIONS, min_size=12, max_size=60))
 def test_with_actions_what_is_held_and_cash_are_those_of_exact_fractions(
     history: list[tuple[Any, ...]],

@@ -115,7 +115,7 @@ def plain(table: pa.Table) -> pa.Table:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_EVENTS, min_size=10, max_size=60))
 def test_random_histories_are_to_the_cent_what_duckdb_makes_of_them(
     history: list[tuple[Any, ...]],

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.trading.desk import Desk
@@ -36,6 +36,7 @@ def instructions(trader: Trader, seed: int) -> list[Row]:
         terms: dict[str, Any] = {
             "symbol": rng.choice((*SYMBOLS, "CROSSED", "UNKNOWN")),
             "account": rng.choice("AB"),
+            "sequence": number + 7,
             "side": rng.choice(("buy", "buy", "sell", "sell_short")),
             "quantity": rng.choice((1, 5, 5, 40, 900)),
             "time_in_force": rng.choice(("day", "gtc", "ioc", "fok")),
@@ -64,9 +65,7 @@ def instructions(trader: Trader, seed: int) -> list[Row]:
     return made
 
 
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+@settings(max_examples=30, derandomize=True)
 @given(st.integers(0, 2**32), st.sampled_from([7, 50, 10_000]), st.sampled_from([5, 10_000]))
 def test_a_batch_gives_what_its_rows_one_by_one_give(
     seed: int, max_ended: int, max_orders: int
@@ -94,10 +93,30 @@ def test_an_order_takes_several_levels_and_each_fill_has_its_number() -> None:
     fills = [(row["execution_id"], row["price"]) for row in trader.out["executions"]]
     # 300 at N, 200 at Q, then 300 of the 500 at P: orders 38 and 62 take of two venues.
     ten, more = Decimal("10.00"), Decimal("10.01")
-    assert fills[37:39] == [("o37-1", ten), ("o37-2", ten)]
-    assert fills[63:65] == [("o62-1", ten), ("o62-2", more)]
+    assert fills[37:39] == [("o37-1-1", ten), ("o37-1-2", ten)]
+    assert fills[63:65] == [("o62-1-1", ten), ("o62-1-2", more)]
     assert sum(row["quantity"] for row in trader.out["executions"]) == 800
     assert {row["report"] for row in trader.out["order_reports"]} == {"routed"}
+
+
+def test_as_many_fills_as_rows_are_not_one_fill_a_row() -> None:
+    """Two orders have two fills each, and two none: each fill is its own order's, and its account's."""
+    whole, single = opened(), opened()
+    orders = [
+        whole.instruction(
+            "new", f"o{at}", quantity=8, limit_price="10.01", account=f"A{at}", side="buy"
+        )
+        for at in range(98)
+    ]
+    orders[50:50] = [
+        whole.instruction("new", f"stop{at}", order_type="stop", stop_price="10.02", symbol="BAC")
+        for at in range(2)
+    ]
+    whole.take(INSTRUCTIONS, orders)
+    for row in orders:
+        single.take(INSTRUCTIONS, [row])
+    assert len(whole.out["executions"]) == len(orders)
+    assert whole.out == single.out
 
 
 def test_plain_orders_that_find_all_they_want_are_no_work_for_a_desk(

@@ -240,6 +240,7 @@ def test_a_smaller_quantity_keeps_the_place_in_the_queue() -> None:
     trader.order("o", limit_price="10.00", quantity=100)
     trader.order("p", limit_price="10.00", quantity=100)
     trader.replace("o", limit_price="10.00", quantity=60)
+    assert trader.last_report["reason"] == "its place in the queue is kept"
     trader.at(2).trade(10.00, 350)
     assert trader.fills == [("o", "50", "10", "added")]
     assert trader.reports == ["o routed", "p routed", "o replaced"]
@@ -257,8 +258,21 @@ def test_more_or_another_price_goes_to_the_back(first: str, terms: dict[str, obj
     trader.order("o", limit_price=first, quantity=100)
     trader.order("p", limit_price="10.00", quantity=100)
     trader.replace("o", **terms)
+    assert trader.last_report["reason"] == "its place in the queue is lost"
     trader.at(2).trade(10.00, 350)
     assert trader.fills == [("p", "50", "10", "added")]
+
+
+@pytest.mark.parametrize("terms", [{"time_in_force": "at_open"}, {"venue": "ALPACA"}])
+def test_nothing_is_said_of_a_queue_that_is_not_or_is_a_brokers(terms: dict[str, str]) -> None:
+    trader = Trader()
+    trader.at(-600).quote(10.00, 300, 10.02, 200)
+    trader.order(limit_price="10.00", **terms)
+    trader.replace(limit_price="10.01", **terms)
+    if "venue" in terms:
+        trader.broker("replaced", "o-1.1", "r")
+    assert trader.last_report["report"] == "replaced"
+    assert trader.last_report["reason"] is None
 
 
 def test_a_replacement_to_a_better_price_takes() -> None:

@@ -150,7 +150,7 @@ def test_price_goes_before_time_and_time_before_size() -> None:
 def test_prints_that_met_no_bid_fill_nothing(what: dict[str, object]) -> None:
     trader = open_market()
     trader.order(limit_price="10.00")
-    trader.at(2).trade(9.99, 1_000, **{k: v for k, v in what.items() if k != "reason"})  # type: ignore[arg-type]
+    trader.at(2).trade(9.99, 1_000, **{k: v for k, v in what.items() if k != "reason"})
     assert trader.fills == []
 
 

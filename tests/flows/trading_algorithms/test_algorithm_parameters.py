@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.trading.algorithms import ALGORITHMS
@@ -78,7 +78,6 @@ _VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
-@settings(deadline=None)
 @given(params=st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=8), _VALUES, max_size=4))
 def test_any_object_is_refused_or_can_be_begun_with(name: str, params: dict[str, Any]) -> None:
     kind, order = ALGORITHMS[name], ordered()
@@ -94,7 +93,7 @@ def test_the_documentation_names_every_parameter_and_no_other() -> None:
     told = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
     declared: dict[str, set[str]] = {}
     for name, kind in ALGORITHMS.items():
-        for field in kind.params_type.model_fields:  # type: ignore[attr-defined]
+        for field in kind.params_type.model_fields:
             declared.setdefault(field, set()).add(name)
     assert set(told) == set(declared)
     for field, names in declared.items():

@@ -356,7 +356,7 @@ def replayed(name: str, steps: list[tuple[int, ...]], *, buys: bool, restarts: b
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=_STEPS, buys=st.booleans())
 def test_saving_and_resuming_at_any_point_changes_nothing(
     name: str, steps: list[tuple[int, ...]], *, buys: bool

@@ -46,7 +46,7 @@ def ticks(shared: Path, symbol: str, kind: str) -> pa.RecordBatch:
     times = table["ts_event"].cast(pa.int64())
     begin, end = TEN - 300 * SECOND, TEN + 60 * (MINUTES[symbol] + 1) * SECOND
     kept = pc.and_(pc.greater_equal(times, begin), pc.less(times, end))
-    [batch] = table.filter(kept).unify_dictionaries().combine_chunks().to_batches()
+    [batch] = table.filter(kept).combine_chunks().to_batches()
     return batch
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.trading import benchmarks
@@ -67,7 +67,6 @@ _PLANS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(_PLANS)
 def test_every_plan_goes_up_and_ends_with_the_whole(shares: list[float]) -> None:
     assert all(math.isfinite(share) and 0 <= share <= 1 for share in shares)
@@ -75,7 +74,6 @@ def test_every_plan_goes_up_and_ends_with_the_whole(shares: list[float]) -> None
     assert shares[-1] == 1.0
 
 
-@settings(deadline=None)
 @given(_PLANS, st.integers(0, 10**24), st.integers(1, 10**13))
 def test_slices_of_a_quantity_sum_to_it(shares: list[float], quantity: int, step: int) -> None:
     done = [0, *(target_quantity(quantity, share, step) for share in shares)]
@@ -84,7 +82,6 @@ def test_slices_of_a_quantity_sum_to_it(shares: list[float], quantity: int, step
     assert sum(slices) == quantity
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1_000), st.text(max_size=10), st.floats(0, 1))
 def test_jitter_is_the_same_for_the_same_order_and_within_its_bound(
     at: int, name: str, jitter: float

@@ -52,7 +52,7 @@ def test_an_away_quote_away_from_its_price_fills_nothing() -> None:
     assert trader.fills == []
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -156,7 +156,7 @@ _EVENTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(_EVENTS, st.integers(0, 40))
 def test_the_sums_are_those_of_a_plain_reference(events: list[tuple[Any, ...]], cut: int) -> None:
     """Cut and resumed anywhere."""

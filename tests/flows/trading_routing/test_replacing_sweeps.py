@@ -77,7 +77,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(_STEPS)
 def test_every_replacement_is_answered_once_and_no_more_is_filled_than_was_ever_asked(
     steps: list[tuple[str, int, int]],

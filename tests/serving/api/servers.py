@@ -12,7 +12,8 @@ from pathlib import Path
 from serving.api.address import running_api
 from serving.settings import PREFIX
 
-_START_S = 60
+# On a machine that runs all tests at once, coming up takes minutes.
+_START_S = 900.0
 
 
 @dataclass
@@ -40,6 +41,18 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     own = {"TAPEFLOW_HOME": str(home), "TAPEFLOW_API_PORT": "0", "TAPEFLOW_CONFIG": ""}
     return {**kept, **own, **more}
+
+
+def tapeflow(home: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """`tapeflow` on a home, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "serving.cli", *arguments],
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @contextmanager

@@ -1,31 +1,21 @@
-"""The application as a whole: errors, correlation ids, limits of bodies, parts, counts, traces, the audit trail."""
+"""The application as a whole: errors, correlation ids, parts, counts, traces."""
 
 import asyncio
-import itertools
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from fastapi import APIRouter, Depends, HTTPException
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from connectors.audit_log import AuditEntry
-from connectors.log import Log, LogError, NewRecord
-from schemas.audit_log import AUDIT_LOG
-from serving.api.audit import AuditTrail
-from serving.api.envelope import Envelope, Limits
+from connectors.log import LogError
 from serving.api.problems import ApiError
-from serving.api.rate_limits import Buckets
 from serving.api.security import OPEN
 from serving.api.state import ApiState
 from serving.api.tracing import tracer, tracer_to
 from serving.users.database import UsersDatabaseError
+from tests.serving.api.answers import check_problem
 from tests.serving.api.apps import running
 from tests.serving.api.signed_in import Service, service
 
@@ -48,18 +38,6 @@ def served(home: Path) -> Iterator[Service]:
 
         made.app.include_router(router)
         yield made
-
-
-def check_problem(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = answer.json()
-    assert body["type"] == f"urn:tapeflow:problem:{kind}"
-    assert body["status"] == status
-    assert body["title"]
-    assert body["detail"]
-    assert body["correlation_id"] == answer.headers["X-Correlation-ID"]
-    return body
 
 
 @pytest.mark.parametrize(
@@ -115,121 +93,6 @@ def test_log_lines_have_the_correlation_id(
     served.client.get("/fails/unforeseen", headers={"X-Correlation-ID": "look-for-me"})
     lines = [line for line in capsys.readouterr().out.splitlines() if "look-for-me" in line]
     assert any("request failed" in line for line in lines)
-
-
-def test_too_long_a_body_is_refused_whatever_it_says_of_itself(served: Service) -> None:
-    headers = served.headers("tess")
-    long = b"x" * ((16 << 20) + 1)
-    said = served.client.post("/v1/me/keys", content=long, headers=headers)
-    check_problem(said, 413, "too-long")
-    unsaid = served.client.post("/v1/me/keys", content=iter([long]), headers=headers)
-    check_problem(unsaid, 413, "too-long")
-    # Strangers may send a sign-in, and no more.
-    stranger = served.client.post("/v1/sign-in", content=b"x" * ((64 << 10) + 1))
-    check_problem(stranger, 413, "too-long")
-    lied = served.client.post("/v1/sign-in", content=b"{}", headers={"Content-Length": "-1"})
-    assert lied.status_code == 413
-
-
-def test_only_orders_are_long_for_other_bodies_are_read_before_anybody_asks_whose_they_are(
-    served: Service,
-) -> None:
-    long = b'{"sql":[' + b" " * (1 << 20) + b"]}"
-    headers = {"X-API-Key": "nobody's", "Content-Type": "application/json"}
-    for path in ("/v1/sql", "/v1/sign-in", "/v1/orders/check"):
-        check_problem(served.client.post(path, content=long, headers=headers), 413, "too-long")
-    check_problem(
-        served.client.post("/v1/orders", content=long, headers=headers), 401, "credentials"
-    )
-
-
-def test_a_body_that_does_not_come_in_is_given_up() -> None:
-    async def inside(scope: Any, receive: Any, send: Any) -> None:
-        while (await receive()).get("more_body"):
-            pass
-
-    async def receive() -> dict[str, Any]:
-        if not begun:
-            begun.append(True)
-            return {"type": "http.request", "body": b"{", "more_body": True}
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    begun: list[bool] = []
-    sent: list[dict[str, Any]] = []
-    limits = Limits(hosts=frozenset({"h"}), body_bytes=100, body_s=0.01)
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"h")]}
-    asyncio.run(Envelope(inside, limits=limits)(scope, receive, send))
-    assert sent[0]["status"] == 408
-    assert (b"connection", b"close") in sent[0]["headers"]
-
-
-MALFORMED = [
-    b"",
-    b"{",
-    b"null",
-    b"[]",
-    b'"text"',
-    b"\xff\xfe",
-    b'{"user": "tess"',
-    b'{"user": "\\ud800"}',
-    b'{"user": NaN, "password": Infinity}',
-    b"[" * 100_000,
-    b'{"a":' * 50_000,
-    b'{"user": ' + b"9" * 60_000 + b"}",
-    b'{"user": {"$ne": null}, "password": {"$ne": null}}',
-    b'{"user": "tess\\u0000", "password": "x"}',
-]
-
-
-def test_a_malformed_body_is_the_clients_fault(served: Service) -> None:
-    headers = served.headers("admin")
-    routes = (
-        ("POST", "/v1/sign-in"),
-        ("POST", "/v1/users"),
-        ("PATCH", "/v1/users/tess"),
-        ("PUT", "/v1/me/password"),
-    )
-    kinds = ("application/json", "text/plain", "multipart/form-data", "")
-    for body, kind, (method, path) in itertools.product(MALFORMED, kinds, routes):
-        served.state.rates._knocks._levels.clear()
-        answer = served.client.request(
-            method, path, content=body, headers={**headers, "Content-Type": kind}
-        )
-        assert 400 <= answer.status_code < 500, (body[:50], kind, path, answer.text)
-        check_problem(answer, answer.status_code, answer.json()["type"].rpartition(":")[2])
-
-
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    body=st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-        lambda inner: (
-            st.lists(inner)
-            | st.dictionaries(
-                st.sampled_from(["user", "password", "code", "name", "roles", "accounts", "scopes"])
-                | st.text(),
-                inner,
-            )
-        ),
-        max_leaves=8,
-    )
-)
-def test_no_json_is_our_fault(served: Service, body: Any) -> None:
-    headers = served.headers("admin")
-    # Sign-ins are counted by address; here it is always the same one.
-    served.state.rates._knocks._levels.clear()
-    for method, path in (("POST", "/v1/sign-in"), ("POST", "/v1/users"), ("POST", "/v1/me/keys")):
-        try:
-            answer = served.client.request(method, path, json=body, headers=headers)
-        except (UnicodeEncodeError, ValueError):
-            return
-        assert answer.status_code < 500
 
 
 def test_requests_are_counted_by_route(served: Service) -> None:
@@ -302,134 +165,9 @@ def test_parts_stop_in_the_opposite_order_even_if_one_fails(tmp_path: Path) -> N
             await state.start(Parted("two", notes, fails=True))
             assert state.part(Parted).name == "one"
             with pytest.raises(KeyError, match="no part int runs"):
-                state.part(int)  # type: ignore[type-var]
+                state.part(int)
 
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(work())
     assert "two fails" in str(caught.value.exceptions)
     assert notes == ["one started", "two started", "two stopped", "one stopped"]
-
-
-def entry(number: int) -> AuditEntry:
-    return AuditEntry(actor="a", ts_event=number, action="x", result="done")
-
-
-class FailingLog:
-    """A log whose writer fails for as long as it is told to."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self.failing = threading.Event()
-        self.failed = threading.Event()
-
-    def writer(self, name: str) -> Any:
-        writer = self._log.writer(name)
-        commit = writer.commit
-
-        def failing(records: list[NewRecord], number: int) -> list[int]:
-            if self.failing.is_set():
-                self.failed.set()
-                raise LogError("away")
-            return commit(records, number)
-
-        writer.commit = failing  # type: ignore[method-assign]
-        return writer
-
-    def last(self, topic: str, partition: int) -> Any:
-        return self._log.last(topic, partition)
-
-
-def test_what_nobody_waits_for_is_written_once_the_log_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serving.api.audit._RETRY_S", 0.01)
-
-    async def work() -> None:
-        async with running(tmp_path) as (app, client):
-            log = app.state.api.log
-            away = FailingLog(log)
-            trail = AuditTrail(away)  # type: ignore[arg-type]
-            await trail.start()
-            away.failing.set()
-            trail.note(entry(1))
-            trail.note(entry(2))
-            with pytest.raises(LogError, match="away"):
-                await trail.record(entry(3))
-            assert trail.failing
-            app.state.api.audit = trail
-            assert (await client.get("/ready")).status_code == 503
-            away.failing.clear()
-            await trail.record(entry(4))
-            assert (await client.get("/ready")).status_code == 200
-            await trail.stop()
-            rows = log.read(AUDIT_LOG.name, 0, 0).records
-            assert sum(int(record.header("rows") or 0) for record in rows) == 3
-            with pytest.raises(ApiError, match="nothing was done"):
-                trail.note(entry(5))
-
-    asyncio.run(work())
-
-
-def test_the_trail_keeps_so_much_and_then_refuses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serving.api.audit._WAITING_MAX", 10)
-
-    async def work() -> None:
-        async with running(tmp_path) as (app, _):
-            away = FailingLog(app.state.api.log)
-            away.failing.set()
-            trail = AuditTrail(away)  # type: ignore[arg-type]
-            await trail.start()
-            trail.note(entry(0))
-            await asyncio.to_thread(away.failed.wait)
-            # What is kept waits for the next attempt; so many more are taken.
-            refused = [_refusal(trail, number) for number in range(50)]
-            assert refused[0] is None
-            assert [one.status for one in refused[20:] if one is not None] == [503] * 30
-            await trail.stop()
-
-    asyncio.run(work())
-
-
-def _refusal(trail: AuditTrail, number: int) -> ApiError | None:
-    try:
-        trail.note(entry(number))
-    except ApiError as error:
-        return error
-    return None
-
-
-@given(
-    rate=st.floats(0.1, 1e3),
-    burst=st.floats(1, 20),
-    waits=st.lists(st.sampled_from([0.0, 0.001, 0.1, 5.0]) | st.floats(0, 10), max_size=60),
-)
-def test_a_bucket_gives_no_more_than_its_rate_and_burst(
-    rate: float, burst: float, waits: list[float]
-) -> None:
-    now = [0.0]
-    buckets = Buckets(lambda: now[0])
-    times: list[float] = []
-    for wait in waits:
-        now[0] += wait
-        told = buckets.take("x", rate, burst)
-        if told:
-            # So long as it says, and there is one.
-            now[0] += told * (1 + 1e-9) + 1e-9
-            assert buckets.take("x", rate, burst) == 0
-        times.append(now[0])
-    # In any stretch of time, not only since the beginning: what flows over is lost.
-    for first, begin in enumerate(times):
-        for last, end in enumerate(times[first:], first):
-            assert last - first + 1 <= burst + rate * (end - begin) + 1e-5 * (1 + last - first)
-
-
-def test_buckets_are_bounded_and_forget_who_asked_longest_ago() -> None:
-    buckets = Buckets(lambda: 0.0, size_max=3)
-    for name in "abc":
-        assert buckets.take(name, 1, 1) == 0
-    assert buckets.take("a", 1, 1) > 0
-    assert buckets.take("d", 1, 1) == 0
-    assert buckets.take("a", 1, 1) > 0
-    assert buckets.take("b", 1, 1) == 0

@@ -107,7 +107,6 @@ def test_the_server_keeps_to_its_document(home: Path) -> None:
 
             @settings(
                 max_examples=25,
-                deadline=None,
                 database=None,
                 derandomize=True,
                 phases=[Phase.explicit, Phase.generate],

@@ -1,18 +1,12 @@
 """`tapeflow serve` as a program: its first start, its address, TLS, its end, and what it never tells."""
 
-import datetime as dt
-import ipaddress
-import os
 import re
 import signal
 import socket
-import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,11 +16,6 @@ import httpx
 import orjson
 import pyotp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from pydantic import ValidationError
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -35,25 +24,13 @@ from connectors.log import open_log
 from serving.api import server as api_server
 from serving.api.address import ApiAddress, running_api, write_note
 from serving.api.server import serve_api
-from serving.cli import main
-from serving.settings import PREFIX, Settings
+from serving.settings import Settings
 from serving.settings_sources import program_environment
 from serving.up import supervisor_of, whereabouts
-from tests.serving.api.servers import Server, environment, server
+from tests.serving.api.servers import Server, server, tapeflow
 from tests.serving.api.signed_in import PASSWORD
 
 OTHER = "another horse, another battery"
-
-
-def tapeflow(home: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "serving.cli", *arguments],
-        env=environment(home, **more),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def one_time_token(running: Server) -> str:
@@ -198,7 +175,7 @@ def test_streams_are_told_that_the_server_ends(home: Path) -> None:
         ):
             assert stream.status_code == 200, stream.read()
             lines = stream.iter_lines()
-            assert next(lines) == ": here"
+            assert next(lines) == "id: 0:0"
             ws.send('{"subscribe": {"topic": "quotes"}}')
             ws.recv(timeout=30)
             running.process.send_signal(signal.SIGTERM)
@@ -257,79 +234,6 @@ def test_what_keeps_it_from_starting_is_told(home: Path) -> None:
     assert done.returncode == 1
     assert "chmod 600" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1, signed by itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert, private = folder / "cert.pem", folder / "key.pem"
-    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return cert, private
-
-
-def test_it_serves_tls(home: Path, tmp_path: Path) -> None:
-    cert, key = certificate(tmp_path)
-    with server(home, TAPEFLOW_API_TLS_CERT=str(cert), TAPEFLOW_API_TLS_KEY=str(key)) as running:
-        assert running.url.startswith("https://")
-        trust = ssl.create_default_context(cafile=str(cert))
-        answer = httpx.post(
-            f"{running.url}/v1/sign-in",
-            json={"user": "tess", "password": PASSWORD, "cookie": True},
-            verify=trust,
-            timeout=30,
-        )
-        assert answer.status_code == 200
-        assert "Secure" in answer.headers["set-cookie"]
-        assert "Strict-Transport-Security" in answer.headers
-        with pytest.raises(httpx.HTTPError):
-            httpx.get(running.url.replace("https:", "http:"))
-
-
-def test_a_certificate_that_cannot_be_used_is_told(home: Path, tmp_path: Path) -> None:
-    (tmp_path / "not.pem").write_text("no certificate")
-    path = str(tmp_path / "not.pem")
-    done = tapeflow(home, "serve", TAPEFLOW_API_TLS_CERT=path, TAPEFLOW_API_TLS_KEY=path)
-    assert done.returncode == 1
-    assert "see api_tls_cert and api_tls_key" in done.stderr
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "tapeflow.internal"])
-def test_beyond_loopback_it_needs_tls_or_a_word(host: str) -> None:
-    with pytest.raises(ValidationError, match="beyond loopback"):
-        Settings(api_host=host)
-    Settings(api_host=host, api_plain=True)
-    Settings(api_host=host, api_tls_cert="c", api_tls_key="k")
-    with pytest.raises(ValidationError, match="belong together"):
-        Settings(api_host=host, api_tls_cert="c")
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_loopback_needs_nothing(host: str) -> None:
-    assert Settings(api_host=host).api_host == host
 
 
 @contextmanager
@@ -399,68 +303,3 @@ def test_up_starts_the_api_which_alone_knows_where_users_are(tmp_path: Path) -> 
     assert "api" not in [one.name for one in supervisor_of(settings)._programs]
     write_note(tmp_path, ApiAddress.of_this_process("http://127.0.0.1:5"))
     assert ("dashboard and API", "http://127.0.0.1:5") in whereabouts(settings)
-
-
-@pytest.fixture
-def command_line(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """`tapeflow` in this process: exit code, standard output and standard error."""
-    for name in [name for name in os.environ if name.startswith(PREFIX)]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("TAPEFLOW_HOME", str(home))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tapeflow", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
-
-    return run
-
-
-def test_users_are_managed_from_the_command_line(
-    home: Path, command_line: Callable[..., tuple[int, str, str]]
-) -> None:
-    code, token, _ = command_line(
-        "users", "add", "vera", "--role", "trader", "--trades", "A", "--sees", "B"
-    )
-    assert code == 0
-    assert re.fullmatch(r"tfo_\S+\n", token)
-    listed = orjson.loads(command_line("users", "list", "--json")[1])["users"]
-    vera = next(one for one in listed if one["name"] == "vera")
-    assert (vera["roles"], vera["accounts"]) == (["trader"], {"A": True, "B": False})
-    assert "vera" in command_line("users", "list")[1]
-    assert command_line("users", "change", "vera", "--role", "quant", "--inactive")[0] == 0
-    for arguments, message in (
-        (["add", "vera"], "there is a user 'vera' already"),
-        (["add", "uma", "--role", "tradre"], "nearest known one is 'trader'"),
-        (["unlock", "nobody"], "there is no user 'nobody'"),
-        (["change", "admin", "--inactive"], "nobody would be left"),
-    ):
-        code, _, told = command_line("users", *arguments)
-        assert code == 1
-        assert told.startswith("tapeflow: ")
-        assert message in told
-    assert command_line("users", "change", "vera")[0] == 2
-    with open_log(f"sqlite:///{home / 'log.db'}") as log:
-        rows = read_rows(log, limit=10)
-    assert all(row["actor"].endswith("(command line)") for row in rows[:4])
-    changes = {(row["action"], row["subject"], row["result"]) for row in rows}
-    assert ("user_new", "vera: roles trader, accounts B (see), A (trade)", "done") in changes
-    assert ("user_change", "vera: roles quant, inactive", "done") in changes
-    assert ("user_unlock", "nobody", "refused") in changes
-
-
-def test_the_audit_log_is_verified_from_the_command_line(
-    command_line: Callable[..., tuple[int, str, str]],
-) -> None:
-    command_line("users", "unlock", "tess")
-    code, told, _ = command_line("audit-log", "verify", "--json")
-    assert code == 0
-    head = orjson.loads(told)["head"]
-    assert command_line("audit-log", "verify", "--head", head)[0] == 0
-    code, told, _ = command_line("audit-log", "verify", "--head", f"1:{'0' * 64}")
-    assert (code, "THE CHAIN DOES NOT HOLD" in told) == (1, True)
-    assert command_line("audit-log", "verify", "--head", "x")[0] == 1

@@ -9,7 +9,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from connectors.audit_log import verify_chain
 from serving.api.scopes import TOPIC_SCOPES, Role, Scope
-from tests.serving.api.signed_in import PASSWORD, Service, service
+from serving.users.attempts import FREE
+from tests.serving.api.clients import TestClient
+from tests.serving.api.signed_in import PASSWORD, URL, Service, service
 
 OTHER = "another horse, another battery"
 
@@ -287,3 +289,20 @@ def test_a_user_of_the_store_is_one_of_the_api(served: Service) -> None:
     served.users.people.create("vera", [Role.COMPLIANCE])
     admin = served.headers("admin")
     assert served.client.get("/v1/users/vera", headers=admin).json()["roles"] == ["compliance"]
+
+
+def test_a_device_is_known_by_its_cookie_when_strangers_have_locked_the_name(
+    served: Service,
+) -> None:
+    served.sign_in("tess")
+    (held,) = [one for one in served.client.cookies.jar if one.name.startswith("tapeflow_device")]
+    assert (held.path, held.value is None) == ("/v1/sign-in", False)
+    stranger = TestClient(served.app, base_url=URL)
+    wrong = {"user": "tess", "password": OTHER}
+    for _ in range(FREE):
+        assert stranger.post("/v1/sign-in", json=wrong).status_code == 401
+    right = {"user": "tess", "password": PASSWORD}
+    assert stranger.post("/v1/sign-in", json=right).status_code == 429
+    assert served.client.post("/v1/sign-in", json=right).status_code == 200
+    # It lets nobody in by itself.
+    assert served.client.get("/v1/me").status_code == 401

@@ -113,6 +113,9 @@ def test_older_orders_are_found_where_they_landed(tmp_path: Path, store_url: str
             assert listed == wanted
         path = "/v1/executions?account=A1"
         assert await listing(client, path, "executions", "execution_id") == ["e4", "e3", "e2", "e1"]
+        for route in ("orders", "executions"):
+            answer = await client.get(f"/v1/{route}?account=A1&cursor=none")
+            assert (answer.status_code, answer.json()["status"]) == (422, 422)
         assert (await client.delete(f"/v1/orders/{ids[0]}")).status_code == 202
 
     run(tmp_path / "after", work, store=store_url)

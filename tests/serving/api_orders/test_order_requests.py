@@ -38,7 +38,6 @@ def body(*orders: Any) -> bytes:
     return json.dumps(orders[0] if len(orders) == 1 else orders).encode()
 
 
-@settings(deadline=None)
 @given(EXACT, EXACT)
 def test_a_decimal_is_exact_as_a_string_and_as_a_number(quantity: Decimal, price: Decimal) -> None:
     text = body(order("a")).replace(b'"100"', f'"{quantity}"'.encode())
@@ -126,7 +125,7 @@ def test_a_batch_has_a_largest_size() -> None:
         read_many(body(*orders))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=60), JSON.map(lambda value: json.dumps(value).encode())))
 def test_no_body_does_anything_but_be_refused_or_read(text: bytes) -> None:
     for read in (
@@ -178,7 +177,7 @@ PARAMETERS: st.SearchStrategy[Any] = st.dictionaries(
 FIELD_VALUES["algorithm_params"] = FIELD_VALUES["algorithm_params"] | PARAMETERS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.fixed_dictionaries({}, optional=FIELD_VALUES), min_size=1, max_size=5))
 def test_a_batch_is_read_as_its_orders_one_by_one_are(orders: list[dict[str, Any]]) -> None:
     """Column-wise and row by row must say the same: what one refuses is refused by the other, or by the rules."""

@@ -292,6 +292,25 @@ def test_an_order_stands_as_its_newest_event_says(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
+def test_an_order_that_nobody_gave_has_the_same_fields_as_all(tmp_path: Path) -> None:
+    """The exits of a bracket are orders of the order system; a client reads them as it reads its own."""
+
+    async def work(api: Api) -> None:
+        given = (await api.client.post("/v1/orders", json=order("a"))).json()["order_id"]
+        exit_id = f"{given}-tp"
+        await api.append(
+            ORDER_EVENTS,
+            event(given, 1, "filled"),
+            event(exit_id, 2, "working", client_order_id="a-tp", parent_order_id=given),
+        )
+        page = (await api.client.get("/v1/orders", params={"account": "A1"})).json()["orders"]
+        assert [one["order_id"] for one in page] == [exit_id, given]
+        assert page[0].keys() == page[1].keys()
+        assert (page[0]["order_class"], page[0]["parent_order_id"]) == (None, given)
+
+    run(tmp_path, work)
+
+
 def test_pages_of_orders_and_executions_give_each_once_newest_first(tmp_path: Path) -> None:
     async def work(api: Api) -> None:
         placed = [
@@ -314,6 +333,27 @@ def test_pages_of_orders_and_executions_give_each_once_newest_first(tmp_path: Pa
         assert await pages(api, path, "executions", "execution_id") == [
             f"e{number}" for number in range(5, 0, -1)
         ]
+
+    run(tmp_path, work)
+
+
+def test_a_cursor_that_no_page_gave_is_refused_and_not_an_empty_page(tmp_path: Path) -> None:
+    """With an empty page of 200 a client would think that it has seen all there is."""
+
+    async def work(api: Api) -> None:
+        for account in ("A1", "A2"):
+            given = (await api.client.post("/v1/orders", json=order("a", account=account))).json()
+            made = execution(given["order_id"], 1, account=account, execution_id=f"{account}-1")
+            await api.append(EXECUTIONS, made)
+        for route, of_another in (("orders", given["order_id"]), ("executions", "A2-1")):
+            for cursor in ("", "x", "A1-1 ", "%00", of_another):
+                answer = await api.client.get(f"/v1/{route}?account=A1&cursor={cursor}")
+                assert answer.status_code == 422, (route, cursor)
+                assert answer.headers["Content-Type"] == "application/problem+json"
+                assert answer.json()["type"] == "urn:tapeflow:problem:cursor"
+                assert "leave it out and begin anew" in answer.json()["detail"]
+            answer = await api.client.get(f"/v1/{route}?account=A2&cursor={of_another}")
+            assert (answer.status_code, answer.json()[route]) == (200, [])
 
     run(tmp_path, work)
 

@@ -127,7 +127,7 @@ def test_what_comes_is_streamed_with_the_position_behind_it(tmp_path: Path) -> N
     asyncio.run(work())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(
         st.tuples(st.integers(0, 1), st.lists(st.sampled_from("ABC"), min_size=1, max_size=5)),
@@ -317,7 +317,7 @@ def test_arrow_frames_hold_the_same_rows_and_their_position(tmp_path: Path) -> N
 def test_watermarks_move_the_position_and_are_no_rows(tmp_path: Path) -> None:
     async def work() -> None:
         async with feeding(tmp_path) as feed:
-            marks = watermarks_batch(["A"], [1])  # type: ignore[arg-type]
+            marks = watermarks_batch(["A"], [1])
             feed.log.append([watermarks_record(TOPIC.name, 0, marks)])
             await feed.append("A")
             (frame,) = await feed.take(1, "0:0")

@@ -191,6 +191,31 @@ def test_pages_of_history_give_each_row_once_in_order_of_time(
     run(tmp_path, work, store_url)
 
 
+def test_a_damaged_cursor_of_history_is_refused_wherever_the_damage_is(
+    tmp_path: Path, store_url: str
+) -> None:
+    land(store_url, [trades("A", [5, 7]), trades("B", [5, 7])])
+
+    async def work(app: FastAPI, client: httpx.AsyncClient) -> None:
+        del app
+        cursor = (await client.get("/v1/trades?symbol=A&from=5&limit=1")).json()["cursor"]
+        damaged = [
+            cursor[:at] + ("B" if letter == "A" else "A") + cursor[at + 1 :]
+            for at, letter in enumerate(cursor)
+        ]
+        for bad in (*damaged, "", "x", cursor[:-1], cursor[:-4], f"{cursor}AAAA", f"{cursor}!"):
+            answer = await client.get("/v1/trades", params={"symbol": "A", "cursor": bad})
+            assert answer.status_code == 422, bad
+            assert answer.json()["type"] == "urn:tapeflow:problem:cursor"
+        for path in ("trades?symbol=B", "quotes?symbol=A"):
+            of_another = await client.get(f"/v1/{path}&cursor={cursor}")
+            assert of_another.status_code == 422
+        rest = (await client.get(f"/v1/trades?symbol=A&cursor={cursor}")).json()
+        assert [row["price"] for row in rest["rows"]] == [101.0]
+
+    run(tmp_path, work, store_url)
+
+
 def test_what_memory_does_not_know_is_asked_of_the_store_once(
     tmp_path: Path, store_url: str
 ) -> None:

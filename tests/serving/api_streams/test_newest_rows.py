@@ -44,7 +44,6 @@ def shown(view: LatestView, keys: Any = None) -> dict[tuple[str, str], int]:
     return {(row["symbol"], row["interval"]): row["trade_count"] for row in rows}
 
 
-@settings(deadline=None)
 @given(BATCHES)
 def test_the_newest_row_of_each_group_is_the_last_that_came(batches: list[Bars]) -> None:
     view, known = LatestView(BARS), {}
@@ -129,7 +128,7 @@ def movements(numbers: list[int]) -> pa.RecordBatch:
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=40), st.randoms())
 def test_a_store_of_rows_keeps_the_newest_by_number(sizes: list[int], random: Any) -> None:
     store = RowStore(CASH_MOVEMENTS, rows_max=1000)

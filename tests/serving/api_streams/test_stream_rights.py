@@ -69,12 +69,17 @@ def without_scopes() -> Principal:
     return replace(WHO, scopes=frozenset())
 
 
+def a_fault() -> KeyError:
+    return KeyError("of the program itself")
+
+
 @pytest.mark.parametrize(
     ("becomes", "code", "reason"),
     [
         (expired, 4401, "signed-out: this access token is too old"),
         (seeing_another, 4403, "rights: "),
         (without_scopes, 4403, "rights: "),
+        (a_fault, 4403, "rights: what you may see could not be found out"),
     ],
 )
 def test_a_websocket_ends_with_the_rights_of_who_opened_it(

@@ -233,8 +233,10 @@ def test_events_of_what_may_not_be_had_are_a_problem(live: tuple[FastAPI, str]) 
         connection.close()
 
 
-def events(host: str, path: str, **headers: str) -> Iterator[dict[str, str]]:
-    """Server-sent events, as members by name."""
+def events(
+    host: str, path: str, *, until: str = "data", **headers: str
+) -> Iterator[dict[str, str]]:
+    """Server-sent events that have a member, as members by name."""
     connection = http.client.HTTPConnection(host, timeout=60)
     try:
         connection.request("GET", path, headers=headers)
@@ -243,7 +245,7 @@ def events(host: str, path: str, **headers: str) -> Iterator[dict[str, str]]:
         found: dict[str, str] = {}
         while True:
             line = answer.readline().decode().rstrip("\n")
-            if not line and "data" in found:
+            if not line and until in found:
                 yield found
             if not line:
                 found = {}

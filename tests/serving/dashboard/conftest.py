@@ -1,26 +1,21 @@
 """A real browser, without a window, for tests of the page."""
 
-import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
-from serving.api.address import running_api
-from serving.settings import PREFIX, Settings
+from serving.settings import Settings
 from serving.users.users import Users
 from tests.conftest import skip_or_fail
+from tests.serving.api.servers import server
 from tests.serving.dashboard.desk import ADMIN, PASSWORD
 
 # What is waited for comes at once on an idle machine; with all tests running on two cores, a program that is
 # started again may take a minute.
 PATIENCE_MS = 150_000
-_START_S = 900.0
 
 
 # Of a module, not of the session: while Playwright runs, its event loop is the thread's, and no other test of
@@ -42,22 +37,30 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page of a browser of the test's own, at 1280 pixels; an error in a script fails the test."""
+@pytest.fixture(scope="module")
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser of the module's own, at 1280 pixels: the page's megabytes of scripts are fetched and compiled once."""
     with chromium.new_context(viewport={"width": 1280, "height": 900}) as context:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on(
-            "console",
-            lambda said: (
-                wrong.append(said.text) if "Content Security Policy" in said.text else None
-            ),
-        )
-        yield page
-        assert not wrong
+        yield context
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page in a browser that remembers no test before; an error in a script fails the test."""
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console",
+        lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None,
+    )
+    yield page
+    if page.url.startswith("http"):
+        page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+    page.close()
+    context.clear_cookies()
+    assert not wrong
 
 
 @pytest.fixture(scope="module")
@@ -67,34 +70,11 @@ def served(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     users = Users(Settings(home=home))
     token = users.people.first_admin()
     users.close()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    own = {"TAPEFLOW_HOME": str(home), "TAPEFLOW_API_PORT": "0"}
-    with (home / "serve.out").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "serving.cli", "serve"],
-            env={**kept, **own},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        url = _await(process, home)
+    with server(home) as running:
         with chromium.new_context() as context:
             answer = context.request.post(
-                f"{url}/v1/sign-in",
+                f"{running.url}/v1/sign-in",
                 data={"user": ADMIN, "password": PASSWORD, "one_time_token": token},
             )
             assert answer.ok, answer.text()
-        yield url
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def _await(process: "subprocess.Popen[bytes]", home: Path) -> str:
-    deadline_s = time.monotonic() + _START_S
-    while time.monotonic() < deadline_s and process.poll() is None:
-        address = running_api(home)
-        if address is not None:
-            return address.url
-        time.sleep(0.05)
-    raise AssertionError((home / "serve.out").read_text()[-4000:])
+        yield running.url

@@ -1,7 +1,7 @@
 """The dashboard in a real browser, over the whole platform: what a trader does, and what goes wrong.
 
 The platform is `tapeflow up` with real ticks of AIG and IBM where the shared data are, else with a simulated
-market. One platform serves all tests of the module; each has a browser of its own.
+market. One platform and one browser serve all tests of the module; each has a page that remembers nothing.
 """
 
 import re
@@ -33,11 +33,17 @@ def up(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def desk(page: Page, up: Platform) -> Page:
-    """A page at which the admin is signed in and the busiest symbol is shown."""
+def entered(page: Page, up: Platform) -> Page:
+    """A page at which the admin is signed in."""
     sign_in(page, up)
-    show(page, up.symbols[0])
     return page
+
+
+@pytest.fixture
+def desk(entered: Page, up: Platform) -> Page:
+    """A page at which the busiest symbol is shown, too."""
+    show(entered, up.symbols[0])
+    return entered
 
 
 def _watched(page: Page, symbol: str) -> str:
@@ -82,21 +88,21 @@ def test_a_wrong_password_is_refused_in_words_and_lets_nobody_in(page: Page, up:
     expect(page.locator("#panels")).to_be_hidden()
 
 
-def test_scripts_of_the_page_cannot_read_the_session(desk: Page) -> None:
-    cookies = {cookie["name"]: cookie for cookie in desk.context.cookies()}
+def test_scripts_of_the_page_cannot_read_the_session(entered: Page) -> None:
+    cookies = {cookie["name"]: cookie for cookie in entered.context.cookies()}
     assert cookies["tapeflow_session"]["httpOnly"]
     assert cookies["tapeflow_session"]["sameSite"] == "Strict"
-    assert "tapeflow_session" not in desk.evaluate("document.cookie")
+    assert "tapeflow_session" not in entered.evaluate("document.cookie")
 
 
-def test_the_session_outlives_a_reload_and_ends_with_signing_out(desk: Page) -> None:
-    desk.reload()
-    expect(desk.locator("#connection")).to_have_text("Live")
-    desk.get_by_role("button", name="Sign out").click()
-    expect(desk.locator("#sign-in-problem")).to_have_text("You are signed out.")
-    desk.reload()
-    expect(desk.locator("#sign-in")).to_be_visible()
-    expect(desk.locator("#panels")).to_be_hidden()
+def test_the_session_outlives_a_reload_and_ends_with_signing_out(entered: Page) -> None:
+    entered.reload()
+    expect(entered.locator("#connection")).to_have_text("Live")
+    entered.get_by_role("button", name="Sign out").click()
+    expect(entered.locator("#sign-in-problem")).to_have_text("You are signed out.")
+    entered.reload()
+    expect(entered.locator("#sign-in")).to_be_visible()
+    expect(entered.locator("#panels")).to_be_hidden()
 
 
 def test_prices_and_market_time_move(desk: Page, up: Platform) -> None:
@@ -213,11 +219,11 @@ def test_a_check_tells_what_would_be_refused_and_sends_nothing(desk: Page) -> No
     assert desk.locator("#blotter tr").count() == before
 
 
-def test_a_refused_order_says_why_in_the_blotter(desk: Page) -> None:
-    panel(desk, "ticket").get_by_label("Symbol").fill("NOSUCH")
-    desk.get_by_role("button", name="Place order").click()
-    expect(newest_order(desk)).to_contain_text("rejected")
-    expect(newest_order(desk).locator(".reason")).to_contain_text("NOSUCH")
+def test_a_refused_order_says_why_in_the_blotter(entered: Page) -> None:
+    panel(entered, "ticket").get_by_label("Symbol").fill("NOSUCH")
+    entered.get_by_role("button", name="Place order").click()
+    expect(newest_order(entered)).to_contain_text("rejected")
+    expect(newest_order(entered).locator(".reason")).to_contain_text("NOSUCH")
 
 
 def test_a_lost_connection_is_told_values_are_stale_and_it_comes_back(
@@ -249,22 +255,22 @@ def test_a_lost_connection_is_told_values_are_stale_and_it_comes_back(
     expect(newest_order(desk)).to_contain_text("12 / 12")
 
 
-def test_alerts_say_plainly_that_there_are_none_yet(desk: Page) -> None:
-    expect(desk.locator("#alerts-empty")).to_contain_text("There is no topic of alerts")
+def test_alerts_say_plainly_that_there_are_none_yet(entered: Page) -> None:
+    expect(entered.locator("#alerts-empty")).to_contain_text("There is no topic of alerts")
 
 
-def test_any_topic_streams_into_perspective_as_arrow(desk: Page, up: Platform) -> None:
-    desk.get_by_label("Topic", exact=True).select_option("quotes")
-    desk.get_by_label("Key", exact=True).fill(up.symbols[0])
-    desk.get_by_role("button", name="Stream", exact=True).click()
-    cells = desk.locator("#explore-grid regular-table tbody td")
+def test_any_topic_streams_into_perspective_as_arrow(entered: Page, up: Platform) -> None:
+    entered.get_by_label("Topic", exact=True).select_option("quotes")
+    entered.get_by_label("Key", exact=True).fill(up.symbols[0])
+    entered.get_by_role("button", name="Stream", exact=True).click()
+    cells = entered.locator("#explore-grid regular-table tbody td")
     expect(cells.filter(has_text=up.symbols[0]).first).to_be_visible()
-    assert "bid_size" in desk.locator("#explore-grid regular-table thead").inner_text()
-    desk.get_by_role("button", name="Stop", exact=True).click()
-    expect(desk.get_by_role("button", name="Stop", exact=True)).to_be_disabled()
+    assert "bid_size" in entered.locator("#explore-grid regular-table thead").inner_text()
+    entered.get_by_role("button", name="Stop", exact=True).click()
+    expect(entered.get_by_role("button", name="Stop", exact=True)).to_be_disabled()
 
 
-def test_the_system_panel_tells_programs_lags_and_memory(desk: Page) -> None:
-    there = desk.locator("#system-there")
+def test_the_system_panel_tells_programs_lags_and_memory(entered: Page) -> None:
+    there = entered.locator("#system-there")
     for text in ("serve", "MB", "oms", "quotes"):
         expect(there).to_contain_text(text)

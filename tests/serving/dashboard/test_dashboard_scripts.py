@@ -1,11 +1,11 @@
-"""Scripts of the page by themselves, in the browser that runs them: exact decimals, and depth from quotes."""
+"""Scripts of the page by themselves, in the browser that runs them: exact decimals, depth, a long list of orders."""
 
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
 
@@ -36,9 +36,7 @@ def _call(page: Page, script: str, body: str, given_: Any) -> Any:
     )
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(amounts=st.lists(MONEY, max_size=8))
 def test_totals_are_exact(scripts: Page, amounts: list[Decimal]) -> None:
     texts = [str(amount) for amount in amounts]
@@ -114,3 +112,28 @@ def test_of_crossing_quotes_the_older_is_left_out(scripts: Page) -> None:
     assert _ladder(scripts, old_bid) == ["48.92 50"]
     old_ask = [_quote("B", 1, ask=48.86, ask_size=600.0), _quote("N", 2, bid=48.90, bid_size=70.0)]
     assert _ladder(scripts, old_ask) == ["70 48.90"]
+
+
+def _order(number: int) -> dict[str, Any]:
+    names = {"order_id": f"O-{number}", "symbol": "AIG", "side": "buy", "account": "ALPHA"}
+    kind = {"order_type": "limit", "time_in_force": "day", "limit_price": "10"}
+    filled = {"filled_quantity": "0", "quantity": str(number), "average_price": None}
+    return {**names, **kind, **filled, "status": "working", "sequence": 1, "ts_event": None}
+
+
+@pytest.mark.parametrize(("orders", "told"), [(300, ""), (301, "The newest 300 of 301 orders.")])
+def test_of_more_orders_than_can_be_shown_the_newest_are_and_the_rest_is_told(
+    scripts: Page, orders: int, told: str
+) -> None:
+    body = """async (module, rows) => {
+      const blotter = new module.Blotter(() => true);
+      for (const row of rows) blotter.orders.set(row.order_id, { ...row, received: String(row.quantity).padStart(9, "0") });
+      blotter.draw();
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      const lines = [...document.querySelectorAll("#blotter tr")].map((line) => line.children[4].innerText);
+      const more = document.getElementById("blotter-more");
+      return [lines.length, lines[0], more.hidden ? "" : more.innerText];
+    }"""
+    scripts.evaluate("document.getElementById('panels').hidden = false")
+    rows = [_order(number) for number in range(1, orders + 1)]
+    assert _call(scripts, "blotter.js", body, rows) == [300, f"0 / {orders}", told]

@@ -9,11 +9,17 @@ import psycopg
 import pytest
 from argon2 import PasswordHasher
 
+from serving.api.scopes import Role
 from serving.settings import Settings
 from serving.users import passwords
+from serving.users.sign_in import Claim
 from serving.users.users import Users
 from tests.conftest import skip_or_fail
-from tests.serving.users.postgresql import PASSWORD, PostgresqlError, start_postgresql
+from tests.serving.users.postgresql import PASSWORD as SERVER_PASSWORD
+from tests.serving.users.postgresql import PostgresqlError, start_postgresql
+
+PASSWORD = "correct horse battery staple"
+OTHER = "another horse, another battery"
 
 
 class Clock:
@@ -62,10 +68,10 @@ def users_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     name = f"users_{secrets.token_hex(8)}"
     host, _, port = address.partition(":")
     with psycopg.connect(
-        host=host, port=int(port), user="postgres", password=PASSWORD, autocommit=True
+        host=host, port=int(port), user="postgres", password=SERVER_PASSWORD, autocommit=True
     ) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-    return f"postgresql://postgres:{PASSWORD.replace(' ', '%20')}@{address}/{name}"
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"postgresql://postgres:{SERVER_PASSWORD.replace(' ', '%20')}@{address}/{name}"
 
 
 @pytest.fixture
@@ -80,3 +86,13 @@ def users(users_url: str, tmp_path: Path, clock: Clock, cheap_passwords: None) -
     opened = Users(Settings(home=tmp_path, users=users_url), clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def tess(users: Users) -> str:
+    """A trader with a password; no session is left of setting it."""
+    users.people.first_admin()
+    token = users.people.create("tess", [Role.TRADER], {"ACC-1": True, "ACC-2": False})
+    signed = users.sign_in.tokens(Claim(user="tess", password=PASSWORD, one_time_token=token))
+    users.sessions.end("tess", users.sessions.user_of_access(signed.access)[1])
+    return "tess"

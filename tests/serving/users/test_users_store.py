@@ -1,52 +1,22 @@
-"""Users, sign-in, sessions, second factors and keys, in both databases, by a clock that the tests set."""
+"""Users, sign-in, sessions and keys, in both databases, by a clock that the tests set."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jwt
-import pyotp
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 from serving.api.scopes import Role, Scope
 from serving.settings import Settings
-from serving.users.attempts import FREE, lock_ns
-from serving.users.database import Database, UsersDatabaseError
 from serving.users.errors import UsersError
-from serving.users.key_file import KeyFileError, load_keys
 from serving.users.passwords import check_strength
-from serving.users.sessions import ReusedTokenError, Tokens
+from serving.users.sessions import ReusedTokenError
 from serving.users.sign_in import Claim
 from serving.users.users import Users
-from tests.serving.users.conftest import Clock
-
-PASSWORD = "correct horse battery staple"
-OTHER = "another horse, another battery"
-
-
-@pytest.fixture
-def tess(users: Users) -> str:
-    """A trader with a password; no session is left of setting it."""
-    users.people.first_admin()
-    token = users.people.create("tess", [Role.TRADER], {"ACC-1": True, "ACC-2": False})
-    signed = users.sign_in.tokens(Claim(user="tess", password=PASSWORD, one_time_token=token))
-    users.sessions.end("tess", users.sessions.user_of_access(signed.access)[1])
-    return "tess"
-
-
-def sign_in(users: Users, password: str = PASSWORD, code: str | None = None) -> Tokens:
-    return users.sign_in.tokens(
-        Claim(user="tess", password=password, code=code, origin="127.0.0.1", device="test")
-    )
-
-
-def refusal(users: Users, password: str = PASSWORD, code: str | None = None) -> UsersError:
-    with pytest.raises(UsersError) as caught:
-        sign_in(users, password, code)
-    return caught.value
+from tests.serving.users.conftest import OTHER, PASSWORD, Clock
+from tests.serving.users.signing_in import enrolled, refusal, sign_in
 
 
 def test_the_first_admin_is_made_once(users: Users) -> None:
@@ -112,57 +82,6 @@ def test_an_unknown_user_and_a_wrong_password_are_told_the_same(users: Users, te
         unknown.value.kind,
         unknown.value.detail,
     )
-
-
-@pytest.mark.parametrize("name", ["tess", "nobody"])
-def test_a_name_is_locked_after_failures_and_for_longer_each_time(
-    users: Users, tess: str, clock: Clock, name: str
-) -> None:
-    def attempt(password: str) -> UsersError:
-        with pytest.raises(UsersError) as caught:
-            users.sign_in.tokens(Claim(user=name, password=password))
-        return caught.value
-
-    for _ in range(FREE):
-        assert attempt(OTHER).kind == "credentials"
-    waits = []
-    for _ in range(4):
-        # Even the right password does not open it now.
-        locked = attempt(PASSWORD)
-        assert (locked.status, locked.kind) == (429, "locked")
-        assert locked.retry_after_s is not None
-        waits.append(locked.retry_after_s)
-        clock.advance(locked.retry_after_s)
-        assert attempt(OTHER).kind == "credentials"
-    assert waits == [15, 30, 60, 120]
-
-
-def test_a_sign_in_forgets_the_failures_before_it(users: Users, tess: str) -> None:
-    for _ in range(3):
-        for _ in range(FREE - 1):
-            refusal(users, OTHER)
-        sign_in(users)
-
-
-def test_attempts_at_once_gain_nothing(users: Users, tess: str) -> None:
-    """Each is counted before it is tried: so many at most are tried, however many come together."""
-    with ThreadPoolExecutor(8) as pool:
-        kinds = [one.kind for one in pool.map(lambda _: refusal(users, OTHER), range(16))]
-    assert kinds.count("credentials") <= FREE
-    assert kinds.count("locked") + kinds.count("credentials") == 16
-
-
-@given(count=st.integers(0, 10_000))
-def test_locks_grow_up_to_an_hour(count: int) -> None:
-    assert lock_ns(count) <= lock_ns(count + 1) <= 3600 * 10**9
-    assert (lock_ns(count) > 0) == (count >= FREE)
-
-
-def test_unlocking_forgets_the_failures(users: Users, tess: str) -> None:
-    for _ in range(FREE + 1):
-        refusal(users, OTHER)
-    users.people.unlock("tess")
-    sign_in(users)
 
 
 @pytest.mark.parametrize(
@@ -291,82 +210,6 @@ def test_another_password_ends_the_other_sessions(users: Users, tess: str) -> No
         users.sessions.refresh(other.refresh)
 
 
-def enrolled(users: Users, clock: Clock) -> tuple[pyotp.TOTP, list[str]]:
-    made = users.factors.enrol("tess")
-    codes = pyotp.TOTP(made.secret)
-    assert made.secret in made.uri
-    recovery = users.factors.confirm("tess", codes.at(clock() // 10**9))
-    clock.advance(60)
-    return codes, recovery
-
-
-def test_a_second_factor_counts_once_it_is_confirmed(users: Users, tess: str, clock: Clock) -> None:
-    made = users.factors.enrol("tess")
-    sign_in(users)
-    with pytest.raises(UsersError, match="wrong"):
-        users.factors.confirm("tess", "000000")
-    sign_in(users)
-    codes = pyotp.TOTP(made.secret)
-    recovery = users.factors.confirm("tess", codes.at(clock() // 10**9))
-    assert len(set(recovery)) == 10
-    assert users.people.get("tess").second_factor
-    assert refusal(users).kind == "second-factor"
-    clock.advance(30)
-    sign_in(users, code=codes.at(clock() // 10**9))
-
-
-def test_a_code_is_good_once_and_a_step_early_or_late(
-    users: Users, tess: str, clock: Clock
-) -> None:
-    codes, _ = enrolled(users, clock)
-    code = codes.at(clock() // 10**9)
-    clock.advance(30)
-    sign_in(users, code=code)
-    assert refusal(users, code=code).kind == "credentials"
-    # One of before it is not good after it, either.
-    assert refusal(users, code=codes.at(clock() // 10**9 - 60)).kind == "credentials"
-    sign_in(users, code=codes.at(clock() // 10**9 + 30))
-    clock.advance(3600)
-    assert refusal(users, code=codes.at(clock() // 10**9 - 90)).kind == "credentials"
-
-
-def test_a_recovery_code_is_good_once(users: Users, tess: str, clock: Clock) -> None:
-    _, recovery = enrolled(users, clock)
-    sign_in(users, code=recovery[0])
-    assert refusal(users, code=recovery[0]).kind == "credentials"
-    sign_in(users, code=recovery[1].upper().replace("-", " "))
-
-
-def test_codes_cannot_be_guessed_between_sign_ins_without_one(
-    users: Users, tess: str, clock: Clock
-) -> None:
-    """Who has the password and no code is not counted, and does not reset what is."""
-    enrolled(users, clock)
-    kinds = []
-    for _ in range(FREE):
-        assert refusal(users).kind == "second-factor"
-        kinds.append(refusal(users, code="000000").kind)
-    assert kinds == ["credentials"] * FREE
-    assert refusal(users, code="000000").kind == "locked"
-
-
-def test_a_second_factor_is_removed_with_a_code(users: Users, tess: str, clock: Clock) -> None:
-    codes, _ = enrolled(users, clock)
-    with pytest.raises(UsersError, match="remove it before"):
-        users.factors.enrol("tess")
-    with pytest.raises(UsersError, match="wrong"):
-        users.sign_in.remove_second_factor("tess", "000000")
-    users.sign_in.remove_second_factor("tess", codes.at(clock() // 10**9))
-    sign_in(users)
-
-
-def test_the_secret_of_a_second_factor_is_sealed_in_the_database(users: Users, tess: str) -> None:
-    secret = users.factors.enrol("tess").secret
-    with users.database.reading() as session:
-        (kept,) = session.execute(text("SELECT totp_sealed FROM users WHERE name = 'tess'")).one()
-    assert secret.encode() not in bytes(kept)
-
-
 def test_a_key_does_what_it_was_made_for_until_it_is_over(
     users: Users, tess: str, clock: Clock
 ) -> None:
@@ -473,97 +316,6 @@ def test_pages_of_users_are_in_order_of_name(users: Users) -> None:
     first = users.people.page(limit=3)
     assert [one.name for one in first] == ["amy", "bob", "cat"]
     assert [one.name for one in users.people.page(after="cat", limit=3)] == ["zoe"]
-
-
-def test_what_was_written_is_there_after_a_restart(users_url: str, tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, users=users_url)
-    opened = Users(settings)
-    token = opened.people.first_admin()
-    signed = opened.sign_in.tokens(Claim(user="admin", password=PASSWORD, one_time_token=token))
-    opened.close()
-    again = Users(settings)
-    assert again.people.first_admin() is None
-    assert again.sessions.user_of_access(signed.access)[0] == "admin"
-    again.sessions.refresh(signed.refresh)
-    again.close()
-
-
-def test_a_newer_database_is_refused(users_url: str) -> None:
-    database = Database(users_url)
-    with database.writing() as session:
-        session.execute(text("UPDATE schema_version SET version = 99"))
-    database.close()
-    with pytest.raises(UsersDatabaseError, match="of version 99"):
-        Database(users_url)
-
-
-def test_tables_of_an_older_version_are_upgraded_once_and_keep_what_they_hold(
-    users: Users, users_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users.people.first_admin()
-    steps = (
-        ("ALTER TABLE users ADD COLUMN desk VARCHAR(20)", "UPDATE users SET desk = 'first'"),
-        ("UPDATE users SET desk = desk || ', second'",),
-    )
-    monkeypatch.setattr("serving.users.upgrades.UPGRADES", steps)
-    for _ in range(2):
-        database = Database(users_url)
-        with database.reading() as session:
-            assert session.execute(text("SELECT name, desk FROM users")).all() == [
-                ("admin", "first, second")
-            ]
-            assert session.execute(text("SELECT version FROM schema_version")).scalar_one() == 3
-        database.close()
-    # Whoever does not know these tables leaves them alone.
-    monkeypatch.undo()
-    with pytest.raises(UsersDatabaseError, match="of version 3, this program knows 1"):
-        Database(users_url)
-
-
-def test_an_upgrade_that_fails_leaves_the_tables_as_they_were(
-    users_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Database(users_url).close()
-    steps = (("ALTER TABLE users ADD COLUMN desk VARCHAR(20)", "UPDATE nowhere SET desk = 1"),)
-    monkeypatch.setattr("serving.users.upgrades.UPGRADES", steps)
-    with pytest.raises(UsersDatabaseError):
-        Database(users_url)
-    monkeypatch.undo()
-    database = Database(users_url)
-    with database.reading() as session:
-        names = list(session.execute(text("SELECT * FROM users")).keys())
-    assert "name" in names
-    assert "desk" not in names
-    database.close()
-
-
-def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
-    with pytest.raises(UsersDatabaseError) as caught:
-        Database("postgresql://me:very%20secret@127.0.0.1:1/none")
-    assert "very" not in str(caught.value)
-    assert "127.0.0.1:1" in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
-def test_the_database_file_is_its_owners(tmp_path: Path) -> None:
-    Database(f"sqlite:///{tmp_path / 'users.db'}").close()
-    assert (tmp_path / "users.db").stat().st_mode & 0o777 == 0o600
-
-
-def test_the_key_file_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "users.key"
-    with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: load_keys(path).tokens, range(8)))
-    assert len(set(made)) == 1
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [one.name for one in path.parent.iterdir()] == ["users.key"]
-    path.chmod(0o640)
-    with pytest.raises(KeyFileError, match="chmod 600"):
-        load_keys(path)
-    path.chmod(0o600)
-    path.write_bytes(b"short")
-    with pytest.raises(KeyFileError, match="32 bytes were needed, it has 5"):
-        load_keys(path)
 
 
 def test_what_is_claimed_does_not_show_its_secrets() -> None:
