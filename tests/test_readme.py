@@ -81,7 +81,7 @@ def _run(block: Block, folder: Path) -> str:
         env=_environment(),
         capture_output=True,
         text=True,
-        timeout=4 * MINUTES,
+        timeout=8 * MINUTES,
         check=False,
     )
     assert done.returncode == 0, f"{block.text}\n{done.stdout}\n{done.stderr}"
@@ -142,7 +142,7 @@ def test_every_make_target_named_is_there() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(10 * MINUTES)
+@pytest.mark.timeout(20 * MINUTES)
 def test_the_tour_can_be_walked(tmp_path: Path) -> None:
     outputs = [_run(block, tmp_path) for block in _under(TOUR, "sh", "python")]
     told = "\n".join(outputs)
@@ -174,7 +174,7 @@ def test_the_tour_can_be_walked(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.timeout(10 * MINUTES)
+@pytest.mark.timeout(20 * MINUTES)
 def test_real_ticks_go_the_same_way(shared: Path, tmp_path: Path) -> None:
     folder = tmp_path / "checkout"
     folder.mkdir()
@@ -186,7 +186,7 @@ def test_real_ticks_go_the_same_way(shared: Path, tmp_path: Path) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(10 * MINUTES)
+@pytest.mark.timeout(20 * MINUTES)
 def test_the_tour_goes_the_same_way_on_kafka(tmp_path: Path) -> None:
     (block,) = _under(KAFKA, "toml")
     (tmp_path / "tapeflow.toml").write_text(block.text)
