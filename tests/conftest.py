@@ -1,6 +1,8 @@
 """Fixtures that every test may ask for: a log of its own, the shared market data, a real broker."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -36,6 +38,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tapeflow")
+# Set where a test that is marked `own_process` has a process of its own.
+_ALONE = "TAPEFLOW_TEST_ALONE"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -53,6 +57,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (at for at, name in enumerate(_LONG) if item.nodeid.startswith(name)), len(_LONG)
         )
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that opens chDB itself in a process of its own: programs open it alone, never beside all else."""
+    if pyfuncitem.get_closest_marker("own_process") is None or _ALONE in os.environ:
+        return None
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    plain = ["-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plain, pyfuncitem.nodeid],
+        cwd=pyfuncitem.config.rootpath,
+        env=inherited | {_ALONE: "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(done.stdout + done.stderr, pytrace=False)
+    return True
+
+
+@pytest.fixture(autouse=True)
+def no_chdb_beside_all_else() -> Iterator[None]:
+    """A worker's process has loaded what thousands of tests need; no program opens chDB in such a one."""
+    yield
+    if "chdb" in sys.modules and _ALONE not in os.environ:
+        pytest.fail("this test opened chDB here: mark it own_process")
 
 
 class _AtOnce:

@@ -94,6 +94,11 @@ class Subscription:
         self._end: StreamEndError | None = None
         self._group: ConflatedGroup | None = None
         self._attached = False
+        # Where what comes begins, once the client is told of it; and the newest change before.
+        self._joined: dict[int, int] | None = None
+        self._since = 0
+        if self._may_join():
+            self._join()
 
     @property
     def position(self) -> str:
@@ -115,7 +120,9 @@ class Subscription:
         """
         async for frame in self._until_now():
             yield frame
-        since = self._attach()
+        if self._joined is None:
+            self._join()
+        since = self._since
         for frame in self._kept():
             yield frame
         while True:
@@ -167,15 +174,27 @@ class Subscription:
         self.close()
         self._wake.set()
 
-    def _attach(self) -> int:
-        """Be told of what comes from now on; returns the newest change until now."""
+    def _may_join(self) -> bool:
+        """Whether what comes may wait while the client gets what lies before, which then has an end.
+
+        The newest rows wait for as long as they have to; every row does only where nothing lies before. Not where the
+        newest rows come as they are then, nor behind a place that another server has told and this one has not reached.
+        """
+        wanted = self.wanted
+        if wanted.snapshot and not self._has_tail:
+            return False
+        is_now = wanted.position is None and not wanted.snapshot
+        return is_now or (wanted.interval_s > 0 and self._is_reached(self._begin))
+
+    def _join(self) -> None:
+        """Be told of what comes from now on."""
         self._attached = True
+        self._joined, self._since = dict(self._feed.positions), self._feed.view.change
         wanted = self.wanted
         if wanted.interval_s:
             self._group = self._feed.attach_conflated(wanted.shape, wanted.interval_s, self)
         else:
             self._feed.attach(wanted.shape, self)
-        return self._feed.view.change
 
     async def _until_now(self) -> AsyncGenerator[Frame, None]:
         """What the log has before what comes next; nothing where the feed keeps the newest rows that are wanted."""
@@ -217,8 +236,8 @@ class Subscription:
     async def _missed(self, position: dict[int, Next]) -> AsyncGenerator[Frame, None]:
         """What lies between a position and what comes next, from the log: every row, or the newest ones so often.
 
-        It ends, with the feed at exactly the position reached, without waiting in between: whoever attaches then
-        misses nothing and gets nothing twice.
+        It ends where the client has joined, or with the feed at exactly the position reached, without waiting in
+        between: whoever joins then misses nothing and gets nothing twice.
         """
         topic, shape, every_s = self.wanted.topic, self.wanted.shape, self.wanted.interval_s
         newest = LatestView(topic)
@@ -251,17 +270,25 @@ class Subscription:
         if self._differs(position) and not self._behind(position):
             await self._feed.moved()
 
+    @property
+    def _goal(self) -> dict[int, int]:
+        """Up to where the log is to be read, by partition."""
+        return self._feed.positions if self._joined is None else self._joined
+
     def _behind(self, position: dict[int, Next]) -> list[int]:
-        at = self._feed.positions
-        return [partition for partition in at if position[partition] < (at[partition], 0)]
+        return [partition for partition, at in self._goal.items() if position[partition] < (at, 0)]
 
     def _differs(self, position: dict[int, Next]) -> bool:
-        return any(position[partition] != (at, 0) for partition, at in self._feed.positions.items())
+        return any(position[partition] != (at, 0) for partition, at in self._goal.items())
+
+    def _is_reached(self, position: dict[int, Next]) -> bool:
+        return all(position[partition] <= (at, 0) for partition, at in self._goal.items())
 
     async def _read(self, partition: int, position: dict[int, Next]) -> AsyncGenerator[Rows, None]:
         """One read of a partition, record by record; the position is behind each when it is given."""
         topic = self.wanted.topic
         offset, row = position[partition]
+        end = None if self._joined is None else self._joined[partition]
         try:
             chunk = await asyncio.to_thread(
                 self._log.read, topic.name, partition, offset, max_bytes=_READ_BYTES
@@ -272,11 +299,14 @@ class Subscription:
                 f"partition {partition} has no offset {offset} any more; begin anew, older rows are in ClickHouse",
             ) from error
         for record in chunk.records:
+            if end is not None and record.offset >= end:
+                break
             first = row if record.offset == offset else 0
             batch = await asyncio.to_thread(_batch, topic, record, first)
             position[partition] = (record.offset + 1, 0)
             yield Rows(partition, record.offset, record.offset + 1, first, batch)
-        position[partition] = (chunk.next_offset, 0)
+        after = chunk.next_offset
+        position[partition] = (after if end is None else min(after, end), 0)
 
 
 def _batch(topic: Topic, record: Record, first: int) -> pa.RecordBatch:

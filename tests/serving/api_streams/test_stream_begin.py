@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 
+from connectors.log import Chunk
+from connectors.records import rows_record
 from schemas.accounts import CASH_MOVEMENTS
 from schemas.market import QUOTES
 from tests.serving.api_streams.test_hub_streams import TOPIC, feeding, numbers, until, wanted_of
@@ -100,6 +104,45 @@ def test_every_row_comes_that_is_appended_while_a_stream_begins(
                 while len(got) < 7:
                     got += numbers([await anext(frames)])
             assert got == list(range(1, 8))
+            await frames.aclose()
+            feed.hub.close_subscription(stream)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(("begin", "reads"), [(None, 0), ("0:0", 1)])
+def test_the_newest_rows_wait_while_a_client_is_told_what_lies_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: str | None, reads: int
+) -> None:
+    """Each read until it met what comes: a thousand that began together never did, and nobody else was answered."""
+
+    async def work() -> None:
+        async with feeding(tmp_path) as feed:
+            await feed.append("A")
+            stream = await feed.hub.subscribe(wanted_of(feed.log, begin, interval_s=0.01))
+            followed, read = feed.hub._feeds[TOPIC.name], feed.log.read
+            starts: list[int] = []
+
+            def read_while_more_comes(*where: Any, **options: Any) -> Chunk:
+                starts.append(where[2])
+                chunk = read(*where, **options)
+                (offset,) = feed.log.append([rows_record(TOPIC, 0, movements(["A"]))])
+                while followed.positions[0] <= offset:
+                    time.sleep(0.001)
+                return chunk
+
+            class Read:
+                read = staticmethod(read_while_more_comes)
+
+            monkeypatch.setattr(stream, "_log", Read)
+            await feed.append("A")
+            await until(lambda: followed.positions[0] == 2)
+            frames = stream.frames()
+            position = ""
+            async with asyncio.timeout(60):
+                while position != f"0:{reads + 2}":
+                    position = (await anext(frames)).position
+            assert starts == [0] * reads
             await frames.aclose()
             feed.hub.close_subscription(stream)
 
