@@ -1,4 +1,4 @@
-"""Runs the benchmarks and prints a table: ``python -m bench [NAME…] [--quick]``."""
+"""Runs the benchmarks and prints a table of each: ``python -m bench [NAME…] [--quick]``."""
 
 import argparse
 import importlib
@@ -33,14 +33,18 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
     console = Console(width=max(Console().width, 150), highlight=False)
     started = perf_counter()
-    results: list[Result] = []
+    figures = 0
     for name in options.names or known:
         console.print(f"bench: {name} …")
         begun = perf_counter()
-        results += importlib.import_module(f"bench.{_PREFIX}{name}").run(quick=options.quick)
+        results: list[Result] = importlib.import_module(f"bench.{_PREFIX}{name}").run(
+            quick=options.quick
+        )
+        # At once: what a later one does not live to tell is not lost with it.
+        console.print(table_of(results))
         console.print(f"bench: {name} took {perf_counter() - begun:.1f} s")
-    console.print(table_of(results))
-    console.print(f"{len(results)} figures in {perf_counter() - started:.0f} s")
+        figures += len(results)
+    console.print(f"{figures} figures in {perf_counter() - started:.0f} s")
     return 0
 
 

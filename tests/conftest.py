@@ -79,14 +79,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
-@pytest.fixture(autouse=True)
-def no_chdb_beside_all_else() -> Iterator[None]:
-    """A worker's process has loaded what thousands of tests need; no program opens chDB in such a one."""
-    yield
-    if "chdb" in sys.modules and _ALONE not in os.environ:
-        pytest.fail("this test opened chDB here: mark it own_process")
-
-
 class _AtOnce:
     """Tells a failure when it happens: a run that is cut off has no summary."""
 

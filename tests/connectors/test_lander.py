@@ -129,6 +129,7 @@ def test_a_second_lander_of_a_lake_ends_before_it_writes_and_the_first_goes_on(
         next_one.run_until_end()
 
 
+@pytest.mark.own_process
 def test_a_lander_that_could_not_start_leaves_lake_and_store_to_others(
     log: Log, store_url: str, lake: Path, client: Client, tmp_path: Path
 ) -> None:
@@ -297,6 +298,7 @@ def largest_intent(log: Log, store_url: str, lake: Path, topic: str) -> int:
     return max(spans)
 
 
+@pytest.mark.own_process
 def test_the_store_may_be_opened_by_the_lander_itself(log: Log, tmp_path: Path, lake: Path) -> None:
     url = f"chdb:///{tmp_path / 'own'}"
     append_trades(log, 1, 5)

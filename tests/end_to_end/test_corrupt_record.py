@@ -13,6 +13,7 @@ from connectors.topics import create_topics
 from schemas.market import TRADES
 from serving.audit import audit
 from tests.connectors.landing_rows import append_trades
+from tests.stores import store_process
 
 
 def tapeflow(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -71,7 +72,7 @@ def test_flows_lander_and_tail_stop_at_it_and_repair_lets_them_go_on(home: Path)
     for verb in verbs[:2]:
         done = tapeflow(home, *verb)
         assert done.returncode == 0, (verb, done.stdout, done.stderr)
-    with open_log(f"sqlite:///{home / 'log.db'}") as log:
+    with open_log(f"sqlite:///{home / 'log.db'}") as log, store_process(home / "store"):
         checks = audit(log, f"chdb:///{home / 'store'}", home / "lake")
         assert checks
         assert [check for check in checks if not check.ok] == []

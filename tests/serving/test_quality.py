@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -29,6 +30,7 @@ from serving.quality import QualityRequest, quality
 from serving.quality_suites import judge, suite
 from serving.settings import Settings
 from tests.conformity.workload import topic_rows
+from tests.elsewhere import elsewhere
 from tests.serving.proofs import land
 from tests.stores import store_process
 
@@ -132,6 +134,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 def judged(home: Settings) -> dict[tuple[str, str], pl.DataFrame]:
     """What was found, by place and topic."""
+    return elsewhere(_judged, home)
+
+
+def _judged(home: Settings) -> dict[tuple[str, str], pl.DataFrame]:
     found = {}
     for target in TARGETS:
         with open_source(target, home.store, home.lake_path) as source:
@@ -233,6 +239,7 @@ def test_what_cannot_be_judged_says_why(judged: Judged) -> None:
     assert saturday["note"].to_list() == ["XNYS is closed"]
 
 
+@pytest.mark.own_process
 def test_a_day_with_rows_of_the_night_alone_is_said_not_to_be_judged(tmp_path: Path) -> None:
     columns = _trades("X", 0, 1, rows=10)
     night = np.array(columns["ts_event"]) + 10 * 3_600 * 10**9
@@ -255,10 +262,10 @@ def test_results_are_rows_of_a_topic_and_the_same_data_gives_no_second_ones(
     asked = QualityRequest(
         topics=("trades",), targets=TARGETS, first_day=None, last_day=None, page=None, record=True
     )
-    first = quality(home, asked)
+    first = elsewhere(quality, home, asked)
     assert first.failed == 8
     assert (first.appended, first.changed) == (first.results.num_rows, 0)
-    again = quality(home, replace(asked, targets=("lake",)))
+    again = elsewhere(quality, home, replace(asked, targets=("lake",)))
     assert (again.appended, again.changed) == (0, 0)
     lake = pa.compute.equal(first.results.column("target"), "lake")
     assert again.results.to_pylist() == first.results.filter(lake).to_pylist(), (
@@ -273,21 +280,34 @@ def test_results_are_rows_of_a_topic_and_the_same_data_gives_no_second_ones(
     assert landed.rows() == [("clickhouse", "GAP"), ("lake", "GAP")]
 
 
+class Shown(NamedTuple):
+    """What a call of the command line gave."""
+
+    code: int
+    output: str
+    stdout: str
+
+
+def _shown(arguments: list[str]) -> Shown:
+    done = CliRunner().invoke(app, arguments)
+    return Shown(done.exit_code, done.output, done.stdout)
+
+
 def test_the_verb_says_what_failed_writes_a_page_and_ends_with_1(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TAPEFLOW_HOME", str(home.home))
     page = tmp_path / "out" / "quality.html"
     arguments = ["quality", "trades", "--on", "lake", "--day", "2013-10-07", "--no-record"]
-    shown = CliRunner().invoke(app, [*arguments, "--html", str(page)])
-    assert shown.exit_code == 1, shown.output
+    shown = elsewhere(_shown, [*arguments, "--html", str(page)])
+    assert shown.code == 1, shown.output
     assert "GAP" in shown.output
     assert "2 failed" in shown.output
     text = page.read_text()
     assert "no price differs from the one before" in text
     assert "0:4:3000" in text, "the first row that jumps, by partition, offset and row"
     assert "http" not in text, "the page needs no network"
-    value = orjson.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    value = orjson.loads(elsewhere(_shown, [*arguments, "--json"]).stdout)
     assert (value["ok"], value["failed"]) == (False, 2)
 
 
@@ -306,14 +326,15 @@ def test_days_without_rows_are_said(
         "--to",
         "2013-10-08",
     ]
-    shown = CliRunner().invoke(app, between)
+    shown = elsewhere(_shown, between)
     assert "quotes in lake: no rows on 2013-10-06" in shown.output
     assert "quotes in lake: no rows on 2013-10-08" in shown.output
-    nothing = CliRunner().invoke(app, ["quality", "trades", "--on", "lake", "--day", "2020-01-01"])
-    assert nothing.exit_code == 2
+    nothing = elsewhere(_shown, ["quality", "trades", "--on", "lake", "--day", "2020-01-01"])
+    assert nothing.code == 2
     assert "trades in lake: no rows on 2020-01-01" in nothing.output
 
 
+@pytest.mark.own_process
 def test_rows_landed_twice_or_broken_on_the_way_are_found_in_the_lake(tmp_path: Path) -> None:
     """What the in-stream validation would have rejected, had the rows come its way."""
     columns = _trades("X", 0, 1, rows=10)
@@ -369,6 +390,7 @@ def test_the_suites_are_the_declarations(tmp_path: Path) -> None:
     assert QUALITY_RESULTS.field("kind").allowed == tuple(CheckKind)
 
 
+@pytest.mark.own_process
 def test_days_of_a_topic_that_lies_in_the_lake_by_month_are_told_apart(tmp_path: Path) -> None:
     rows = topic_rows(BARS, np.random.default_rng(2), 40, 0)
     at = BARS.schema.get_field_index("ts_event")

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 from connectors.chdb_engine import StoreError
 from connectors.clickhouse import connect
 from serving.sql import TABLE_ROWS_MAX, SqlError, run_sql
+from tests.stores import store_process
 
 
 def run(url: str, statement: str, format_: str) -> bytes:
@@ -20,9 +22,11 @@ def run(url: str, statement: str, format_: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A store that no program serves: each statement opens it."""
-    return f"chdb:///{tmp_path_factory.mktemp('sql') / 'store'}"
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store that runs."""
+    path = tmp_path_factory.mktemp("sql") / "store"
+    with store_process(path):
+        yield f"chdb:///{path}"
 
 
 ROWS = (
@@ -92,6 +96,14 @@ def test_statements_that_give_none_run(url: str) -> None:
     with connect(url):
         assert run(url, "CREATE TABLE made (a Int8) ENGINE = Memory", "table") == b""
         assert b"made" in run(url, "SHOW TABLES", "csv")
+
+
+@pytest.mark.own_process
+def test_a_store_that_no_program_serves_is_opened_for_each_statement(tmp_path: Path) -> None:
+    url = f"chdb:///{tmp_path / 'store'}"
+    assert run(url, "CREATE TABLE made (a Int8) ENGINE = MergeTree ORDER BY a", "table") == b""
+    assert run(url, "INSERT INTO made VALUES (7)", "table") == b""
+    assert run(url, "SELECT a FROM made", "csv").split() == [b'"a"', b"7"]
 
 
 def test_an_unknown_format_names_the_known_ones(url: str) -> None:

@@ -25,6 +25,7 @@ from serving.topics import overview
 from serving.trimming import run_trim, trimming
 from tests.connectors.landing_rows import append_trades
 from tests.serving.proofs import land, trade, worked
+from tests.stores import store_process
 
 _ALL = {
     "trades": Retention(age_ns=1),
@@ -74,16 +75,13 @@ def test_a_cut_log_goes_on_as_an_uncut_one_and_the_lake_has_the_rest(
         assert all(one.identical for one in comparisons(whole, ["intake", "bars", "indicators"]))
         of_cut = receipt(whole, [BARS, INDICATORS])
     # The same records, to a log that was never cut.
-    with open_log(f"sqlite:///{tmp_path / 'other.db'}") as other:
-        worked(other, store_url_of(tmp_path), tmp_path / "other-lake")
+    store = tmp_path / "other-store"
+    with open_log(f"sqlite:///{tmp_path / 'other.db'}") as other, store_process(store):
+        worked(other, f"chdb:///{store}", tmp_path / "other-lake")
         append_trades(other, 5, 10)
         other.append([NewRecord("trades.in", 0, trade(at)) for at in range(5)])
         run_until_end(other, _FLOWS)
         assert receipt(other, [BARS, INDICATORS]) == of_cut
-
-
-def store_url_of(folder: Path) -> str:
-    return f"chdb:///{folder / 'other-store'}"
 
 
 def test_a_row_that_is_gone_from_a_sink_is_missed_though_the_log_is_cut(

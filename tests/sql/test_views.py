@@ -271,7 +271,11 @@ def test_a_day_of_real_taq_in_the_store_and_the_lake_gives_the_same_bars(
     files = sorted((shared / "ticks" / "us_equity_taq" / "ibm").glob("20131007_*.zip"))
     feed(sqlite_log, files, FeedOptions())
     url, lake = f"chdb:///{tmp_path / 'own'}", tmp_path / "lake"
-    with connect(url) as client, Lander(sqlite_log, url, lake) as lander:
+    with (
+        store_process(tmp_path / "own"),
+        connect(url) as client,
+        Lander(sqlite_log, url, lake) as lander,
+    ):
         lander.run_until_end()
         found = rows_of(
             client,

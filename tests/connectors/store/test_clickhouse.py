@@ -168,6 +168,7 @@ def test_a_token_is_known_after_the_store_was_killed(tmp_path: Path) -> None:
             process.kill()
 
 
+@pytest.mark.own_process
 def test_a_store_in_this_process_answers_and_is_gone_afterwards(tmp_path: Path) -> None:
     url = f"chdb:///{tmp_path / 'store'}"
     with connect(url) as one, connect(url) as other:
@@ -180,6 +181,7 @@ def test_a_store_in_this_process_answers_and_is_gone_afterwards(tmp_path: Path) 
     assert not (tmp_path / "store" / "store.json").exists()
 
 
+@pytest.mark.own_process
 def test_a_store_json_of_a_killed_store_is_not_believed(tmp_path: Path) -> None:
     with run_in_thread(tmp_path / "other") as alive:
         (tmp_path / "store").mkdir()
@@ -190,6 +192,7 @@ def test_a_store_json_of_a_killed_store_is_not_believed(tmp_path: Path) -> None:
         assert running_store((tmp_path / "other").resolve()) == alive
 
 
+@pytest.mark.own_process
 def test_a_second_holder_of_the_files_is_told_who_has_them(
     store_url: str, address: Address
 ) -> None:
@@ -197,6 +200,7 @@ def test_a_second_holder_of_the_files_is_told_who_has_them(
         Engine(store_path(store_url))
 
 
+@pytest.mark.own_process
 def test_a_taken_port_is_an_error_that_says_so(tmp_path: Path, address: Address) -> None:
     with (
         pytest.raises(StoreError, match=f"cannot listen on 127.0.0.1:{address.port}"),

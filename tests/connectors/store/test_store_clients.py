@@ -150,6 +150,7 @@ def test_a_quota_ends_with_clickhouses_own_error(store: GuardedStore) -> None:
         ).query("SELECT 1")
 
 
+@pytest.mark.own_process
 def test_the_engine_keeps_a_session_to_its_roles_even_without_the_guard(tmp_path: Path) -> None:
     """The last line of defence, by itself: what the guard would have to miss."""
     engine = Engine(tmp_path / "store")

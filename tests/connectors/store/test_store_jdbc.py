@@ -115,6 +115,7 @@ def test_answers_come_in_clickhouses_own_compression(
     assert _unpacked(packed.body) == store.ask(statement, "quinn", **asked).body
 
 
+@pytest.mark.own_process
 def test_our_checksums_are_those_that_clickhouse_writes(tmp_path: Path) -> None:
     """ClickHouse guards the blocks of its tables' files in the same way: of each length, it is the reference."""
     engine = Engine(tmp_path / "store")
