@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from infra.free_ports import free_ports
 from infra.kafka.artifacts import BrokerError, classes_archive, java_command
 
 _PROPERTIES = Path(__file__).resolve().parent / "server.properties"
@@ -74,7 +75,7 @@ class Broker:
         lasting: bool = False,
     ) -> None:
         self.folder = folder
-        self._port, controller = _free_ports()
+        self._port, controller = free_ports(2)
         self.address = f"127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._lasting = lasting
@@ -310,13 +311,6 @@ def _stop(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         # Its data is temporary: nothing is lost by not waiting for a clean end.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
 
 
 def _log_tail(folder: Path) -> str:

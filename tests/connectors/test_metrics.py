@@ -1,7 +1,6 @@
 """Metrics as Prometheus reads them: from real programs' counts, over HTTP, each program at its own port."""
 
 import doctest
-import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,21 +17,15 @@ from flows.bars import Bars
 from flows.engines.local import run_until_end
 from flows.engines.metering import FlowMeter
 from flows.engines.shard import ShardOptions
+from infra.free_ports import free_ports
 from tests.connectors.landing_rows import append_trades
-
-
-def _free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port if port + count < 65_536 else port - count
 
 
 @pytest.fixture
 def served() -> Iterator[str]:
     """Address at which this process's counts can be read."""
-    address = f"127.0.0.1:{_free_ports(len(PROGRAMS))}"
+    (port,) = free_ports(1)
+    address = f"127.0.0.1:{port - PROGRAMS.index('lander')}"
     serving = serve(address, "lander")
     assert serving is not None
     yield address

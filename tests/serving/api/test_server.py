@@ -93,7 +93,7 @@ def test_no_secret_is_in_logs_or_in_the_audit_log(tmp_path: Path) -> None:
             "/v1/sign-in",
             json={"user": "admin", "password": PASSWORD, "code": codes[0], "cookie": True},
         )
-        secrets += [key, key.rpartition("_")[2], new["one_time_token"], factor["secret"], *codes]
+        secrets += [key, key.split("_", 2)[2], new["one_time_token"], factor["secret"], *codes]
         secrets += [cookie.cookies["tapeflow_session"], cookie.json()["csrf_token"]]
         second = post("/v1/refresh", {"refresh_token": tokens["refresh_token"]})
         post("/v1/refresh", {"refresh_token": tokens["refresh_token"]})

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from connectors.feeds.simulate import SimulateOptions, simulate
 from connectors.feeds.simulator import SimulatorOptions
 from connectors.log import Log, open_log
 from connectors.records import Partitioner, rows_record
+from infra.free_ports import free_ports
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
 from schemas.instruments import INSTRUMENTS
 from schemas.topic import Topic
@@ -117,16 +117,10 @@ def _environment(home: Path) -> dict[str, str]:
     return {
         **kept,
         "TAPEFLOW_HOME": str(home),
-        "TAPEFLOW_API_PORT": str(_free_port()),
+        "TAPEFLOW_API_PORT": str(free_ports(1)[0]),
         "TAPEFLOW_RUN_FLOWS": ",".join(FLOWS),
         "TAPEFLOW_LAKE_FLUSH_S": "600",
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await(process: "subprocess.Popen[bytes]", home: Path) -> tuple[str, str]:

@@ -3,12 +3,13 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from infra.free_ports import free_ports
 
 PASSWORD = "only of this test run"
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -51,9 +52,7 @@ def start_postgresql() -> Iterator[str]:
             *("--pgdata", data, "--username", "postgres", "--pwfile", str(secret)),
             *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync"),
         )
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        (port,) = free_ports(1)
         options = (
             f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
         )
