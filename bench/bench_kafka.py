@@ -1,5 +1,7 @@
 """What the Kafka log carries on a broker of the same machine: rates, transactions, latency."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
 from uuid import uuid4
@@ -9,6 +11,8 @@ import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.bench_end_to_end import whole_way
+from bench.bench_recovery import fill
+from bench.exactly_once import cost, plain_log
 from bench.report import Result, seconds
 from connectors.kafka_options import transaction_options
 from connectors.log import Log, NewRecord, TopicConfig, open_log
@@ -27,9 +31,9 @@ def run(quick: bool = False) -> list[Result]:  # noqa: FBT002 - every bench has 
             *_arrow(log, records=100 if quick else 600),
             *_json(log, address, messages=40_000 if quick else 400_000),
             *_transactions(log, address, commits=50 if quick else 300),
-            *_exactly_once(log, records=50 if quick else 400),
             *_latency(log, rounds=20 if quick else 200),
         ]
+    results += _cost(400_000 if quick else 6_000_000, 1 if quick else 3)
     with start_broker(lasting=True) as address:
         return [
             *results,
@@ -136,33 +140,29 @@ def _plain_transactions(address: str, topic: str, values: list[bytes], commits: 
     return times
 
 
-def _exactly_once(log: Log, records: int) -> list[Result]:
-    """The same rows in commits of a writer, and appended without a transaction."""
-    value = encode(_batch())
-    groups = records // 50
-    with_topic, without_topic = _topic(log), _topic(log)
-    group = [NewRecord(with_topic, 0, value)] * 50
-    plain = [NewRecord(without_topic, 0, value)] * 50
-    with log.writer(f"bench-{uuid4().hex}") as writer:
-        writer.commit(group, 1)
-        log.append(plain)
-        begun = perf_counter()
-        for number in range(2, groups + 2):
-            writer.commit(group, number)
-        committed = perf_counter() - begun
-    begun = perf_counter()
-    for _ in range(groups):
-        log.append(plain)
-    appended = perf_counter() - begun
-    return [
-        Result(
-            name="kafka: cost of exactly once, same records with and without",
-            value=committed / appended,
-            unit="x",
-            wanted="≤ 1.2",
-            note=f"{groups} commits of 50 records of {_ROWS} rows",
-        )
-    ]
+def _cost(trades: int, rounds: int) -> list[Result]:
+    """Each run on a broker of its own, whose transactions were warmed up."""
+
+    @contextmanager
+    def opened(promised: bool) -> Iterator[Log]:
+        with start_broker() as address, open_log(f"kafka://{address}") as log:
+            topic = _topic(log)
+            with log.writer("warming-up") as writer:
+                for number in range(1, 100):
+                    writer.commit([NewRecord(topic, 0, b"x")], number)
+            if promised:
+                yield log
+                return
+            with plain_log(f"kafka://{address}") as plain:
+                yield plain
+
+    return cost(
+        opened,
+        lambda log: fill(log, trades),
+        rounds=rounds,
+        name="kafka",
+        note=f"{trades:,} trades",
+    )
 
 
 def _latency(log: Log, rounds: int) -> list[Result]:

@@ -8,19 +8,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time, sleep, thread_time
+from time import perf_counter, sleep, thread_time
 
 import numpy as np
 import pyarrow as pa
 
+from bench.exactly_once import cost, plain_log
 from bench.report import Result
-from connectors.log import Log, NewRecord, Writer, open_log
+from connectors.log import Log, NewRecord, open_log
 from connectors.records import rows_record, watermarks_batch, watermarks_record
-from connectors.sqlite_log import SqliteLog
 from connectors.topics import create_topics
 from flows.bars import Bars
 from flows.engines import local
@@ -48,7 +49,7 @@ _PATIENCE_S = 120.0
 def run(quick: bool) -> list[Result]:
     """Cost, pause, restart."""
     return [
-        *_cost(400_000 if quick else 2_000_000, 3),
+        *_cost(400_000 if quick else 2_000_000, 3 if quick else 9),
         _pause(3 if quick else 9),
         # Behind the newest snapshot lie nearly as many rows as there are between two.
         _restart(600_000 if quick else 2 * ShardOptions.snapshot_rows - 50_000),
@@ -56,52 +57,27 @@ def run(quick: bool) -> list[Result]:
 
 
 def _cost(trades: int, rounds: int) -> list[Result]:
-    """The same run with fenced commits, progress and snapshots, and with plain appends alone."""
-    taken: dict[type[SqliteLog], list[tuple[float, float]]] = {SqliteLog: [], _PlainLog: []}
     with tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as folder:
-        for at in range(rounds + 1):
-            # In turn, so that what else the machine does falls on both; the first round warms up.
-            for kind, times in taken.items():
-                with kind(f"sqlite:///{folder}/{kind.__name__}-{at}.db") as log:
-                    _fill(log, trades)
-                    wall, busy = perf_counter(), process_time()
-                    _work(log, Shard if kind is SqliteLog else _PlainShard)
-                    if at:
-                        times.append((perf_counter() - wall, process_time() - busy))
-    found = []
-    for column, name in enumerate(("elapsed", "processor")):
-        once = median(times[column] for times in taken[SqliteLog])
-        plain = median(times[column] for times in taken[_PlainLog])
-        found.append(
-            Result(
-                name=f"recovery: cost of exactly once, {name} time (bars, indicators)",
-                value=once,
-                unit="s",
-                wanted="ratio <= 1.2",
-                baseline=plain,
-                baseline_name="plain appends, no progress",
-                note=f"{trades:,} trades, {_SYMBOLS} symbols, SQLite",
-            )
+        numbers = count()
+
+        def opened(promised: bool) -> Log:
+            url = f"sqlite:///{folder}/{next(numbers)}.db"
+            return open_log(url) if promised else plain_log(url)
+
+        return cost(
+            opened,
+            lambda log: fill(log, trades),
+            rounds=rounds,
+            name="recovery",
+            note=f"{trades:,} trades, {_SYMBOLS} symbols, SQLite",
         )
-    return found
-
-
-def _work(log: Log, shard_kind: type[Shard]) -> None:
-    """As `flows.engines.local` runs flows, with shards of a kind."""
-    for flow in (Bars, Indicators):
-        prepare(log, flow)
-        shard = shard_kind(log, flow, flow.params_type(), 0, ShardOptions())
-        shard.open()
-        while shard.step():
-            pass
-        shard.close()
 
 
 def _pause(rounds: int) -> Result:
     """How long `Shard.save_snapshot` keeps a flow from going on."""
     params = IndicatorsParams(indicators=_forty())
     with _log() as log:
-        _fill(log, 20 * 60 * 4 * _RECORD_ROWS // 20)
+        fill(log, 20 * 60 * 4 * _RECORD_ROWS // 20)
         local.run_until_end(log, [Bars])
         prepare(log, Indicators)
         shard = Shard(log, Indicators, params, 0, ShardOptions(snapshot_rows=1 << 60))
@@ -147,7 +123,7 @@ def _forty() -> tuple[str, ...]:
 def _restart(trades: int) -> Result:
     """From starting the program again to the first new rows of both flows in the log."""
     with _log() as log, tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as home:
-        _fill(log, trades)
+        fill(log, trades)
         environment = os.environ | {
             "TAPEFLOW_LOG": log.url,
             "TAPEFLOW_HOME": home,
@@ -214,12 +190,13 @@ def _log() -> Iterator[Log]:
         yield log
 
 
-def _fill(log: Log, trades: int) -> None:
+def fill(log: Log, trades: int) -> None:
+    """Trades of 500 symbols, 20,000 a second of event time, and watermarks that close their minutes."""
     create_topics(log, 1)
-    count = trades // _RECORD_ROWS
-    for at in range(0, count, 16):
-        log.append([_record(one) for one in range(at, min(at + 16, count))])
-    log.append([_closing(count)])
+    records = trades // _RECORD_ROWS
+    for at in range(0, records, 16):
+        log.append([_record(one) for one in range(at, min(at + 16, records))])
+    log.append([_closing(records)])
 
 
 def _record(at: int) -> NewRecord:
@@ -248,43 +225,3 @@ def _closing(at: int) -> NewRecord:
     keys = [f"S{number:03}" for number in range(_SYMBOLS)]
     batch = watermarks_batch(keys, np.full(_SYMBOLS, time - time % (60 * _NS_PER_S)))
     return watermarks_record(TRADES.name, 0, batch)
-
-
-class _PlainLog(SqliteLog):
-    """A log whose writers append, and do no more: no fence, no number, no progress, no snapshots."""
-
-    def append(self, records: Sequence[NewRecord]) -> list[int]:
-        """Append what is no control record."""
-        kept = [record for record in records if not record.topic.startswith("_")]
-        super().append(kept)
-        return [0] * len(records)
-
-    def writer(self, name: str) -> Writer:
-        """A writer that is none."""
-        return _PlainWriter(self, name)
-
-
-class _PlainShard(Shard):
-    """A shard that keeps no snapshots."""
-
-    def save_snapshot(self) -> None:
-        """Keep none."""
-
-
-class _PlainWriter(Writer):
-    def __init__(self, log: _PlainLog, name: str) -> None:
-        self.name = name
-        self._log = log
-
-    @property
-    def number(self) -> int:
-        """None is kept."""
-        return 0
-
-    def commit(self, records: Sequence[NewRecord], number: int) -> list[int]:
-        """Append."""
-        del number
-        return self._log.append(records)
-
-    def close(self) -> None:
-        """Nothing is held."""

@@ -18,11 +18,11 @@ class ShardOptions:
     read_bytes : int
         Bound of one read of one input.
     commit_s : float
-        Least time between two commits while rows keep coming.
+        Least time between two commits while rows keep coming; a shard that is behind takes its time.
     idle_commit_s : float
         After so long without outputs, progress is committed all the same.
     commit_rows : int
-        With so many rows read since the last commit, commit at once.
+        With so many rows read and to be written since the last commit, commit at once.
     snapshot_rows : int
         After so many rows read, watermark rows among them, a snapshot is taken: a restart computes again
         no more than that, and what came while the one before was being appended.
@@ -44,7 +44,7 @@ class ShardOptions:
     read_bytes: int = 4 << 20
     commit_s: float = 0.0
     idle_commit_s: float = 0.1
-    commit_rows: int = 250_000
+    commit_rows: int = 1_000_000
     snapshot_rows: int = 1_000_000
     held_rows: int = HELD_ROWS
     hold_more: bool = False
