@@ -123,11 +123,17 @@ def encode_lines(topic: Topic, batch: pa.RecordBatch) -> bytes:
     return pl.DataFrame(columns).write_ndjson().encode()
 
 
+def time_texts(column: pa.Array) -> pa.Array:
+    """Times as RFC 3339, such as ``2024-05-01T12:00:00.000000000Z``."""
+    # Of a time with a zone Arrow looks the zone up, row by row: five times the work. Without one it writes a blank
+    # where the T belongs, and nothing behind.
+    texts = column.cast(pa.timestamp("ns")).cast(TEXT)
+    return pc.binary_join_element_wise(pc.utf8_replace_slice(texts, 10, 11, "T"), "Z", "")
+
+
 def _json_column(field: Field, column: pa.Array) -> pa.Array:
     if field.type == TIMESTAMP:
-        # Arrow writes 2024-05-01 12:00:00.000000000Z.
-        text = column.cast(TEXT)
-        return pc.utf8_replace_slice(text, start=10, stop=11, replacement="T")
+        return time_texts(column)
     if field.type == DECIMAL:
         return _decimal_texts(column)
     return column.cast(TEXT if field.type == CATEGORY else field.type)

@@ -150,6 +150,8 @@ class _Server(uvicorn.Server):
         # nobody is answered.
         gc.collect()
         gc.freeze()
+        # Nor need it look at the young after every few requests: a twentieth of the processor's time of streams.
+        gc.set_threshold(50_000, 20, 100)
         if self.started:
             self._announce()
 

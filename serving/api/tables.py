@@ -8,7 +8,7 @@ import pyarrow as pa
 from fastapi import Response
 
 from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP
-from schemas.json_codec import encode_lines
+from schemas.json_codec import encode_lines, time_texts
 from schemas.topic import Topic
 
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
@@ -50,7 +50,7 @@ def _csv(batch: pa.RecordBatch) -> bytes:
     columns = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if column.type == TIMESTAMP:
-            column = pa.compute.utf8_replace_slice(column.cast(TEXT), 10, 11, "T")  # noqa: PLW2901 - the same column, written
+            column = time_texts(column)  # noqa: PLW2901 - the same column, written
         elif column.type in (CATEGORY, DECIMAL):
             column = column.cast(TEXT)  # noqa: PLW2901 - likewise
         columns.append(pl.Series(name, column))

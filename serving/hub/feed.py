@@ -5,7 +5,7 @@ All of it belongs to the event loop; the reader's thread hands rows over.
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,10 +15,12 @@ from schemas.topic import Topic
 from serving.hub.frames import Frame, Shape, lines_frame, pieces, rows_frame, selected
 from serving.hub.position import Next, position_text
 from serving.hub.reader import Arrived, Lost
-from serving.latest.newest import LatestView, lines_of, newest_rows
+from serving.latest.newest import Changes, LatestView, newest_rows
 
-# Spreads the ticks of groups evenly over an interval, however many there are (the golden ratio).
+# Spreads the ticks of groups evenly over an interval, however many there are (the golden ratio); so many of them that
+# a thousand groups share timers, and few enough tick together that others have their turn in between.
 _SPREAD = 0.618033988749895
+_PHASES = 128
 
 
 class PlainSubscriber(Protocol):
@@ -41,6 +43,27 @@ class ConflatedSubscriber(Protocol):
         """Be told that the stream ends, and why."""
 
 
+class Ticks:
+    """Calls at the ends of intervals; those of one moment share a timer."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._due: dict[float, list[Callable[[], None]]] = {}
+
+    def add(self, interval_s: float, phase_s: float, call: Callable[[], None]) -> None:
+        """Call at the next interval's end, which lies a phase behind a whole one."""
+        at = ((self._loop.time() - phase_s) // interval_s + 1) * interval_s + phase_s
+        calls = self._due.get(at)
+        if calls is None:
+            calls = self._due[at] = []
+            self._loop.call_at(at, self._ring, at)
+        calls.append(call)
+
+    def _ring(self, at: float) -> None:
+        for call in self._due.pop(at):
+            call()
+
+
 class ConflatedGroup:
     """Subscribers of one shape and interval: they tick together, so that a frame is made once.
 
@@ -60,24 +83,17 @@ class ConflatedGroup:
         self.subscribers: set[ConflatedSubscriber] = set()
         self._feed = feed
         self._shape = shape
-        self._keys = _visible_keys(feed.topic, shape)
+        self._changes = Changes(feed.view, _visible_keys(feed.topic, shape))
         self._interval_s = interval_s
         self._phase_s = phase * interval_s
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._due = False
         self._made: tuple[int, int, Frame | None] = (-1, -1, None)
 
     def changed(self) -> None:
         """Something has come: tick at the next interval's end."""
-        if self._timer is None:
-            now = self._loop.time() - self._phase_s
-            at = (now // self._interval_s + 1) * self._interval_s + self._phase_s
-            self._timer = self._loop.call_at(at, self._tick)
-
-    def stop(self) -> None:
-        """Tick no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        if not self._due:
+            self._due = True
+            self._feed.ticks.add(self._interval_s, self._phase_s, self._tick)
 
     def pull(self, since: int) -> tuple[Frame | None, int]:
         """What changed behind a change, and the change that it reaches to; shared by all who were there."""
@@ -90,16 +106,17 @@ class ConflatedGroup:
 
     def _frame(self, since: int) -> Frame | None:
         view, topic = self._feed.view, self._feed.topic
-        entries = view.changes(self._keys, since)
-        if not entries:
-            return None
+        position = self._feed.position_text
         if self._shape.arrow:
-            return rows_frame(topic, view.batch(entries), self._feed.position_text, arrow=True)
-        return lines_frame(topic, lines_of(entries), self._feed.position_text)
+            entries = self._changes.entries(since)
+            return rows_frame(topic, view.batch(entries), position, arrow=True) if entries else None
+        lines = self._changes.lines(since)
+        return lines_frame(topic, lines, position) if lines else None
 
     def _tick(self) -> None:
-        self._timer = None
-        self._feed.idle.append(self)
+        self._due = False
+        if self.subscribers:
+            self._feed.idle.append(self)
         for one in self.subscribers:
             one.tick()
 
@@ -122,6 +139,7 @@ class TopicFeed:
         self.view = LatestView(topic)
         self.keeps_newest = False
         self.idle: list[ConflatedGroup] = []
+        self.ticks = Ticks()
         self.subscribers = 0
         self._plain: dict[Shape, set[PlainSubscriber]] = {}
         self._conflated: dict[tuple[Shape, float], ConflatedGroup] = {}
@@ -180,7 +198,7 @@ class TopicFeed:
         """Tell a subscriber of changes from now on, at intervals."""
         group = self._conflated.get((shape, interval_s))
         if group is None:
-            phase = next(self._phases) * _SPREAD % 1
+            phase = int(next(self._phases) * _SPREAD % 1 * _PHASES) / _PHASES
             group = self._conflated[shape, interval_s] = ConflatedGroup(
                 self, shape, interval_s, phase
             )
@@ -197,7 +215,6 @@ class TopicFeed:
             return
         group.subscribers.discard(subscriber)
         if not group.subscribers:
-            group.stop()
             del self._conflated[shape, interval_s]
             if group in self.idle:
                 self.idle.remove(group)

@@ -13,7 +13,7 @@ from schemas.topic import Topic
 from serving.hub.feed import ConflatedGroup, Rows, TopicFeed, frames_of
 from serving.hub.frames import Frame, Shape, pieces, rows_frame, selected
 from serving.hub.position import LATEST, Next, position_text
-from serving.latest.newest import LatestView, newest_rows
+from serving.latest.newest import Changes, LatestView, newest_rows
 
 # What may wait for a client that takes every row: some seconds of a busy topic.
 QUEUE_BYTES = 8 << 20
@@ -231,7 +231,7 @@ class Subscription:
                 async for found in self._read(partition, position):
                     self._take_in(newest, found)
             await self._caught_up(position)
-        return newest.batch(newest.changes(None, 0))
+        return newest.batch(Changes(newest, None).entries(0))
 
     async def _missed(self, position: dict[int, Next]) -> AsyncGenerator[Frame, None]:
         """What lies between a position and what comes next, from the log: every row, or the newest ones so often.
@@ -241,6 +241,7 @@ class Subscription:
         """
         topic, shape, every_s = self.wanted.topic, self.wanted.shape, self.wanted.interval_s
         newest = LatestView(topic)
+        changes = Changes(newest, None)
         sent, sent_s = 0, 0.0
         loop = asyncio.get_running_loop()
         while self._differs(position) or newest.change > sent:
@@ -254,7 +255,7 @@ class Subscription:
                         yield frame
             due = not self._behind(position) or loop.time() - sent_s >= every_s
             if newest.change > sent and due:
-                rows = newest.batch(newest.changes(None, sent))
+                rows = newest.batch(changes.entries(sent))
                 sent, sent_s = newest.change, loop.time()
                 yield rows_frame(topic, rows, position_text(position), arrow=shape.arrow)
             await self._caught_up(position)

@@ -11,7 +11,7 @@ from schemas.accounts import CASH_MOVEMENTS
 from schemas.bars import BARS
 from schemas.registry import TOPICS
 from serving.latest.groups import group_fields
-from serving.latest.newest import LatestView, newest_rows
+from serving.latest.newest import Changes, LatestView, newest_rows
 from serving.latest.row_store import RowStore
 
 Bars = list[tuple[str, str, int]]
@@ -47,6 +47,7 @@ def shown(view: LatestView, keys: Any = None) -> dict[tuple[str, str], int]:
 @given(BATCHES)
 def test_the_newest_row_of_each_group_is_the_last_that_came(batches: list[Bars]) -> None:
     view, known = LatestView(BARS), {}
+    everything, some = Changes(view, None), Changes(view, frozenset("AB"))
     since, changed = 0, {}
     for number, rows in enumerate(batches):
         view.apply(newest_rows(BARS, bars(rows)))
@@ -55,13 +56,15 @@ def test_the_newest_row_of_each_group_is_the_last_that_came(batches: list[Bars])
         assert shown(view) == known
         assert shown(view, ["A"]) == {key: known[key] for key in known if key[0] == "A"}
         if number % 3 == 2:
-            found = view.changes(None, since)
+            found = everything.entries(since)
             assert {
                 entry.group: orjson.loads(entry.line)["trade_count"] for entry in found
             } == changed
             assert view.batch(found).column("trade_count").to_pylist() == [
                 orjson.loads(entry.line)["trade_count"] for entry in found
             ]
+            assert everything.lines(since) == [entry.line for entry in found]
+            assert some.lines(since) == [one.line for one in found if one.group[0] in "AB"]
             since, changed = view.change, {}
     assert len(view) == len(known)
 
@@ -80,9 +83,16 @@ def test_memory_follows_the_groups_and_not_the_rows() -> None:
 
 def test_of_too_many_groups_the_oldest_are_forgotten() -> None:
     view = LatestView(BARS, groups_max=100)
+    some, everything = Changes(view, frozenset({"S3", "S200"})), Changes(view, None)
     for number in range(250):
+        since = view.change
         view.apply(newest_rows(BARS, bars([(f"S{number}", "1m", number)])))
         assert len(view) <= 100
+        # Who has a place that was another's is told as who never had one.
+        assert [one.group[0] for one in everything.entries(since)] == [f"S{number}"]
+        told = [one.group[0] for one in some.entries(since)]
+        assert told == ([f"S{number}"] if number in (3, 200) else [])
+    assert len(everything.entries(0)) == len(view)
     assert ("S249", "1m") in shown(view)
     assert ("S0", "1m") not in shown(view)
 
@@ -92,7 +102,7 @@ def test_older_rows_fill_gaps_and_replace_nothing() -> None:
     view.apply(newest_rows(BARS, bars([("A", "1m", 5)])))
     view.fill(newest_rows(BARS, bars([("A", "1m", 1), ("B", "1m", 2)])))
     assert shown(view) == {("A", "1m"): 5, ("B", "1m"): 2}
-    assert not view.changes(None, 1)
+    assert not Changes(view, None).entries(1)
 
 
 def test_a_dictionary_that_says_a_word_twice_is_one_group() -> None:
