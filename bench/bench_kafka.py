@@ -11,8 +11,7 @@ import pyarrow as pa
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.bench_end_to_end import whole_way
-from bench.bench_recovery import fill
-from bench.exactly_once import cost, plain_log
+from bench.exactly_once import cost, log_of
 from bench.report import Result, seconds
 from connectors.kafka_options import transaction_options
 from connectors.log import Log, NewRecord, TopicConfig, open_log
@@ -145,24 +144,15 @@ def _cost(trades: int, rounds: int) -> list[Result]:
 
     @contextmanager
     def opened(promised: bool) -> Iterator[Log]:
-        with start_broker() as address, open_log(f"kafka://{address}") as log:
-            topic = _topic(log)
-            with log.writer("warming-up") as writer:
+        with start_broker() as address:
+            with open_log(f"kafka://{address}") as log, log.writer("warming-up") as writer:
+                topic = _topic(log)
                 for number in range(1, 100):
                     writer.commit([NewRecord(topic, 0, b"x")], number)
-            if promised:
+            with log_of(f"kafka://{address}", promised=promised) as log:
                 yield log
-                return
-            with plain_log(f"kafka://{address}") as plain:
-                yield plain
 
-    return cost(
-        opened,
-        lambda log: fill(log, trades),
-        rounds=rounds,
-        name="kafka",
-        note=f"{trades:,} trades",
-    )
+    return cost(opened, trades, rounds, "kafka")
 
 
 def _latency(log: Log, rounds: int) -> list[Result]:

@@ -3,6 +3,7 @@
 All on the embedded log, with trades that a seed makes.
 """
 
+import itertools
 import os
 import signal
 import subprocess
@@ -10,19 +11,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep, thread_time
 
-import numpy as np
-import pyarrow as pa
-
-from bench.exactly_once import cost, plain_log
+from bench.exactly_once import cost, log_of
+from bench.made_trades import RECORD_ROWS, SYMBOLS, closing_record, fill, trades_record
 from bench.report import Result
-from connectors.log import Log, NewRecord, open_log
-from connectors.records import rows_record, watermarks_batch, watermarks_record
-from connectors.topics import create_topics
+from connectors.log import Log, open_log
 from flows.bars import Bars
 from flows.engines import local
 from flows.engines.progress import last_progress
@@ -32,17 +28,9 @@ from flows.flow import Flow
 from flows.indicators import Indicators, IndicatorsParams
 from flows.kernels.indicators.registry import choose, chosen_names
 from schemas.bars import BARS
-from schemas.field import TIMESTAMP
 from schemas.indicators import INDICATORS
-from schemas.market import TRADES
 
-_SYMBOLS = 500
 _OUTPUTS = 40
-_START_NS = 1_704_205_800_000_000_000
-_NS_PER_S = 1_000_000_000
-# Trades of one log record, and how much event time they take: 20,000 trades a second in all.
-_RECORD_ROWS = 5_000
-_RECORD_NS = _NS_PER_S // 4
 _PATIENCE_S = 120.0
 
 
@@ -58,26 +46,19 @@ def run(quick: bool) -> list[Result]:
 
 def _cost(trades: int, rounds: int) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as folder:
-        numbers = count()
+        numbers = itertools.count()
 
         def opened(promised: bool) -> Log:
-            url = f"sqlite:///{folder}/{next(numbers)}.db"
-            return open_log(url) if promised else plain_log(url)
+            return log_of(f"sqlite:///{folder}/{next(numbers)}.db", promised=promised)
 
-        return cost(
-            opened,
-            lambda log: fill(log, trades),
-            rounds=rounds,
-            name="recovery",
-            note=f"{trades:,} trades, {_SYMBOLS} symbols, SQLite",
-        )
+        return cost(opened, trades, rounds, "recovery")
 
 
 def _pause(rounds: int) -> Result:
     """How long `Shard.save_snapshot` keeps a flow from going on."""
     params = IndicatorsParams(indicators=_forty())
     with _log() as log:
-        fill(log, 20 * 60 * 4 * _RECORD_ROWS // 20)
+        fill(log, 20 * 60 * 4 * RECORD_ROWS // 20)
         local.run_until_end(log, [Bars])
         prepare(log, Indicators)
         shard = Shard(log, Indicators, params, 0, ShardOptions(snapshot_rows=1 << 60))
@@ -99,7 +80,7 @@ def _pause(rounds: int) -> Result:
         size = newest[0].size
         shard.close()
     return Result(
-        name=f"recovery: pause of a snapshot, {_SYMBOLS} symbols x {_OUTPUTS} indicators",
+        name=f"recovery: pause of a snapshot, {SYMBOLS} symbols x {_OUTPUTS} indicators",
         value=median(times) * 1_000,
         unit="ms",
         wanted="< 20",
@@ -135,8 +116,8 @@ def _restart(trades: int) -> Result:
             program.send_signal(signal.SIGKILL)
             program.wait()
         before = {name: log.end(name, 0) for name in (BARS.name, INDICATORS.name)}
-        behind = trades // _RECORD_ROWS
-        log.append([_record(behind), _closing(behind + 8)])
+        behind = trades // RECORD_ROWS
+        log.append([trades_record(behind), closing_record(behind + 8)])
         begun = perf_counter()
         with _running(environment, home) as program:
             _await(lambda: all(log.end(name, 0) > end for name, end in before.items()), program)
@@ -146,7 +127,7 @@ def _restart(trades: int) -> Result:
         value=taken,
         unit="s",
         wanted="< 3",
-        note=f"start of the process included; {trades:,} trades in the log, {_SYMBOLS} symbols",
+        note=f"start of the process included; {trades:,} trades in the log, {SYMBOLS} symbols",
     )
 
 
@@ -188,40 +169,3 @@ def _log() -> Iterator[Log]:
         open_log(f"sqlite:///{folder}/log.db") as log,
     ):
         yield log
-
-
-def fill(log: Log, trades: int) -> None:
-    """Trades of 500 symbols, 20,000 a second of event time, and watermarks that close their minutes."""
-    create_topics(log, 1)
-    records = trades // _RECORD_ROWS
-    for at in range(0, records, 16):
-        log.append([_record(one) for one in range(at, min(at + 16, records))])
-    log.append([_closing(records)])
-
-
-def _record(at: int) -> NewRecord:
-    """A record of trades in order of time, prices walking."""
-    rng = np.random.default_rng(at)
-    symbols = rng.integers(0, _SYMBOLS, _RECORD_ROWS).astype(np.int32)
-    times = _START_NS + at * _RECORD_NS + np.sort(rng.integers(0, _RECORD_NS, _RECORD_ROWS))
-    names = [f"S{number:03}" for number in range(_SYMBOLS)]
-    yes = np.ones(_RECORD_ROWS, dtype=np.bool_)
-    columns = {
-        "symbol": pa.DictionaryArray.from_arrays(pa.array(symbols), names),
-        "venue": pa.DictionaryArray.from_arrays(np.zeros(_RECORD_ROWS, np.int32), ["X"]),
-        "action": pa.DictionaryArray.from_arrays(np.zeros(_RECORD_ROWS, np.int32), ["new"]),
-        "ts_event": pa.array(times, pa.int64()).cast(TIMESTAMP),
-        "ts_recv": pa.array(times, pa.int64()).cast(TIMESTAMP),
-        "price": 100.0 + symbols + rng.normal(0, 0.1, _RECORD_ROWS),
-        "size": np.full(_RECORD_ROWS, 100.0),
-        **dict.fromkeys(("updates_high_low", "updates_last", "updates_volume"), yes),
-    }
-    return rows_record(TRADES, 0, TRADES.batch(columns))
-
-
-def _closing(at: int) -> NewRecord:
-    """Watermark rows that close all minutes before a record's time, and that one's."""
-    time = _START_NS + at * _RECORD_NS
-    keys = [f"S{number:03}" for number in range(_SYMBOLS)]
-    batch = watermarks_batch(keys, np.full(_SYMBOLS, time - time % (60 * _NS_PER_S)))
-    return watermarks_record(TRADES.name, 0, batch)

@@ -7,9 +7,10 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import TypeAlias
 
+from bench.made_trades import SYMBOLS, fill
 from bench.report import Result
 from connectors.kafka import KafkaLog
-from connectors.log import Log, NewRecord, Writer
+from connectors.log import Log, NewRecord, Writer, open_log
 from connectors.sqlite_log import SqliteLog
 from flows.bars import Bars
 from flows.engines.shard import Shard, ShardOptions, prepare
@@ -19,51 +20,53 @@ from flows.indicators import Indicators
 Opened: TypeAlias = Callable[[bool], AbstractContextManager[Log]]
 
 
-def cost(
-    opened: Opened, fill: Callable[[Log], None], *, rounds: int, name: str, note: str
-) -> list[Result]:
-    """Elapsed and processor time of bars and indicators over what `fill` appends.
+def cost(opened: Opened, trades: int, rounds: int, name: str) -> list[Result]:
+    """Elapsed and processor time of bars and indicators over trades that a seed makes.
 
     Parameters
     ----------
     opened : callable
-        A new log of a run: `exact_log` or `plain_log`.
-    fill : callable
-        Appends the trades.
+        A new and empty log, of `log_of`.
+    trades : int
+        How many.
     rounds : int
         How often each run is measured.
-    name, note : str
-        Of the results.
+    name : str
+        What the results' names begin with.
     """
     taken: dict[bool, list[_Times]] = {True: [], False: []}
     for at in range(rounds + 1):
         # In turn, so that what else the machine does falls on both; the first round warms up.
         for promised, times in taken.items():
             with opened(promised) as log:
-                fill(log)
+                fill(log, trades)
                 once = _work(log, Shard if promised else _PlainShard)
                 if at:
                     times.append(once)
-    ends = [median(one.ends_s for one in taken[promised]) * 1_000 for promised in (True, False)]
+    asked = "cost of exactly once"
+    of: dict[str, Callable[[_Times], float]] = {
+        f"{name}: {asked}, elapsed time, first row to last commit": lambda one: one.elapsed_s,
+        f"{name}: {asked}, processor time, first row to last commit": lambda one: one.processor_s,
+        f"{name}: {asked}, opening and closing": lambda one: one.ends_s,
+    }
     return [
         Result(
-            name=f"{name}: cost of exactly once, {kind} time (bars, indicators)",
-            value=median(of(one) for one in taken[True]),
+            name=what,
+            value=median(measured(one) for one in taken[True]),
             unit="s",
-            wanted="ratio <= 1.2",
-            baseline=median(of(one) for one in taken[False]),
+            wanted="" if what.endswith("closing") else "ratio <= 1.2",
+            baseline=median(measured(one) for one in taken[False]),
             baseline_name="plain appends, no progress",
-            note=f"{note}; opening and closing both flows: {ends[0]:.0f} ms, plain {ends[1]:.0f} ms",
+            note=f"bars and indicators of {trades:,} trades, {SYMBOLS} symbols",
         )
-        for kind, of in (
-            ("elapsed", lambda one: one.elapsed_s),
-            ("processor", lambda one: one.processor_s),
-        )
+        for what, measured in of.items()
     ]
 
 
-def plain_log(url: str) -> Log:
-    """A log whose writers append, and do no more: no fence, no number, no progress, no snapshots."""
+def log_of(url: str, *, promised: bool) -> Log:
+    """A log; without the promise its writers append, and do no more: no fence, no number, no progress, no snapshots."""
+    if promised:
+        return open_log(url)
     return _PlainKafka(url) if url.startswith("kafka:") else _PlainSqlite(url)
 
 

@@ -23,9 +23,9 @@ from schemas.faults import LATE
 
 __all__ = ["EpochError", "Shard", "ShardOptions", "prepare"]
 
-# A shard that reads so many rows in one step is behind: the next step has more.
+# A shard that reads so many rows in one step, and has more to read, is behind.
 _MANY_ROWS = 50_000
-# It commits so seldom that waiting for commits takes a tenth of its time, yet several times a second.
+# Until it has caught up, commits take a tenth of its time, and come several times a second all the same.
 _PACE = 10
 _PACE_MOST_S = 0.25
 
@@ -318,9 +318,10 @@ class Shard:
         since = monotonic() - self._committed_at
         if self._rows_uncommitted + self._outbox.rows >= self.options.commit_rows:
             return True
-        if self._outbox:
-            return since >= (self._pace_s if read > _MANY_ROWS else self.options.commit_s)
-        return not read and since >= self.options.idle_commit_s
+        if not self._outbox:
+            return not read and since >= self.options.idle_commit_s
+        behind = read > _MANY_ROWS and self.log.wait(self.wanted(), 0.0)
+        return since >= max(self.options.commit_s, self._pace_s if behind else 0.0)
 
     def _commit(self, progress: Progress) -> None:
         self._enter()

@@ -25,7 +25,7 @@ from serving.api.tables import ARROW_TYPE, Format, lines_answer, table_answer
 from serving.hub.hub import Hub
 from serving.hub.lookup import Lookup
 from serving.latest.history import History
-from serving.latest.newest import lines_of
+from serving.latest.parts import lines_of
 
 router = APIRouter(prefix="/v1", tags=["market"])
 

@@ -23,7 +23,7 @@ from serving.api.state import ApiState, state_of
 from serving.hub.hub import Hub
 from serving.hub.lookup import Lookup
 from serving.latest.history import History, rows_of
-from serving.latest.newest import Entry
+from serving.latest.parts import Entry
 from serving.latest.row_store import RowStore
 
 router = APIRouter(prefix="/v1", tags=["positions"])

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from serving.api.address import ApiAddress, ApiServerError, remove_note, write_note
 from serving.api.app import create_app
+from serving.garbage import spare_what_is_loaded
 from serving.settings import Settings
 
 # Requests that run when it is told to end may finish.
@@ -146,12 +147,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so."""
         await super().startup(sockets)
-        # What is here now, stays: Python's collector would look through it again and again, 50 ms at a time in which
-        # nobody is answered.
+        # What is here now, stays: a look through it takes 50 ms, in which nobody is answered.
         gc.collect()
-        gc.freeze()
-        # Nor need it look at the young after every few requests: a twentieth of the processor's time of streams.
-        gc.set_threshold(50_000, 20, 100)
+        spare_what_is_loaded()
         if self.started:
             self._announce()
 

@@ -47,14 +47,14 @@ def table_answer(
 
 def _csv(batch: pa.RecordBatch) -> bytes:
     """With a line of names; times as RFC 3339, decimals as they are, nothing where null."""
-    columns = []
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if column.type == TIMESTAMP:
-            column = time_texts(column)  # noqa: PLW2901 - the same column, written
-        elif column.type in (CATEGORY, DECIMAL):
-            column = column.cast(TEXT)  # noqa: PLW2901 - likewise
-        columns.append(pl.Series(name, column))
-    return pl.DataFrame(columns).write_csv().encode()
+    columns = zip(batch.schema.names, batch.columns, strict=True)
+    return pl.DataFrame({name: _csv_column(one) for name, one in columns}).write_csv().encode()
+
+
+def _csv_column(column: pa.Array) -> pl.Series:
+    if column.type == TIMESTAMP:
+        return pl.Series(time_texts(column))
+    return pl.Series(column.cast(TEXT) if column.type in (CATEGORY, DECIMAL) else column)
 
 
 def _headers(cursor: str | None) -> dict[str, str]:

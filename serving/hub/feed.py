@@ -15,7 +15,8 @@ from schemas.topic import Topic
 from serving.hub.frames import Frame, Shape, lines_frame, pieces, rows_frame, selected
 from serving.hub.position import Next, position_text
 from serving.hub.reader import Arrived, Lost
-from serving.latest.newest import Changes, LatestView, newest_rows
+from serving.latest.newest import Changes, LatestView
+from serving.latest.parts import newest_rows
 
 # Spreads the ticks of groups evenly over an interval, however many there are (the golden ratio); so many of them that
 # a thousand groups share timers, and few enough tick together that others have their turn in between.
@@ -48,19 +49,27 @@ class Ticks:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._due: dict[float, list[Callable[[], None]]] = {}
+        self._due: dict[float, tuple[asyncio.TimerHandle, list[Callable[[], None]]]] = {}
 
-    def add(self, interval_s: float, phase_s: float, call: Callable[[], None]) -> None:
-        """Call at the next interval's end, which lies a phase behind a whole one."""
+    def add(self, interval_s: float, phase_s: float, call: Callable[[], None]) -> float:
+        """Call at the next interval's end, which lies a phase behind a whole one; when that is."""
         at = ((self._loop.time() - phase_s) // interval_s + 1) * interval_s + phase_s
-        calls = self._due.get(at)
-        if calls is None:
-            calls = self._due[at] = []
-            self._loop.call_at(at, self._ring, at)
-        calls.append(call)
+        if at not in self._due:
+            self._due[at] = self._loop.call_at(at, self._ring, at), []
+        self._due[at][1].append(call)
+        return at
+
+    def drop(self, at: float, call: Callable[[], None]) -> None:
+        """Do not call after all."""
+        timer, calls = self._due[at]
+        calls.remove(call)
+        if not calls:
+            timer.cancel()
+            del self._due[at]
 
     def _ring(self, at: float) -> None:
-        for call in self._due.pop(at):
+        _, calls = self._due.pop(at)
+        for call in calls:
             call()
 
 
@@ -86,14 +95,18 @@ class ConflatedGroup:
         self._changes = Changes(feed.view, _visible_keys(feed.topic, shape))
         self._interval_s = interval_s
         self._phase_s = phase * interval_s
-        self._due = False
+        self._due_s: float | None = None
         self._made: tuple[int, int, Frame | None] = (-1, -1, None)
 
     def changed(self) -> None:
         """Something has come: tick at the next interval's end."""
-        if not self._due:
-            self._due = True
-            self._feed.ticks.add(self._interval_s, self._phase_s, self._tick)
+        if self._due_s is None:
+            self._due_s = self._feed.ticks.add(self._interval_s, self._phase_s, self._tick)
+
+    def stop(self) -> None:
+        """Tick no more."""
+        if self._due_s is not None:
+            self._feed.ticks.drop(self._due_s, self._tick)
 
     def pull(self, since: int) -> tuple[Frame | None, int]:
         """What changed behind a change, and the change that it reaches to; shared by all who were there."""
@@ -114,9 +127,8 @@ class ConflatedGroup:
         return lines_frame(topic, lines, position) if lines else None
 
     def _tick(self) -> None:
-        self._due = False
-        if self.subscribers:
-            self._feed.idle.append(self)
+        self._due_s = None
+        self._feed.idle.append(self)
         for one in self.subscribers:
             one.tick()
 
@@ -215,6 +227,7 @@ class TopicFeed:
             return
         group.subscribers.discard(subscriber)
         if not group.subscribers:
+            group.stop()
             del self._conflated[shape, interval_s]
             if group in self.idle:
                 self.idle.remove(group)

@@ -7,7 +7,7 @@ from schemas.topic import Topic
 from serving.hub.hub import Hub
 from serving.latest.groups import group_fields
 from serving.latest.history import LONGEST_LIMIT, History
-from serving.latest.newest import Entry, newest_rows
+from serving.latest.parts import Entry, newest_rows
 
 # Keys for which ClickHouse was asked; beyond that all are asked for once more.
 _ASKED_MAX = 100_000

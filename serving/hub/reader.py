@@ -11,7 +11,7 @@ import structlog
 from connectors.log import Log, LogError, TruncatedError
 from connectors.records import decode_rows, is_rows
 from schemas.topic import Topic
-from serving.latest.newest import Part, newest_rows
+from serving.latest.parts import Part, newest_rows
 
 # Of one topic at a time, so that a flood in one does not hold up the others for long.
 _READ_BYTES = 1 << 20

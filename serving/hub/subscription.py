@@ -13,7 +13,8 @@ from schemas.topic import Topic
 from serving.hub.feed import ConflatedGroup, Rows, TopicFeed, frames_of
 from serving.hub.frames import Frame, Shape, pieces, rows_frame, selected
 from serving.hub.position import LATEST, Next, position_text
-from serving.latest.newest import Changes, LatestView, newest_rows
+from serving.latest.newest import Changes, LatestView
+from serving.latest.parts import newest_rows
 
 # What may wait for a client that takes every row: some seconds of a busy topic.
 QUEUE_BYTES = 8 << 20

@@ -1,4 +1,4 @@
-"""The newest row of each group of a topic, in memory: found column-wise, kept by key.
+"""The newest row of each group of a topic, in memory, by key.
 
 Newest is what was appended last: within a key, the log's order is the order promised. Rows of one record are kept
 together and encoded together, when the first of them is asked for; a record most of whose rows were replaced is
@@ -6,108 +6,22 @@ cut down to the rest, so that memory follows the number of groups and not the ro
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.arrays import Int64s
-from schemas.field import CATEGORY, TEXT
-from schemas.json_codec import encode_lines
 from schemas.topic import Topic
-from serving.latest.groups import group_fields
+from serving.latest.parts import Entry, Group, Part
 
 # Where nobody bounds it: the groups of 8,000 symbols and 60 indicators.
 GROUPS_MAX = 500_000
 # A part is cut down once so few of its rows are still the newest: each row is moved twice at most on average.
 _LIVE_SHARE = 4
 _SMALL_PART = 4
-
-Group = tuple[str, ...]
-
-# Where a view begins; and the change of a place that has no row.
+# Places that a view begins with; and the change of one that has no row.
 _PLACES = 64
 _NEVER = -1
-
-
-class Part:
-    """Newest rows of one record.
-
-    Parameters
-    ----------
-    topic : Topic
-        Of the rows.
-    batch : pyarrow.RecordBatch
-        n rows with the topic's fields, words as plain text.
-    groups : list of tuple of str
-        The group of each.
-
-    Attributes
-    ----------
-    lines : list of bytes or None
-        The rows as JSON, once they were asked for.
-    live : int
-        How many of them are the newest still.
-    """
-
-    __slots__ = ("_topic", "batch", "groups", "lines", "live")
-
-    def __init__(self, topic: Topic, batch: pa.RecordBatch, groups: list[Group]) -> None:
-        self._topic = topic
-        self.batch = batch
-        self.groups = groups
-        self.live = len(groups)
-        self.lines: list[bytes] | None = None
-
-    def line(self, row: int) -> bytes:
-        """A row as JSON, without a line feed."""
-        return self.encoded()[row]
-
-    def encoded(self) -> list[bytes]:
-        """All rows as JSON, made when they are first asked for."""
-        if self.lines is None:
-            self.lines = encode_lines(self._topic, self.batch).splitlines()
-        return self.lines
-
-
-@dataclass(slots=True)
-class Entry:
-    """The newest row of a group: where it is."""
-
-    part: Part
-    row: int
-
-    @property
-    def group(self) -> Group:
-        """Values of `group_fields`."""
-        return self.part.groups[self.row]
-
-    @property
-    def line(self) -> bytes:
-        """The row as JSON."""
-        return self.part.line(self.row)
-
-
-def lines_of(entries: Iterable[Entry]) -> list[bytes]:
-    """Rows as JSON, in their order."""
-    return [one.line for one in entries]
-
-
-def newest_rows(topic: Topic, batch: pa.RecordBatch) -> Part:
-    """The last row of each group of a batch, in order of row.
-
-    Parameters
-    ----------
-    topic : Topic
-        Of the rows.
-    batch : pyarrow.RecordBatch
-        At least one row.
-    """
-    fields = group_fields(topic)
-    rows = _last_rows([batch.column(name) for name in fields])
-    kept = _plain(batch.take(pa.array(rows)) if len(rows) < batch.num_rows else batch)
-    groups = list(zip(*(kept.column(name).to_pylist() for name in fields), strict=True))
-    return Part(topic, kept, groups)
 
 
 class LatestView:
@@ -220,21 +134,23 @@ class LatestView:
 
     def _place(self, group: Group) -> int:
         """Of a group, a new one where it has none."""
-        places = self._places.setdefault(group[0], {})
+        places = self._places.get(group[0])
+        if places is None:
+            places = self._places[group[0]] = {}
         place = places.get(group)
         if place is None:
+            place = places[group] = self._free.pop() if self._free else self._new_place()
             self._count += 1
             self.moves += 1
-            if self._free:
-                place = self._free.pop()
-            else:
-                place = len(self._entries)
-                self._entries.append(None)
-                self._lines.append(None)
-                if place == len(self._changes):
-                    more = np.full(place, _NEVER, dtype=np.int64)
-                    self._changes = np.concatenate((self._changes, more))
-            places[group] = place
+        return place
+
+    def _new_place(self) -> int:
+        place = len(self._entries)
+        self._entries.append(None)
+        self._lines.append(None)
+        if place == len(self._changes):
+            more = np.full(place, _NEVER, dtype=np.int64)
+            self._changes = np.concatenate((self._changes, more))
         return place
 
     def _line(self, place: int) -> bytes:
@@ -316,26 +232,3 @@ class Changes:
         if self._keys is not None and (self._places is None or self._moves != view.moves):
             self._places, self._moves = view.places(self._keys), view.moves
         return view.changed(self._places, since)
-
-
-def _last_rows(columns: list[pa.Array]) -> Int64s:
-    """The last row of each combination of values, ascending."""
-    count = len(columns[0])
-    combined = np.zeros(count, dtype=np.int64)
-    for column in columns:
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        # A dictionary of the wire may say a word twice: the same word must have one code.
-        words: dict[str, int] = {}
-        codes = [words.setdefault(word, len(words)) for word in encoded.dictionary.to_pylist()]
-        of_row = np.array(codes, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
-        combined = combined * len(words) + of_row
-    # The first row of what is reversed is the last one.
-    _, first = np.unique(combined[::-1], return_index=True)
-    rows: Int64s = np.sort(count - 1 - first).astype(np.int64)
-    return rows
-
-
-def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """With words as text: a dictionary would keep all words of its record alive."""
-    columns = [column.cast(TEXT) if column.type == CATEGORY else column for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -1,6 +1,5 @@
 """Verbs that are programs of their own: run, land, clock, store. `tapeflow up` starts all of them."""
 
-import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,6 +58,7 @@ def run(
     from flows.engines import bytewax
     from flows.engines.metering import FlowMeter
     from flows.engines.shard import ShardOptions
+    from serving.garbage import spare_what_is_loaded
     from serving.logs import configure_logs
     from serving.stopping import stop_event
 
@@ -69,7 +69,8 @@ def run(
     with open_log(settings.log) as log:
         create_topics(log, settings.partitions)
     serve_metrics(settings.metrics, "flows")
-    _keep_what_is_loaded()
+    # Without a look for garbage before it: modules leave none, and that takes as long as a flow's way back to its state.
+    spare_what_is_loaded()
     bytewax.run(
         settings.log,
         tuple(params),
@@ -94,15 +95,6 @@ def _look_up(registry: str, stop: "Event") -> "dict[str, LookUp]":
     from connectors.schema_registry import SchemaRegistry
 
     return {"intake": SchemaRegistry(registry, stop=stop)}
-
-
-def _keep_what_is_loaded() -> None:
-    """Spare the garbage collector the modules: looking through them takes milliseconds, in mid-stream.
-
-    Nor now: they leave no garbage, and to look for some takes as long as a flow's way back to its state.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def clock() -> None:

@@ -1,6 +1,8 @@
 """Streams of the hub: every row once whatever breaks, the newest where conflated, and nobody waits for a slow one."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -201,6 +203,31 @@ def test_a_conflated_stream_has_the_newest_row_of_each_key_and_resumes(tmp_path:
                 await feed.append("A", "C")
             frames = await begun
             assert [row["account"] for frame in frames for row in rows_in(frame)][:2] == ["A", "C"]
+
+    asyncio.run(work())
+
+
+def test_of_a_conflated_stream_that_is_left_nothing_stays(tmp_path: Path) -> None:
+    """One that waits for the end of its interval would be kept, and its keys, for as long as that lasts."""
+
+    async def work() -> None:
+        async with feeding(tmp_path) as feed:
+            # It keeps the topic followed.
+            other = await feed.hub.subscribe(wanted_of(feed.log, interval_s=0.001))
+            hours = wanted_of(feed.log, interval_s=7200.0)
+            streams = [await feed.hub.subscribe(hours) for _ in range(2)]
+            followed = feed.hub._feeds[TOPIC.name]
+            both = [one for one in followed._conflated.values() if len(one.subscribers) == 2]
+            held = weakref.ref(both.pop())
+            await feed.append("A")
+            await until(lambda: followed.view.change == 1 and held() not in followed.idle)
+            for stream in streams:
+                assert held() is not None
+                feed.hub.close_subscription(stream)
+            del stream, streams
+            gc.collect()
+            assert held() is None
+            feed.hub.close_subscription(other)
 
     asyncio.run(work())
 

@@ -11,7 +11,8 @@ from schemas.accounts import CASH_MOVEMENTS
 from schemas.bars import BARS
 from schemas.registry import TOPICS
 from serving.latest.groups import group_fields
-from serving.latest.newest import Changes, LatestView, newest_rows
+from serving.latest.newest import Changes, LatestView
+from serving.latest.parts import newest_rows
 from serving.latest.row_store import RowStore
 
 Bars = list[tuple[str, str, int]]
