@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from connectors.log import FencedError, NewRecord, Writer
 from connectors.metrics import FENCED
 from connectors.sqlite_catalog import Catalog, Place
-from connectors.sqlite_file import SqliteFile
+from connectors.sqlite_file import PAGE_BYTES, SqliteFile
 from connectors.sqlite_rows import Row, insert_statement, to_row
 
 
@@ -32,24 +32,25 @@ class Appender:
         """A transaction for these records, on disk at its end if one of their topics is synced."""
         # The catalogue is asked outside of the transaction: it may have to be read again.
         places = {self._catalog.place(record.topic, record.partition) for record in records}
-        with self.file.writing(synced=any(place.synced for place in places)) as connection:
-            for place in places:
-                self._catalog.check(connection, place)
+        synced = any(place.synced for place in places)
+        # Each partition's last page is written anew, and that of the writers.
+        size_bytes = sum(len(record.value or b"") for record in records) + PAGE_BYTES * (
+            len(places) + 1
+        )
+        with self.file.writing(synced=synced, size_bytes=size_bytes) as connection:
             yield connection
 
     def insert(self, connection: sqlite3.Connection, records: Sequence[NewRecord]) -> list[int]:
         """Insert records in a transaction for them; returns the offset of each."""
         places = [self._catalog.place(record.topic, record.partition) for record in records]
-        tails = {place: place.tail(connection) for place in dict.fromkeys(places)}
+        rows: dict[Place, list[Row]] = {place: [] for place in places}
+        tails = self._catalog.tails(connection, rows)
         # The wall clock may step back; append times of a partition never do. And a commit has one time in all
         # its partitions: a repair that cuts by time takes it whole or leaves it.
-        append_time_ns = max([time.time_ns(), *(newest for _, newest in tails.values())])
-        ends = {place: end for place, (end, _) in tails.items()}
-        rows: dict[Place, list[Row]] = {place: [] for place in tails}
+        append_time_ns = max([time.time_ns(), *(tail.newest_ns for tail in tails.values())])
         offsets = []
         for place, record in zip(places, records, strict=True):
-            offset = ends[place]
-            ends[place] = offset + 1
+            offset = tails[place].end + len(rows[place])
             rows[place].append(to_row(place.id, offset, append_time_ns, record))
             offsets.append(offset)
         for place, of_place in rows.items():
@@ -87,26 +88,29 @@ class SqliteWriter(Writer):
 
     def commit(self, records: Sequence[NewRecord], number: int) -> list[int]:
         """Append records to any topics, all or none, as commit ``number``."""
-        where = f"writer {self.name} in {self._appender.file.path}"
         with self._appender.transaction(records) as connection:
-            last, generation = _number_and_generation(connection, self.name)
-            if generation != self._generation:
-                FENCED.labels(self.name).inc()
-                raise FencedError(
-                    f"{where}: another copy of it was started since; this one must end"
-                )
-            if number != last + 1:
-                FENCED.labels(self.name).inc()
-                raise FencedError(
-                    f"{where}: commit {last + 1} is the next one, {number} came: start again from the "
-                    "last progress record"
-                )
-            offsets = self._appender.insert(connection, records)
-            connection.execute("UPDATE writers SET number = ? WHERE name = ?", (number, self.name))
-        return offsets
+            moved = connection.execute(
+                "UPDATE writers SET number = ? WHERE name = ? AND number = ? AND generation = ?",
+                (number, self.name, number - 1, self._generation),
+            )
+            if not moved.rowcount:
+                raise self._fenced(connection, number)
+            return self._appender.insert(connection, records)
 
     def close(self) -> None:
         """Nothing is held between commits."""
+
+    def _fenced(self, connection: sqlite3.Connection, number: int) -> FencedError:
+        """Why a commit is not the next one of this name."""
+        FENCED.labels(self.name).inc()
+        last, generation = _number_and_generation(connection, self.name)
+        where = f"writer {self.name} in {self._appender.file.path}"
+        if generation != self._generation:
+            return FencedError(f"{where}: another copy of it was started since; this one must end")
+        return FencedError(
+            f"{where}: commit {last + 1} is the next one, {number} came: start again from the "
+            "last progress record"
+        )
 
 
 def _number_and_generation(connection: sqlite3.Connection, name: str) -> tuple[int, int]:

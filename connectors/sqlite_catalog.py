@@ -1,7 +1,7 @@
 """Which topics and partitions a SQLite log has, and under which table numbers."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +11,8 @@ from connectors.sqlite_rows import create_statement, table
 
 # Partitions that one statement asks for; SQLite takes up to 2,000 columns.
 _AT_ONCE = 500
+# Of the tails: who appends names other partitions each time, and a statement of few is known from before.
+_TAILS_AT_ONCE = 4
 # Partition numbers are never used twice, so that a stale reader of a deleted topic finds nothing.
 SCHEMA = """
 CREATE TABLE topics (
@@ -39,14 +41,6 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.topic}[{self.partition}]"
-
-    def tail(self, connection: sqlite3.Connection) -> tuple[int, int]:
-        """The next offset, and the newest append time (0 where there is none)."""
-        row = connection.execute(
-            f"SELECT record_offset + 1, append_time_ns FROM {table(self.id)} "  # noqa: S608 - an integer of ours
-            "ORDER BY record_offset DESC LIMIT 1"
-        ).fetchone()
-        return row or (self.start(connection), 0)
 
     def end(self, connection: sqlite3.Connection) -> int:
         """The next offset."""
@@ -98,12 +92,32 @@ def ends(connection: sqlite3.Connection, places: Sequence[Place]) -> list[int]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Where a partition goes on: the next offset, and the newest append time (0 where there is none)."""
+
+    end: int
+    newest_ns: int
+
+
 @lru_cache(maxsize=1024)
 def _ends_query(numbers: tuple[int, ...]) -> str:
     """One statement: each is a transaction, and lets go of Python's interpreter, for which its thread then waits."""
     columns = (
         f"coalesce((SELECT max(record_offset) + 1 FROM {table(number)}), "  # noqa: S608 - an integer of ours
         f"(SELECT start FROM partitions WHERE id = {number}))"
+        for number in numbers
+    )
+    return f"SELECT {', '.join(columns)}"
+
+
+@lru_cache(maxsize=1024)
+def _tails_query(numbers: tuple[int, ...]) -> str:
+    """Of each partition its start, its newest offset and when that was appended; one statement, as above."""
+    columns = (
+        f"(SELECT start FROM partitions WHERE id = {number}), "  # noqa: S608 - an integer of ours
+        f"(SELECT max(record_offset) FROM {table(number)}), "
+        f"(SELECT append_time_ns FROM {table(number)} ORDER BY record_offset DESC LIMIT 1)"
         for number in numbers
     )
     return f"SELECT {', '.join(columns)}"
@@ -184,7 +198,31 @@ class Catalog:
             connection.execute(create_statement(int(number or 0)))
         return config
 
-    def check(self, connection: sqlite3.Connection, place: Place) -> None:
+    def tails(self, connection: sqlite3.Connection, places: Iterable[Place]) -> dict[Place, Tail]:
+        """Where partitions go on, in a transaction.
+
+        Raises
+        ------
+        UnknownTopicError
+            Where a topic was deleted since it was read; it is forgotten.
+        """
+        ordered = sorted(places, key=lambda place: place.id)
+        found = {}
+        for at in range(0, len(ordered), _TAILS_AT_ONCE):
+            some = ordered[at : at + _TAILS_AT_ONCE]
+            try:
+                row = connection.execute(_tails_query(tuple(one.id for one in some))).fetchone()
+            except sqlite3.OperationalError:
+                for place in some:
+                    self._check(connection, place)
+                raise
+            for place, start, newest, time_ns in zip(
+                some, row[::3], row[1::3], row[2::3], strict=True
+            ):
+                found[place] = Tail(start if newest is None else newest + 1, time_ns or 0)
+        return found
+
+    def _check(self, connection: sqlite3.Connection, place: Place) -> None:
         """Raise UnknownTopicError, and forget the topic, where it was deleted since it was read."""
         try:
             place.start(connection)

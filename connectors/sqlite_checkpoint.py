@@ -13,6 +13,9 @@ from connectors.sqlite_wal import WriteAheadLog
 CHECKPOINT_BYTES = 128 << 20
 # Beyond this, appenders wait for the checkpoint: the disk is slower than they are.
 LIMIT_BYTES = 256 << 20
+# A process looks at the WAL each time it has written so much: a look reads the file four times, and whoever commits
+# single orders waits at each for the interpreter.
+LOOK_BYTES = 1 << 20
 # A read that lasts keeps the WAL from beginning anew: so much more is written before the next attempt.
 _STEP_BYTES = 16 << 20
 # A pass beside the appends that had no more to copy leaves little behind it, for which they wait.
@@ -65,6 +68,9 @@ class Checkpointer:
         self._thread: Thread | None = None
         self._starting = Lock()
         self._error: sqlite3.Error | None = None
+        # Of this process, since it looked last; and whether it found the WAL beyond its limit.
+        self._written_bytes = 0
+        self._is_beyond = False
         # Which filling of the WAL was copied last, and from where on it is worth it again.
         self._copied = (b"", 0)
 
@@ -79,12 +85,18 @@ class Checkpointer:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
-        if self._wal.reaches(LIMIT_BYTES):
+        if self._is_beyond:
+            self._is_beyond = False
             with self._turn:
                 self._checkpoint(LIMIT_BYTES, _RESTART)
 
-    def written(self) -> None:
-        """Say that something was appended."""
+    def written(self, size_bytes: int) -> None:
+        """Say that about so much was appended."""
+        self._written_bytes += size_bytes
+        if self._written_bytes < LOOK_BYTES:
+            return
+        self._written_bytes = 0
+        self._is_beyond = self._wal.reaches(LIMIT_BYTES)
         if self._is_due():
             self._start()
             self._wanted.set()

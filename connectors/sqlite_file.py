@@ -14,7 +14,7 @@ from connectors.commit_signal import CommitSignal, Watch
 from connectors.crash_points import crash_point
 from connectors.file_lock import FileLock
 from connectors.log import CorruptLogError, LogError
-from connectors.sqlite_checkpoint import LIMIT_BYTES, Checkpointer
+from connectors.sqlite_checkpoint import LIMIT_BYTES, LOOK_BYTES, Checkpointer
 
 # Larger pages append and read large records faster, and make small commits write more: 150 kB records
 # 113 MB/s with 16 KiB, 190 with 32, 315 with 64; a small append 0.04, 0.05 and 0.06 ms.
@@ -87,13 +87,17 @@ class SqliteFile:
                     process.idle.append(connection)
 
     @contextmanager
-    def writing(self, *, synced: bool = False) -> Iterator[sqlite3.Connection]:
+    def writing(
+        self, *, synced: bool = False, size_bytes: int = LOOK_BYTES
+    ) -> Iterator[sqlite3.Connection]:
         """One transaction, after those that came first in any process; all of it or nothing.
 
         Parameters
         ----------
         synced : bool
             Whether the commit (and all before it) is on disk when this returns.
+        size_bytes : int
+            How much it writes, about, if that is known.
         """
         process = self._process()
         with self.errors():
@@ -118,7 +122,7 @@ class SqliteFile:
                 raise
         crash_point("sqlite: committed")
         process.commits.send()
-        process.checkpointer.written()
+        process.checkpointer.written(size_bytes)
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:
