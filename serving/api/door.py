@@ -42,8 +42,8 @@ class UsersDoor:
         self.users = users
         self._clock = clock
         self._known: OrderedDict[Credentials, tuple[Principal, float]] = OrderedDict()
-        # What was looked up before a change must not be remembered behind it.
-        self._changes = 0
+        # Being looked up: who comes with the same meanwhile waits for the same answer.
+        self._asked: dict[Credentials, asyncio.Task[Principal | ApiError]] = {}
 
     async def principal(self, credentials: Credentials) -> Principal:
         """Who has these credentials.
@@ -56,19 +56,35 @@ class UsersDoor:
         known = self._known.get(credentials)
         if known is not None and self._clock() < known[1]:
             return known[0]
-        changes = self._changes
+        asked = self._asked.get(credentials)
+        if asked is None:
+            asked = self._asked[credentials] = asyncio.create_task(self._ask(credentials))
+        # A client that goes away does not take the answer from the others.
+        found = await asyncio.shield(asked)
+        if isinstance(found, ApiError):
+            raise found
+        return found
+
+    async def _ask(self, credentials: Credentials) -> Principal | ApiError:
+        """Look it up and remember it, unless something was changed meanwhile."""
         until_s = self._clock() + REMEMBER_S
+        found: Principal | ApiError
         try:
-            principal = await asyncio.to_thread(self._look_up, credentials)
+            found = await asyncio.to_thread(self._look_up, credentials)
         except UsersError as error:
+            found = refused(error)
+        finally:
+            is_newest = self._asked.get(credentials) is asyncio.current_task()
+            if is_newest:
+                del self._asked[credentials]
+        if isinstance(found, ApiError):
             self._known.pop(credentials, None)
-            raise refused(error) from None
-        if changes == self._changes:
-            self._known[credentials] = (principal, until_s)
+        elif is_newest:
+            self._known[credentials] = (found, until_s)
             self._known.move_to_end(credentials)
             if len(self._known) > _KNOWN_MAX:
                 self._known.popitem(last=False)
-        return principal
+        return found
 
     def check(self) -> None:
         """Raise where the users database does not answer."""
@@ -76,8 +92,9 @@ class UsersDoor:
 
     def forget(self) -> None:
         """Look everybody up anew: something about users was changed."""
-        self._changes += 1
         self._known.clear()
+        # What is being looked up may be of before: it is neither remembered nor waited for.
+        self._asked.clear()
 
     def _look_up(self, credentials: Credentials) -> Principal:
         if credentials.bearer is not None:
