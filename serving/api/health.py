@@ -14,6 +14,7 @@ from serving.api.problems import ApiError
 from serving.api.scopes import Scope
 from serving.api.security import OPEN, Principal, require
 from serving.api.state import ApiState, state_of
+from serving.hub.hub import Hub
 from serving.users.database import UsersDatabaseError
 
 router = APIRouter(tags=["health"])
@@ -48,6 +49,8 @@ async def ready(request: Request) -> Ready:
         raise ApiError(503, "not-ready", "the server is starting or shutting down")
     if state.audit.failing:
         raise ApiError(503, "not-ready", "the audit log cannot be written")
+    if failed := state.part(Hub).failed:
+        raise ApiError(503, "not-ready", f"not read on, see the log: {', '.join(failed)}")
     await asyncio.to_thread(_check, state)
     return Ready(
         status="ready",

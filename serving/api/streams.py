@@ -41,6 +41,7 @@ CLOSE_CODES = {
     "slow": 4008,
     "trimmed": 4010,
     "lost": 4010,
+    "unreadable": 1011,
     "closing": 1001,
     SIGNED_OUT: 4401,
     RIGHTS: 4403,

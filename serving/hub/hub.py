@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 
-from connectors.log import Log
+from connectors.log import Log, LogError
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 from serving.hub.feed import TopicFeed
@@ -41,6 +41,8 @@ class Hub:
     ----------
     orders : OrdersView
         How orders stand.
+    failed : dict of str to str
+        Topics that are not read on, and why: a record of theirs is none of theirs.
     """
 
     name = "hub"
@@ -49,10 +51,11 @@ class Hub:
         self, log: Log, *, followed: tuple[str, ...] = LATEST, rows_max: int = ROWS_MAX
     ) -> None:
         self.orders = OrdersView(rows_max)
+        self.failed: dict[str, str] = {}
         self._log = log
         self._followed = followed
         self._rows_max = rows_max
-        self._reader = TopicReader(log, self._deliver)
+        self._reader = TopicReader(log, self._deliver, self._give_up)
         self._room = threading.BoundedSemaphore(_ON_THE_WAY)
         self._feeds: dict[str, TopicFeed] = {}
         self._subscriptions: set[Subscription] = set()
@@ -111,7 +114,11 @@ class Hub:
             Where the position lies beyond what was ever in the log.
         UnknownTopicError
             Where the log has no such topic.
+        LogError
+            Where it is not read on, see `failed`.
         """
+        if wanted.topic.name in self.failed:
+            raise LogError(f"{wanted.topic.name} is not read on: {self.failed[wanted.topic.name]}")
         begins, ends = await asyncio.to_thread(self._bounds, wanted.topic, _RECORDS_BACK)
         has_newest = wanted.topic.name in self._followed
         if wanted.position is not None:
@@ -179,6 +186,18 @@ class Hub:
         if self._ended or loop is None or loop.is_closed():
             return
         loop.call_soon_threadsafe(self._take, came)
+
+    def _give_up(self, topic: Topic, why: str) -> None:
+        """From the reader's thread to the event loop: a stream of it would stand still, and nobody would know."""
+        self.failed[topic.name] = why
+        loop = self._loop
+        if not self._ended and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._cut, topic)
+
+    def _cut(self, topic: Topic) -> None:
+        for one in list(self._subscriptions):
+            if one.wanted.topic is topic:
+                one.cut("unreadable", f"{topic.name} is not read on: {self.failed[topic.name]}")
 
     def _take(self, came: list[Arrived | Lost]) -> None:
         """Hand over what came: a few records at a turn, so that who takes them fast is never far behind."""

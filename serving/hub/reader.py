@@ -55,11 +55,19 @@ class TopicReader:
         Which.
     deliver : callable
         Takes what came of one read, in the reader's thread; the reader waits for it.
+    give_up : callable
+        Told, in the reader's thread, of a topic with a record that cannot be taken in, and why: it is not read on.
     """
 
-    def __init__(self, log: Log, deliver: Callable[[list[Arrived | Lost]], None]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        deliver: Callable[[list[Arrived | Lost]], None],
+        give_up: Callable[[Topic, str], None],
+    ) -> None:
         self._log = log
         self._deliver = deliver
+        self._give_up = give_up
         self._lock = threading.Lock()
         self._topics: dict[str, tuple[Topic, bool]] = {}
         self._positions: dict[tuple[str, int], int] = {}
@@ -125,7 +133,17 @@ class TopicReader:
         for name, partition in self._log.news(positions):
             if self._stop.is_set():
                 break
-            moved = self._read(name, partition, positions[name, partition]) or moved
+            try:
+                moved = self._read(name, partition, positions[name, partition]) or moved
+            except LogError:
+                raise
+            except Exception as error:
+                # It would be so each time; the other topics go on.
+                _logger.exception("topic unreadable", topic=name, partition=partition)
+                with self._lock:
+                    topic, _ = self._topics[name]
+                self.unfollow(topic)
+                self._give_up(topic, str(error))
         return moved
 
     def _read(self, name: str, partition: int, offset: int) -> bool:

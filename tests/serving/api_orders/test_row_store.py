@@ -61,6 +61,18 @@ def test_rows_are_found_by_number_before_and_behind_a_join(odd: bool) -> None:  
     assert kept == [_shown(batch)[0] for batch in reversed(batches)]
 
 
+def test_large_batches_are_joined_with_small_ones_before_and_behind_them() -> None:
+    store = RowStore(ORDERS, rows_max=1_000_000)
+    sizes = [1] * 40 + [9_000, 1, 9_000] + [1] * 40
+    batches, begin = [], 0
+    for size in sizes:
+        batches.append(pa.concat_batches([_batch(begin + row) for row in range(size)][:1] * size))
+        assert store.append(0, begin, batches[-1]) == begin
+        begin += size
+    kept = [shown for _, batch in reversed(list(store.newest_first())) for shown in _shown(batch)]
+    assert kept == [shown for batch in batches for shown in _shown(batch)]
+
+
 def test_the_oldest_rows_are_dropped_with_the_records_that_hold_them() -> None:
     store = RowStore(ORDERS, rows_max=100)
     for number in range(BATCHES):

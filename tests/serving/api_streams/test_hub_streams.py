@@ -1,6 +1,7 @@
 """Streams of the hub: every row once whatever breaks, the newest where conflated, and nobody waits for a slow one."""
 
 import asyncio
+import dataclasses
 import gc
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -14,10 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.log import Log, open_log
+from connectors.log import Log, LogError, open_log
 from connectors.records import rows_record, watermarks_batch, watermarks_record
 from connectors.topics import create_topics
 from schemas.accounts import CASH_MOVEMENTS
+from schemas.orders import ORDERS
 from schemas.topic import Topic
 from serving.hub import subscription as streams
 from serving.hub.frames import Frame, Shape
@@ -379,6 +381,32 @@ def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
         with pytest.raises(StreamEndError) as end:
             await following
         assert end.value.kind == "closing"
+
+    asyncio.run(work())
+
+
+def test_a_topic_with_a_record_that_is_none_of_its_own_is_not_read_on_and_says_so(
+    tmp_path: Path,
+) -> None:
+    async def work() -> None:
+        async with feeding(tmp_path) as feed:
+            stream = await feed.hub.subscribe(wanted_of(feed.log))
+            following = asyncio.create_task(anext(stream.frames()))
+            record = rows_record(TOPIC, 0, movements([("A", 0)]))
+            feed.log.append([dataclasses.replace(record, value=b"no Arrow")])
+            with pytest.raises(StreamEndError, match="not an Arrow IPC stream") as end:
+                await following
+            assert end.value.kind == "unreadable"
+            with pytest.raises(LogError, match=f"{TOPIC.name} is not read on"):
+                await feed.hub.subscribe(wanted_of(feed.log))
+            assert list(feed.hub.failed) == [TOPIC.name]
+            # The others go on.
+            other = await feed.hub.subscribe(dataclasses.replace(stream.wanted, topic=ORDERS))
+            taking = asyncio.create_task(anext(other.frames()))
+            row = {"account": "A", "command": "new", "order_id": "1", "order_class": "simple"}
+            feed.log.append([rows_record(ORDERS, 0, ORDERS.batch_of_rows([row]))])
+            async with asyncio.timeout(60):
+                assert (await taking).rows == 1
 
     asyncio.run(work())
 

@@ -46,7 +46,7 @@ def test_where_nothing_is_new_nothing_is_handed_over_and_the_reader_sleeps(tmp_p
 
     with Vague(f"sqlite:///{tmp_path}/log.db") as log:
         log.create_topic(TopicConfig(name=TRADES.name, partitions=_PARTITIONS))
-        reader = TopicReader(log, deliver)
+        reader = TopicReader(log, deliver, lambda *_: None)
         reader.follow(TRADES, dict.fromkeys(range(_PARTITIONS), 0), newest=False)
         reader.start()
         try:
