@@ -1,15 +1,13 @@
 """Functions compiled by numba, whose machine code many processes keep and read at once on one disk."""
 
-import contextlib
-import os
 import pickle
 from collections.abc import Callable
-from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from schemas.kept_files import KeptFiles, own_file
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,17 +30,11 @@ def compiled(function: Function, made_of: bytes = b"", **options: Any) -> Functi
     dispatcher: Any = numba.njit(cache=True, nogil=True, **options)(function)
     kept = dispatcher._cache  # noqa: SLF001 - numba has no public way to another cache
     name = kept._impl.filename_base  # noqa: SLF001
-    stamp = sha256(numba.__version__.encode() + own_file(function.__code__.co_filename) + made_of)
-    code = _MachineCode(Path(kept.cache_path), name, stamp.hexdigest()[:_NAME])
-    kept._cache_file = code  # noqa: SLF001
+    made_of = numba.__version__.encode() + own_file(function.__code__.co_filename) + made_of
+    files = KeptFiles(Path(kept.cache_path), name, made_of=made_of, suffix="nbc")
+    kept._cache_file = _MachineCode(files)  # noqa: SLF001
     # The dispatcher is called as the function it was made of, whatever numba's own types say.
     return cast("Function", dispatcher)
-
-
-@cache
-def own_file(name: str) -> bytes:
-    """What a source file has in it, as a hash."""
-    return sha256(Path(name).read_bytes()).digest()
 
 
 class _MachineCode:
@@ -54,45 +46,20 @@ class _MachineCode:
     follows from the contents can lead to nothing else. A file that is damaged, or of another key, is compiled again.
     """
 
-    def __init__(self, folder: Path, name: str, stamp: str) -> None:
-        self._folder, self._name, self._stamp = folder, name, stamp
+    def __init__(self, files: KeptFiles) -> None:
+        self._files = files
 
     def load(self, key: Any) -> Any:
-        try:
-            digest, kept = _halves(self._file(key).read_bytes())
-        except OSError:
-            return None
-        if sha256(kept).digest() != digest:
+        kept = self._files.read(repr(key).encode())
+        if kept is None:
             return None
         of, data = pickle.loads(kept)  # noqa: S301 - lies beside the source that it was made of
         return data if of == key else None
 
     def save(self, key: Any, data: Any) -> None:
-        kept = pickle.dumps((key, data), protocol=pickle.HIGHEST_PROTOCOL)
-        file = self._file(key)
-        half = file.with_suffix(f".{os.getpid()}")
-        # What cannot be kept (a full disk, a folder that is only for reading) is compiled again by the next process.
-        with contextlib.suppress(OSError):
-            half.write_bytes(sha256(kept).digest() + kept)
-            half.replace(file)
-            self._forget_older()
+        self._files.write(
+            repr(key).encode(), pickle.dumps((key, data), protocol=pickle.HIGHEST_PROTOCOL)
+        )
 
     def flush(self) -> None:
-        for file in self._folder.glob(f"{self._name}.*"):
-            file.unlink(missing_ok=True)
-
-    def _forget_older(self) -> None:
-        for file in self._folder.glob(f"{self._name}.*"):
-            if not file.name.startswith(f"{self._name}.{self._stamp}."):
-                file.unlink(missing_ok=True)
-
-    def _file(self, key: Any) -> Path:
-        name = sha256(repr(key).encode()).hexdigest()[:_NAME]
-        return self._folder / f"{self._name}.{self._stamp}.{name}.nbc"
-
-
-def _halves(file: bytes) -> tuple[bytes, bytes]:
-    return file[: sha256().digest_size], file[sha256().digest_size :]
-
-
-_NAME = 16
+        self._files.forget()

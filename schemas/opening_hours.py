@@ -5,7 +5,10 @@ import warnings
 import numpy as np
 
 from schemas.arrays import Int64s
+from schemas.kept_calendars import kept
 from schemas.sessions import DAY_NS, MAKING, CalendarError, session_starts
+
+ALWAYS = "24/7"
 
 
 def opening_hours(calendar: str, first_day: int, last_day: int) -> Int64s:
@@ -36,22 +39,45 @@ def opening_hours(calendar: str, first_day: int, last_day: int) -> Int64s:
     ...  for one in opening_hours("XNYS", day - 1, day)]
     [['2013-10-07T13:30', '2013-10-07T20:00']]
     """
-    if calendar == "24/7":
+    if calendar == ALWAYS:
         days = np.arange(first_day, last_day + 1, dtype=np.int64)
         return np.column_stack([days, days * DAY_NS, (days + 1) * DAY_NS])
+    return _opening_hours(calendar, first_day, last_day)[1]
+
+
+def hours_of_year(calendar: str, year: int, *, margin_days: int) -> Int64s:
+    """As `opening_hours`, from some days before a UTC year to as many behind it; kept on disk.
+
+    Only years are, whose number is bounded.
+    """
+    january = np.array([year - 1970, year + 1 - 1970], "datetime64[Y]").astype("datetime64[D]")
+    first_day, end_day = january.astype(int).tolist()
+    days = (first_day - margin_days, end_day + margin_days)
+    if calendar == ALWAYS:
+        return opening_hours(calendar, *days)
+
+    def make() -> tuple[str, Int64s]:
+        zone, found = _opening_hours(calendar, *days)
+        return zone, found.ravel()
+
+    return kept(f"{calendar} {year} {margin_days}", make, __file__).reshape(-1, 3)
+
+
+def _opening_hours(calendar: str, first_day: int, last_day: int) -> tuple[str, Int64s]:
+    """A calendar's time zone and its open times."""
     session_starts(calendar)  # raises, with the names that there are
     with MAKING:
-        opens, closes = _sessions(calendar, first_day, last_day)
+        zone, opens, closes = _sessions(calendar, first_day, last_day)
     found = [
         (day, max(start, day * DAY_NS), min(end, (day + 1) * DAY_NS))
         for start, end in zip(opens.tolist(), closes.tolist(), strict=True)
         for day in range(start // DAY_NS, (end - 1) // DAY_NS + 1)
         if first_day <= day <= last_day
     ]
-    return np.array(found, dtype=np.int64).reshape(-1, 3)
+    return zone, np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
-def _sessions(calendar: str, first_day: int, last_day: int) -> tuple[Int64s, Int64s]:
+def _sessions(calendar: str, first_day: int, last_day: int) -> tuple[str, Int64s, Int64s]:
     import pandas as pd  # noqa: PLC0415 - half a second of imports, which most programs do not need
     from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415
 
@@ -70,4 +96,4 @@ def _sessions(calendar: str, first_day: int, last_day: int) -> tuple[Int64s, Int
             raise CalendarError(
                 f"calendar {calendar!r} from {first:%Y-%m-%d} to {last:%Y-%m-%d}: {error}"
             ) from error
-    return np.asarray(opens, dtype=np.int64), np.asarray(closes, dtype=np.int64)
+    return str(found.tz), np.asarray(opens, dtype=np.int64), np.asarray(closes, dtype=np.int64)

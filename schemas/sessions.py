@@ -5,12 +5,13 @@ printed before the opening, after the close or on a weekend belongs to a session
 """
 
 import warnings
-from functools import cache
+from functools import cache, partial
 from threading import Lock
 
 import numpy as np
 
 from schemas.arrays import Int64s
+from schemas.kept_calendars import kept
 
 DEFAULT_CALENDAR = "XNYS"
 DAY_NS = 86_400_000_000_000
@@ -69,14 +70,13 @@ def _session_starts(calendar: str) -> Int64s:
     if calendar == "24/7":
         days = np.arange(_FIRST_DATE, _END_DATE, dtype="datetime64[D]")
         starts = days.astype("datetime64[ns]").astype(np.int64)
-    else:
-        starts = _local_midnights(calendar)
-    starts.flags.writeable = False
-    return starts
+        starts.flags.writeable = False
+        return starts
+    return kept(calendar, partial(_local_midnights, calendar), __file__)
 
 
-def _local_midnights(name: str) -> Int64s:
-    # Half a second of imports, which programs that need no calendar should not wait for.
+def _local_midnights(name: str) -> tuple[str, Int64s]:
+    # Half a second of imports, which programs that need no calendar, or one that is kept, should not wait for.
     import exchange_calendars  # noqa: PLC0415 - see above
     import pandas as pd  # noqa: PLC0415 - see above
     from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415 - see above
@@ -111,5 +111,4 @@ def _local_midnights(name: str) -> Int64s:
     midnights = sessions.tz_localize(
         found.tz, nonexistent="shift_forward", ambiguous=np.ones(len(sessions), dtype=bool)
     )
-    starts: Int64s = midnights.tz_convert("UTC").as_unit("ns").asi8.astype(np.int64)
-    return starts
+    return str(found.tz), midnights.tz_convert("UTC").as_unit("ns").asi8.astype(np.int64)

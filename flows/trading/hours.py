@@ -5,10 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from schemas.opening_hours import opening_hours
+from schemas.opening_hours import ALWAYS, hours_of_year
 from schemas.sessions import DAY_NS, CalendarError
-
-ALWAYS = "24/7"
 
 # Longer than any closing of an exchange since 1914, so that a year's list has the session after each of its days.
 _MARGIN_DAYS = 15
@@ -48,17 +46,16 @@ class Hours:
 
 
 def _year(ts_ns: int) -> int:
-    return int(np.datetime64(ts_ns, "ns").astype("datetime64[Y]").astype(int))
+    return 1970 + int(np.datetime64(ts_ns, "ns").astype("datetime64[Y]").astype(int))
 
 
 @cache
 def _sessions(calendar: str, year: int) -> tuple[list[int], list[int]]:
     """Openings and closes from a year's first day to some days behind its end."""
-    first = int(np.datetime64(year, "Y").astype("datetime64[D]").astype(int)) - _MARGIN_DAYS
-    last = int(np.datetime64(year + 1, "Y").astype("datetime64[D]").astype(int)) + _MARGIN_DAYS
+    next_year = int(np.datetime64(str(year + 1), "D").astype(int))
     try:
-        found = opening_hours(calendar, first, last)
-        reaches = len(found) and found[-1, 2] >= (last - _MARGIN_DAYS + 1) * DAY_NS
+        found = hours_of_year(calendar, year, margin_days=_MARGIN_DAYS)
+        reaches = len(found) and found[-1, 2] >= (next_year + 1) * DAY_NS
     except CalendarError:
         reaches = False
     if not reaches:
