@@ -1,7 +1,9 @@
 """Functions compiled by numba, whose machine code many processes keep and read at once on one disk."""
 
 import pickle
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -63,3 +65,22 @@ class _MachineCode:
 
     def flush(self) -> None:
         self._files.forget()
+
+
+def _leave_scipy_out() -> None:
+    """Load the part of numba that looks for the BLAS of scipy, without finding it.
+
+    No kernel multiplies matrices, and scipy takes a program 0.2 s at its first kernel wherever something else has it
+    installed; nor may the order of a kernel's sums hang on whether something has.
+    """
+    blas, loaded = "scipy.linalg.cython_blas", cast("dict[str, Any]", sys.modules)
+    before = {name: loaded[name] for name in (blas,) if name in loaded}
+    loaded[blas] = None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        del loaded[blas]
+        loaded.update(before)
+
+
+_leave_scipy_out()

@@ -109,3 +109,25 @@ def test_a_folder_that_is_only_for_reading_stops_nothing(tmp_path: Path) -> None
     file.unlink()
     file.mkdir()  # what root cannot replace by a file either
     assert run_twice(tmp_path, "21") == "42"
+
+
+def test_a_program_that_runs_a_kernel_loads_no_scipy(tmp_path: Path) -> None:
+    """Numba looks for its BLAS, which no kernel uses, at the first kernel: a tenth of a flow's start."""
+    (tmp_path / "twice.py").write_text(TWICE.format(2))
+    loaded = PROGRAM.format("21") + "import sys; print('scipy.linalg' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    for _ in ("compiled", "read"):
+        run = subprocess.run(
+            [sys.executable, "-B", "-c", loaded],
+            cwd=tmp_path,
+            capture_output=True,
+            check=True,
+            env=environment,
+            text=True,
+        )
+        assert run.stdout.split() == ["42", "False"]
+
+
+def test_scipy_itself_is_as_it_was() -> None:
+    assert import_module("scipy.linalg").blas.ddot([1.0, 2.0], [3.0, 4.0]) == 11.0
+    assert sys.modules["scipy.linalg.cython_blas"] is not None
