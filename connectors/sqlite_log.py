@@ -72,16 +72,23 @@ class SqliteLog(Log):
 
     def create_topic(self, config: TopicConfig) -> None:
         """Make a topic if it is not there; on disk when this returns."""
-        known = self._catalog.config(config.name)
-        if known is None:
+        self.create_topics([config])
+
+    def create_topics(self, configs: Sequence[TopicConfig]) -> None:
+        """Make the topics that are not there, in one transaction: each would be synced by itself, and there are dozens."""
+        known = self._catalog.reload()
+        missing = [config for config in configs if config.name not in known]
+        if missing:
             with self._file.writing(synced=True) as connection:
-                known = self._catalog.create(connection, config)
+                known |= {one.name: self._catalog.create(connection, one) for one in missing}
             self._catalog.reload()
-        if known.partitions != config.partitions:
-            raise LogError(
-                f"topic {config.name} in {self.path}: {config.partitions} partitions were asked for, it "
-                f"has {known.partitions}, and the count is fixed: use that, or delete the topic first"
-            )
+        for config in configs:
+            partitions = known[config.name].partitions
+            if partitions != config.partitions:
+                raise LogError(
+                    f"topic {config.name} in {self.path}: {config.partitions} partitions were asked for, it "
+                    f"has {partitions}, and the count is fixed: use that, or delete the topic first"
+                )
 
     def topics(self) -> dict[str, TopicConfig]:
         """The topics by name."""
