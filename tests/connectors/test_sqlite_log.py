@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -212,9 +213,9 @@ def test_dozens_of_topics_are_made_in_one_synced_transaction_and_those_there_in_
     real = log._file.writing
 
     @contextmanager
-    def counted(*, synced: bool = False) -> Iterator[sqlite3.Connection]:
-        commits.append(synced)
-        with real(synced=synced) as connection:
+    def counted(**options: Any) -> Iterator[sqlite3.Connection]:
+        commits.append(options.get("synced", False))
+        with real(**options) as connection:
             yield connection
 
     monkeypatch.setattr(log._file, "writing", counted)
