@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterable
+from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -13,6 +14,11 @@ from flows.flow import Flow
 
 def catalog() -> dict[str, type[Flow]]:
     """Flow name to class, in order of name; a new flow is found by existing."""
+    return dict(_catalog())
+
+
+@cache
+def _catalog() -> dict[str, type[Flow]]:
     found: dict[str, type[Flow]] = {}
     for module_info in pkgutil.walk_packages(flows.__path__, "flows."):
         if module_info.name.startswith(("flows.engines", "flows.kernels")):
