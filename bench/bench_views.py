@@ -26,7 +26,7 @@ SELECT 'S' || toString(cityHash64(number) % {symbols:UInt64}), 'N', ts, ts,
     if(cityHash64(number, 3) % 2 = 0, 'buy', 'sell'), true, true, true, 'new', 0, number, 0, ts
 FROM
 (
-    SELECT number, addNanoseconds(toDateTime64({opening:String}, 9, 'UTC'), number * 23400000000000 / {rows:UInt64}) AS ts
+    SELECT number, addNanoseconds(toDateTime64({opening:String}, 9, 'UTC'), number * intDiv(23400000000000, {rows:UInt64})) AS ts
     FROM numbers({rows:UInt64})
 )
 """

@@ -142,7 +142,11 @@ class _Protocol:
     ) -> Response:
         loop = asyncio.get_running_loop()
         threads = self._bound_threads if user.is_bound else self._threads
-        admitted = await loop.run_in_executor(threads, admit, call, user)
+        if user.is_bound:
+            # To check a text takes milliseconds.
+            admitted = await loop.run_in_executor(threads, admit, call, user)
+        else:
+            admitted = admit(call, user)
         call = admitted.call
         headers |= {
             "X-ClickHouse-Format": call.format,
@@ -243,9 +247,7 @@ class _Protocol:
                 session.bind(call.bound)
                 yield session
             return
-        with self._sessions.borrow(call.parameters) as session:
-            session.use(call.parameters.get("database") or "default")
-            session.apply(admitted.settings)
+        with self._sessions.borrow(call, admitted.settings) as session:
             session.bind(call.bound)
             yield session
 

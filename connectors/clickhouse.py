@@ -264,14 +264,16 @@ def insert(client: Client, topic: Topic, rows: pa.Table, token: str) -> None:
 
 
 def _client(host: str, port: int, answer_s: int, **options: str | bool) -> Client:
+    # On loopback, compression costs more than it saves.
+    is_far = host not in {"127.0.0.1", "localhost", "::1"}
     try:
         return clickhouse_connect.get_client(
             host=host,
             port=port,
             # A session would allow one query at a time, and its temporary tables are not needed.
             autogenerate_session_id=False,
-            # On loopback, compression costs more than it saves.
-            compress=host not in {"127.0.0.1", "localhost", "::1"},
+            compress=is_far,
+            settings={} if is_far else {"output_format_arrow_compression_method": "none"},
             client_name="tapeflow",
             connect_timeout=_CONNECT_S,
             send_receive_timeout=answer_s,

@@ -111,6 +111,11 @@ def is_select(text: bytes) -> bool:
     return first in {b"SELECT", b"WITH"}
 
 
+def is_only_select(text: bytes) -> bool:
+    """Whether the text is one SELECT, with no other statement behind it."""
+    return is_select(text) and not (b";" in text and _has_end(text))
+
+
 def reads_input(text: bytes) -> bool:
     """Whether the statement is an INSERT that takes its data through the function ``input``."""
     head = text[:_HEAD_BYTES]
@@ -133,6 +138,11 @@ def only_reads(text: bytes) -> bool:
     """Whether the statement begins as one that changes nothing in the store."""
     first, _, _ = next(_outer_words(text[:_HEAD_BYTES]), (b"", 0, 0))
     return first in _READS or (not first and text.lstrip()[:1] == b"(")
+
+
+def _has_end(text: bytes) -> bool:
+    """Whether a semicolon is there that is in no quotes and no comment."""
+    return any(token.group() == b";" for token in _TOKEN.finditer(text))
 
 
 def _outer_words(text: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -26,9 +26,7 @@ class Format(StrEnum):
 
 def lines_answer(lines: list[bytes], cursor: str | None = None) -> Response:
     """Rows that are JSON already."""
-    tail = b'],"cursor":%b}' % orjson.dumps(cursor)
-    body = b"".join((b'{"rows":[', b",".join(lines), tail))
-    return Response(body, media_type="application/json", headers=_headers(cursor))
+    return _json_answer(b",".join(lines), cursor)
 
 
 def table_answer(
@@ -36,13 +34,20 @@ def table_answer(
 ) -> Response:
     """Rows of a topic in a format."""
     if form is Format.JSON:
-        return lines_answer(encode_lines(topic, batch).splitlines(), cursor)
+        # A line feed within a text is escaped.
+        rows = encode_lines(topic, batch).removesuffix(b"\n").replace(b"\n", b",")
+        return _json_answer(rows, cursor)
     if form is Format.CSV:
         return Response(_csv(batch), media_type="text/csv", headers=_headers(cursor))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return Response(sink.getvalue().to_pybytes(), media_type=ARROW_TYPE, headers=_headers(cursor))
+
+
+def _json_answer(rows: bytes, cursor: str | None) -> Response:
+    body = b'{"rows":[%b],"cursor":%b}' % (rows, orjson.dumps(cursor))
+    return Response(body, media_type="application/json", headers=_headers(cursor))
 
 
 def _csv(batch: pa.RecordBatch) -> bytes:

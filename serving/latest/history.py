@@ -1,6 +1,7 @@
 """What memory does not hold any more: questions to ClickHouse, by the queries of ``sql/api``, with parameters only."""
 
 import asyncio
+import re
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,9 @@ _ANSWER_S = 30
 _AT_ONCE = 8
 # ClickHouse's code for a table that is not there: nothing of the topic has landed.
 _NO_TABLE = "UNKNOWN_TABLE"
+# What a line of a query ends with that is there only where its parameters are: each condition takes time.
+_OPTIONAL = "where given"
+_PARAMETER = re.compile(r"\{(\w+):")
 LONGEST_LIMIT = 10_000
 
 Key = tuple[int, int, int, int]
@@ -79,20 +83,15 @@ class History:
         limit : int
             Rows of the page.
         """
-        fields = [*narrowed.items(), (topic.key, key), (topic.key, key)]
-        at = behind or (start_ns, -1, -1, -1)
         found = await self.ask(
             "rows_between",
             table=topic.name,
             key_field=topic.key,
             key=key,
-            **_narrowing(fields),
-            start=at[0],
             end=end_ns,
-            partition=at[1],
-            offset=at[2],
-            row=at[3],
             limit=limit,
+            **_narrowing(narrowed),
+            **({"start": start_ns} if behind is None else _place(behind)),
         )
         after = _key_of(found) if found.num_rows == limit else None
         return rows_of(topic, found), after
@@ -120,7 +119,8 @@ class History:
             Where the store does not answer.
         """
         async with self._places:
-            return await asyncio.to_thread(self._ask, _text(query), parameters)
+            text = _text(query, frozenset(parameters))
+            return await asyncio.to_thread(self._ask, text, parameters)
 
     def _ask(self, text: str, parameters: dict[str, Any]) -> pa.Table:
         try:
@@ -134,8 +134,14 @@ class History:
 
 
 @cache
-def _text(query: str) -> str:
-    return (sql_folder("api") / f"{query}.sql").read_text()
+def _text(query: str, given: frozenset[str]) -> str:
+    """A query without its comments, and without the lines that its parameters do not need."""
+    lines = (sql_folder("api") / f"{query}.sql").read_text().splitlines()
+    return "\n".join(
+        text
+        for text, _, mark in (line.partition("--") for line in lines)
+        if text and (mark.strip() != _OPTIONAL or given.issuperset(_PARAMETER.findall(text)))
+    )
 
 
 def rows_of(topic: Topic, found: pa.Table) -> pa.RecordBatch:
@@ -146,13 +152,16 @@ def rows_of(topic: Topic, found: pa.Table) -> pa.RecordBatch:
     return topic.batch({field.name: table.column(field.name) for field in topic.fields})
 
 
-def _narrowing(fields: list[tuple[str, str]]) -> dict[str, str]:
+def _narrowing(fields: dict[str, str]) -> dict[str, str]:
+    numbered = list(enumerate(fields.items(), 1))
     return {
-        "field_1": fields[0][0],
-        "value_1": fields[0][1],
-        "field_2": fields[1][0],
-        "value_2": fields[1][1],
+        **{f"field_{number}": name for number, (name, _) in numbered},
+        **{f"value_{number}": value for number, (_, value) in numbered},
     }
+
+
+def _place(key: Key) -> dict[str, int]:
+    return dict(zip(("start", "partition", "offset", "row"), key, strict=True))
 
 
 def _key_of(found: pa.Table) -> Key:

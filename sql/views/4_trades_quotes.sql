@@ -20,29 +20,30 @@ SELECT
     t._partition AS _partition,
     t._offset AS _offset,
     t._row AS _row
-FROM
-(
-    SELECT symbol, venue, ts_event, price, size, side, conditions, _partition, _offset, _row
-    FROM trades
-    WHERE action = 'new'
-        AND symbol = {symbol:String}
-        AND ts_event >= {start:DateTime64(9, 'UTC')}
-        AND ts_event < {end:DateTime64(9, 'UTC')}
-) AS t
+FROM trades AS t
 ASOF LEFT JOIN
 (
-    -- What a venue had told up to each of its quotes. The window's frame ends behind the last quote of the same
-    -- nanosecond, so whichever of them the join takes, the last in the log holds.
-    -- One number compares many times faster than a tuple.
-    WITH bitShiftLeft(toInt256(toUnixTimestamp64Nano(ts_event)), 96) + bitShiftLeft(toInt256(_offset), 32) + _row AS place
+    -- What a venue had told up to each of its quotes; of the same nanosecond the last in the log has the highest place.
     SELECT
         venue,
-        ts_event,
-        argMaxIfOrNull((bid, bid_size, ts_event), place, isNotNull(bid) OR isNotNull(bid_size)) OVER told AS told_bid,
-        argMaxIfOrNull((ask, ask_size, ts_event), place, isNotNull(ask) OR isNotNull(ask_size)) OVER told AS told_ask
+        bitShiftLeft(toInt128(toUnixTimestamp64Nano(ts_event)), 64) + row_number() OVER told AS place,
+        anyLastIf((bid, bid_size, toNullable(ts_event)), isNotNull(bid) OR isNotNull(bid_size)) OVER told AS told_bid,
+        anyLastIf((ask, ask_size, toNullable(ts_event)), isNotNull(ask) OR isNotNull(ask_size)) OVER told AS told_ask
     FROM quotes
-    WHERE symbol = {symbol:String}
+    PREWHERE symbol = {symbol:String}
         AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
         AND ts_event < {end:DateTime64(9, 'UTC')}
-    WINDOW told AS (PARTITION BY venue ORDER BY ts_event)
-) AS q ON t.venue = q.venue AND t.ts_event >= q.ts_event
+    WINDOW told AS (
+        PARTITION BY venue
+        ORDER BY ts_event, _offset, _row
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )
+) AS q
+    ON t.venue = q.venue AND bitShiftLeft(toInt128(toUnixTimestamp64Nano(t.ts_event)) + 1, 64) > q.place
+-- Not left to the planner, which looks for it for a millisecond a table.
+PREWHERE t.symbol = {symbol:String}
+    AND t.ts_event >= {start:DateTime64(9, 'UTC')}
+    AND t.ts_event < {end:DateTime64(9, 'UTC')}
+    AND t.action = 'new'
+-- The parallel one costs more to set up than a day of a symbol to join.
+SETTINGS join_algorithm = 'hash'

@@ -4,6 +4,7 @@ import pytest
 
 from connectors.clickhouse_statement import (
     insert_head,
+    is_only_select,
     is_select,
     only_reads,
     output_format,
@@ -126,3 +127,17 @@ def test_a_long_insert_is_looked_at_no_further_than_its_head() -> None:
 )
 def test_an_insert_through_input_is_known(text: bytes, *, wanted: bool) -> None:
     assert reads_input(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text", [b"SELECT ';' -- a; b\n, /* ; */ 1", b"-- one; then\nWITH 1 AS x SELECT x"]
+)
+def test_a_semicolon_in_quotes_or_a_comment_ends_no_statement(text: bytes) -> None:
+    assert is_only_select(text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"SELECT 1; SET a = 1", b"SELECT 1;", b"SET a = 1", b"INSERT INTO t SELECT 1"]
+)
+def test_what_is_more_than_one_select_or_none_is_told(text: bytes) -> None:
+    assert not is_only_select(text)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -26,6 +27,7 @@ from schemas.topic import Topic
 from tests.stores import store_process
 
 _OPEN_NS = 1_709_303_400_000_000_000  # 2024-03-01T14:30Z
+_DAY_NS = 86_400_000_000_000
 
 
 def landed(topic: Topic, columns: dict[str, object]) -> pa.Table:
@@ -229,6 +231,69 @@ def test_trades_quotes_joins_each_side_as_of_the_trade(
     for name in names:
         assert found[name].to_list() == wanted[name].to_list(), name
     assert found["ts_bid"].null_count() > 0, "some trades come before any quote"
+
+
+def test_trades_quotes_takes_the_last_in_the_log_that_speaks_of_the_side(
+    client: Client, rng: np.random.Generator
+) -> None:
+    """Against a walk through the rows: many share a nanosecond, and some speak of both sides, one or none.
+
+    Venue Q has quotes of the day before only, and its asks are older still: they count no more.
+    """
+    trades, rows = sample_trades(rng, 400), 4_000
+    is_old = rng.random(rows) < 0.5
+    seconds = np.where(is_old, rng.integers(-90_000, 0, rows), rng.integers(0, 300, rows))
+
+    def some(may_be: np.ndarray) -> list[float | None]:
+        here = may_be & (rng.random(rows) < 0.4)
+        values = rng.integers(0, 9, rows).astype(float).tolist()
+        return [value if known else None for value, known in zip(values, here, strict=True)]
+
+    any_time, ask_time = np.ones(rows, dtype=bool), ~is_old | (seconds < -86_400)
+    times = _OPEN_NS + seconds * 1_000_000_000
+    columns = {
+        "symbol": ["S0"] * rows,
+        "venue": pa.array(["Q" if old else "N" for old in is_old]),
+        "ts_event": times,
+        "ts_recv": times,
+        **{name: some(any_time) for name in ("bid", "bid_size")},
+        **{name: some(ask_time) for name in ("ask", "ask_size")},
+    }
+    quotes = landed(QUOTES, columns)
+    insert(client, TRADES, trades, "t")
+    insert(client, QUOTES, quotes, "q")
+    names = ("bid", "bid_size", "ts_bid", "ask", "ask_size", "ts_ask")
+    found = client.query_arrow(
+        f"SELECT _row, {', '.join(names)} FROM trades_quotes(symbol = 'S0', start = '2024-03-01 14:30:00', "
+        "end = '2024-03-02 00:00:00')"
+    ).to_pylist()
+    in_log = sorted(
+        quotes.to_pylist(), key=lambda row: (row["ts_event"], row["_offset"], row["_row"])
+    )
+    wanted = {
+        trade["_row"]: _told(
+            trade, [row for row in in_log if row["ts_event"].value >= _OPEN_NS - _DAY_NS]
+        )
+        for trade in trades.to_pylist()
+        if (trade["symbol"], trade["action"]) == ("S0", "new")
+    }
+    assert {row.pop("_row"): row for row in found} == wanted
+    assert {row["ts_ask"] is None for row in wanted.values()} == {True, False}
+    assert any(row["ts_bid"] is not None and row["bid"] is None for row in wanted.values())
+
+
+def _told(trade: dict[str, Any], quotes: list[dict[str, Any]]) -> dict[str, object]:
+    """What the trade's venue had told of each side, by a look at each of its quotes."""
+    row: dict[str, object] = dict.fromkeys(
+        ("bid", "bid_size", "ts_bid", "ask", "ask_size", "ts_ask")
+    )
+    for quote in quotes:
+        if quote["venue"] == trade["venue"] and quote["ts_event"] <= trade["ts_event"]:
+            for side in ("bid", "ask"):
+                if (quote[side], quote[f"{side}_size"]) != (None, None):
+                    row |= {name: quote[name] for name in (side, f"{side}_size")}
+                    row[f"ts_{side}"] = quote["ts_event"]
+    return row
 
 
 def test_indicators_wide_has_a_column_an_indicator_beside_their_bar(client: Client) -> None:

@@ -181,6 +181,26 @@ def test_settings_of_one_request_do_not_reach_the_next(address: Address) -> None
     assert curl(address.url, data=b"SELECT count() FROM own")[0] == 404
 
 
+def test_a_session_in_which_others_have_read_is_as_new(address: Address) -> None:
+    """Sessions of SELECTs are used again: whatever leaves a trace in one must not be among them."""
+    ask = b"SELECT getSetting('max_block_size'), currentDatabase()"
+    (_, _, new) = curl(address.url, data=ask)
+    for between in (
+        b"SET max_block_size = 55",
+        b"SELECT 1; SET max_block_size = 55",
+        b"SELECT getSetting('max_block_size') SETTINGS max_block_size = 55",
+        b"SELECT throwIf(1) SETTINGS max_block_size = 55",
+        b"USE system",
+    ):
+        curl(address.url, data=between)
+        assert curl(address.url, data=ask)[2] == new, between
+    for path in ("/?readonly=1", "/?database=system", "/?max_block_size=55"):
+        curl(address.url + path, data=ask)
+        assert curl(address.url, data=ask)[2] == new, path
+    assert curl(address.url + "/?param_a=1", data=b"SELECT {a:Int8}")[2] == b"1\n"
+    assert curl(address.url, data=b"SELECT {a:Int8}")[0] != 200
+
+
 def test_large_parameters_come_as_a_form(address: Address) -> None:
     client = clickhouse_connect.get_client(
         host=address.host, port=address.port, form_encode_query_params=True

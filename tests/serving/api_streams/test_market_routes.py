@@ -17,6 +17,7 @@ from connectors.records import rows_record
 from schemas.bars import BARS
 from schemas.book import BOOK_TOP
 from schemas.breadth import BREADTH, INDEX_LEVELS
+from schemas.indicators import INDICATORS
 from schemas.market import TRADES
 from schemas.topic import Topic
 from serving.hub.hub import Hub
@@ -155,15 +156,15 @@ def test_books_and_the_market_at_a_glance_are_the_newest_rows(tmp_path: Path) ->
     run(tmp_path, work)
 
 
-def land(store_url: str, batches: list[pa.RecordBatch]) -> None:
-    """Land trades as records of one partition."""
+def land(store_url: str, batches: list[pa.RecordBatch], topic: Topic = TRADES) -> None:
+    """Land rows as records of one partition."""
     rows = [
-        Decoded(Record("trades", 0, offset, 1, None, (), None), batch)
+        Decoded(Record(topic.name, 0, offset, 1, None, (), None), batch)
         for offset, batch in enumerate(batches)
     ]
     with connect(store_url) as client:
         create_tables(client)
-        insert(client, TRADES, landed_table(TRADES, rows), "token")
+        insert(client, topic, landed_table(topic, rows), "token")
 
 
 def test_pages_of_history_give_each_row_once_in_order_of_time(
@@ -187,6 +188,39 @@ def test_pages_of_history_give_each_row_once_in_order_of_time(
             assert found == [
                 (5, 100.0), (5, 101.0), (5, 102.0), (5, 100.0), (5, 101.0), (6, 102.0), (7, 103.0)
             ]  # fmt: skip
+
+    run(tmp_path, work, store_url)
+
+
+def test_history_is_narrowed_by_what_is_asked_for_on_every_page(
+    tmp_path: Path, store_url: str
+) -> None:
+    columns = {
+        "symbol": ["A"] * 12,
+        "interval": ["1m", "5m"] * 6,
+        "ts_event": [5] * 4 + [6] * 4 + [7] * 4,
+        "name": ["obv", "obv", "sma_20", "sma_20"] * 3,
+        "value": [float(number) for number in range(12)],
+    }
+    land(store_url, [INDICATORS.batch(columns)], INDICATORS)
+
+    async def work(app: FastAPI, client: httpx.AsyncClient) -> None:
+        del app
+
+        async def pages(asked: str) -> list[float]:
+            found, cursor = [], ""
+            while True:
+                path = f"/v1/indicators?symbol=A&from=5&to=9&limit=2{asked}{cursor}"
+                page = (await client.get(path)).json()
+                found += [row["value"] for row in page["rows"]]
+                if page["cursor"] is None:
+                    return found
+                cursor = f"&cursor={page['cursor']}"
+
+        assert await pages("&interval=5m&name=sma_20") == [3, 7, 11]
+        assert await pages("&interval=5m") == [1, 3, 5, 7, 9, 11]
+        assert await pages("&name=obv") == [0, 1, 4, 5, 8, 9]
+        assert await pages("") == list(range(12))
 
     run(tmp_path, work, store_url)
 
