@@ -1,9 +1,8 @@
 """An account as checks see it: limits, cash, positions, open orders, and what it asked for a moment ago."""
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import islice
 from typing import Any
 
 from flows.orders.commands import Command
@@ -18,13 +17,14 @@ Alike = tuple[Any, ...]
 """What two orders have in common that are duplicates."""
 
 
-_ALIKE = slice(Command._fields.index("symbol"), Command._fields.index("stop_price") + 1)
+ALIKE = slice(Command._fields.index("symbol"), Command._fields.index("stop_price") + 1)
+"""Where that stands in a command."""
 
 
 def alike(command: Command) -> Alike:
     """What makes an order equal to another: instrument, side, quantity, kind and prices."""
     values: Alike = command
-    return values[_ALIKE]
+    return values[ALIKE]
 
 
 class RecentOrders:
@@ -68,39 +68,42 @@ class RecentOrders:
         if limits.duplicate_window_ns and order is not None:
             known, before = self._alike, now - limits.duplicate_window_ns
             if self._oldest < before or len(known) >= self._maximum:
-                self._forget(before)
+                self._forget(before, self._maximum - 1)
             # Known ones are in order of their last entry.
             known.pop(order, None)
             known[order] = now
 
-    def has_room(self, orders: Sequence[Alike], ts_entry: int, limits: Limits) -> bool:
-        """Whether orders, the first of which is entered then, come neither too fast nor a second time; all that are told."""
-        most = limits.max_orders_per_second
-        if most is not None and len(self._times) + len(orders) > most:
-            since = max(self._now, ts_entry) - _SECOND_NS
-            if sum(time > since for time in self._times) + len(orders) > most:
-                return False
-        if not limits.duplicate_window_ns:
-            return True
-        known = self._alike
-        return (
-            len(known) + len(orders) < self._maximum
-            and len(set(orders)) == len(orders)
-            and known.keys().isdisjoint(orders)
-        )
+    def take(self, ts_entry: int, limits: Limits, order: Alike) -> bool:
+        """As `add`, of an order that comes neither too fast nor a second time; false, and nothing is added, for any other.
 
-    def add_all(self, entries: Sequence[int], limits: Limits, orders: Sequence[Alike]) -> None:
-        """Orders for which there was room were accepted, in order: as `count` and `add` of each would have it."""
-        times = list(accumulate(entries, max, initial=self._now))[1:]
-        self._now = now = times[-1]
-        if limits.max_orders_per_second is not None:
-            self._times.extend(times)
-            self.count(now)
+        `settle` has to follow the last one.
+        """
+        now, times, known = self._now, self._times, self._alike
+        if ts_entry > now:  # noqa: PLR1730 - a call of max takes thrice the time
+            now = ts_entry
+        most = limits.max_orders_per_second
+        if most is not None and len(times) >= most and self.count(now) >= most:
+            return False
         if limits.duplicate_window_ns:
-            self._alike.update(zip(orders, times, strict=True))
-            before = now - limits.duplicate_window_ns
-            if self._oldest < before:
-                self._forget(before)
+            if len(known) >= self._maximum and order not in known:
+                self._forget(now - limits.duplicate_window_ns, self._maximum - 1)
+            # The order is looked for and added at once: its hash takes longest.
+            count = len(known)
+            known.setdefault(order, now)
+            if len(known) == count:
+                return False
+        if most is not None:
+            times.append(now)
+        self._now = now
+        return True
+
+    def settle(self, limits: Limits) -> None:
+        """What no limit needs after the last `take` is not kept."""
+        if limits.max_orders_per_second is not None:
+            self.count(self._now)
+        before = self._now - limits.duplicate_window_ns
+        if limits.duplicate_window_ns and self._oldest < before:
+            self._forget(before, self._maximum)
 
     def saved(self) -> list[Any]:
         """The state as JSON values."""
@@ -112,15 +115,18 @@ class RecentOrders:
         self._times.extend(values[1])
         self._alike = {tuple(key): time for *key, time in values[2]}
 
-    def _forget(self, before: int) -> None:
+    def _forget(self, before: int, most: int) -> None:
+        """Keep duplicates that were entered from then on, and so many at most."""
         known = self._alike
-        while known:
-            oldest = next(iter(known))
-            self._oldest = known[oldest]
-            if self._oldest >= before and len(known) < self._maximum:
-                return
-            del known[oldest]
-        self._oldest = before
+        surplus = len(known) - most
+        gone, self._oldest = 0, before
+        for time in known.values():
+            if time >= before and gone >= surplus:
+                self._oldest = time
+                break
+            gone += 1
+        for order in list(islice(known, gone)):
+            del known[order]
 
 
 class Account:

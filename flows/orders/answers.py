@@ -5,7 +5,8 @@ such rows are made of the columns of its batch. All others are made of tuples.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,12 +14,30 @@ import pyarrow as pa
 from flows.columns import chosen, dictionary_codes
 from flows.orders.rows import batch_of, column_of
 from flows.orders.states import ACCEPTED
-from schemas.arrays import Int64s
 from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP, Field
 from schemas.orders import INSTRUCTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
 
 Row = tuple[Any, ...]
+
+
+class Accepted(NamedTuple):
+    """Plain orders of one account that were accepted, with no other command of it between them.
+
+    Parameters
+    ----------
+    rows : list of int
+        Of their batch, ascending; one at least.
+    event, instruction : int
+        Numbers of the first one's event and instruction; those of the others follow.
+    currency : str
+        Of all.
+    """
+
+    rows: list[int]
+    event: int
+    instruction: int
+    currency: str
 
 
 class Outbox:
@@ -28,8 +47,8 @@ class Outbox:
     ----------
     events, instructions : list of tuple
         Rows of ``order_events`` and ``instructions`` but those of plain orders.
-    accepted : list of tuple
-        Of plain orders that were accepted, in any order: row of the batch, numbers of event and instruction, currency.
+    accepted : list of Accepted
+        Plain orders, in any order.
     """
 
     __slots__ = ("_marks", "accepted", "events", "instructions")
@@ -37,7 +56,7 @@ class Outbox:
     def __init__(self) -> None:
         self.events: list[Row] = []
         self.instructions: list[Row] = []
-        self.accepted: list[Row] = []
+        self.accepted: list[Accepted] = []
         # Row of the batch, how many of events and of instructions there were behind it.
         self._marks: list[tuple[int, int, int]] = []
 
@@ -56,7 +75,6 @@ class Outbox:
             Market time since the first of these was taken, ns since 1970 UTC.
         """
         if self.accepted:
-            self.accepted.sort()
             plain = _Plain(cause, self.accepted, self._marks, now)
             made = [
                 (ORDER_EVENTS, plain.events(self.events)),
@@ -76,27 +94,38 @@ class _Plain:
     def __init__(
         self,
         cause: pa.RecordBatch,
-        accepted: Sequence[Row],
+        accepted: Sequence[Accepted],
         marks: Sequence[tuple[int, int, int]],
         now: int,
     ) -> None:
-        self._count = len(accepted)
-        rows, self._event_numbers, self._instruction_numbers, self._currencies = zip(
-            *accepted, strict=True
-        )
-        marked, *caused = np.array([(-1, 0, 0), *marks], np.int64).T
-        last = np.searchsorted(marked, rows) - 1
-        self._events_before, self._instructions_before = (counts[last] for counts in caused)
+        runs, events, instructions, currencies = zip(*accepted, strict=True)
+        rows = np.array(list(chain.from_iterable(runs)), np.int64)
+        in_order = np.argsort(rows)
+        counts = np.array(list(map(len, runs)))
+        # Of each row its run, and its place in that.
+        run = np.repeat(np.arange(len(runs)), counts)[in_order]
+        place = in_order - (np.cumsum(counts) - counts)[run]
+        self._count = len(rows)
         self._cause = cause
-        self._rows = pa.array(rows, pa.int64())
+        self._places = rows[in_order]
+        self._rows = pa.array(self._places)
+        self._marks = marks
+        self._first_word = pa.array(np.zeros(self._count, np.int32))
         self._time = pa.array(np.full(self._count, now)).view(TIMESTAMP)
+        self._event_numbers = pa.array(np.array(events)[run] + place)
+        self._instruction_numbers = pa.array(np.array(instructions)[run] + place)
+        self._currencies = (
+            self._word(currencies[0])
+            if len(set(currencies)) == 1
+            else pa.array(np.array(currencies, object)[run], TEXT).dictionary_encode()
+        )
         self._columns: dict[str, pa.Array] = {}
 
     def events(self, others: Sequence[Row]) -> pa.RecordBatch:
         """Rows of ``order_events``, with others where they were caused."""
         own = {
             "ts_event": self._time,
-            "sequence": pa.array(self._event_numbers, pa.int64()),
+            "sequence": self._event_numbers,
             "event": self._word(ACCEPTED),
             "status": self._word(ACCEPTED),
             "filled_quantity": _zeros(self._count),
@@ -104,30 +133,32 @@ class _Plain:
             # It has none before it is routed, whatever the client asks for.
             "venue": pa.nulls(self._count, CATEGORY),
         }
-        return self._merged(ORDER_EVENTS, own, others, self._events_before)
+        return self._merged(ORDER_EVENTS, own, others, [events for _, events, _ in self._marks])
 
     def instructions(self, others: Sequence[Row]) -> pa.RecordBatch:
         """Rows of ``instructions``, with others where they were caused."""
         own = {
             "ts_event": self._time,
-            "sequence": pa.array(self._instruction_numbers, pa.int64()),
+            "sequence": self._instruction_numbers,
             "action": self._word("new"),
-            "currency": pa.array(self._currencies, TEXT).dictionary_encode(),
+            "currency": self._currencies,
             "ts_entry": self._asked("ts_event"),
         }
-        return self._merged(INSTRUCTIONS, own, others, self._instructions_before)
+        return self._merged(INSTRUCTIONS, own, others, [count for *_, count in self._marks])
 
     def _merged(
         self,
         topic: Topic,
         own: Mapping[str, pa.Array],
         others: Sequence[Row],
-        before: Int64s,
+        counts: Sequence[int],
     ) -> pa.RecordBatch:
         columns = [
             own[one.name] if one.name in own else self._asked_of(one) for one in topic.fields
         ]
         if others:
+            marked = [row for row, _, _ in self._marks]
+            before = np.array([0, *counts])[np.searchsorted(marked, self._places)]
             # Of each row of the result its place among the plain rows with the others behind them.
             order = np.full(self._count + len(others), -1, np.int64)
             order[np.arange(self._count) + before] = np.arange(self._count)
@@ -149,15 +180,18 @@ class _Plain:
             column = self._cause.column(name)
             if column.null_count == len(column):
                 found = pa.nulls(self._count, column.type)
-            else:
+            elif column.type != CATEGORY:
                 # Even all rows are copied: a column as it came may be a view of a longer one, with other bytes behind.
-                taken = column.take(self._rows)
-                found = _in_order(taken) if column.type == CATEGORY else taken
+                found = column.take(self._rows)
+            elif len(column.dictionary) == 1 and not column.null_count:
+                found = self._word(column.dictionary[0].as_py())
+            else:
+                found = _in_order(column.take(self._rows))
             self._columns[name] = found
         return found
 
     def _word(self, word: str) -> pa.Array:
-        return chosen(pa.array([word], TEXT), pa.array(np.zeros(self._count, np.int32)))
+        return chosen(pa.array([word], TEXT), self._first_word)
 
 
 _ASKED = frozenset(field.name for field in ORDERS.fields)
@@ -180,14 +214,10 @@ def _in_order(column: pa.DictionaryArray) -> pa.Array:
         return pa.nulls(count, CATEGORY)
     if column.null_count or len(words) > count or len(words.unique()) < len(words):
         return column.cast(TEXT).dictionary_encode()
-    codes = dictionary_codes(column)
-    first = np.full(len(words), count)
-    # Of rows with the same value the last to be written is the first.
-    first[codes[::-1]] = np.arange(count)[::-1]
-    used = np.argsort(first)[: int(np.count_nonzero(first < count))]
-    ranks = np.zeros(len(words), np.int32)
-    ranks[used] = np.arange(len(used))
-    return chosen(words.take(pa.array(used)), pa.array(ranks[codes]))
+    used = column.indices.unique()
+    ranks = np.empty(len(words), np.int32)
+    ranks[used.to_numpy()] = np.arange(len(used))
+    return chosen(words.take(used), pa.array(ranks[dictionary_codes(column)]))
 
 
 def _zeros(count: int) -> pa.Array:

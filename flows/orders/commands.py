@@ -1,6 +1,7 @@
 """Commands: rows of ``orders`` as tuples with names, which checks and the order system go by."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -83,7 +84,8 @@ def commands(batch: pa.RecordBatch) -> Iterator[Command]:
 
 def commands_of(columns: Sequence[Sequence[Any]]) -> Iterator[Command]:
     """Rows of the columns of `Command`."""
-    return map(Command._make, zip(*columns, strict=True))
+    # As `Command._make` does, which counts the fields of each once more.
+    return map(partial(tuple.__new__, Command), zip(*columns, strict=True))
 
 
 def replaced(terms: Command, command: Command) -> Command:

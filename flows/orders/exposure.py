@@ -10,6 +10,9 @@ from flows.orders.money import ONE
 NO_PRICE = 10**40
 """Stands for the price of a buyer who pays any."""
 
+# More than an account can count orders.
+_NUMBER_BITS = 64
+
 
 class Total:
     """The sum of all accounts' ``gross`` in one currency, as fine as that."""
@@ -49,42 +52,40 @@ class Purse:
         self.total.gross += change
 
 
-class Standing:
-    """Prices of an account's standing orders on one side of a symbol, the best first to hand.
+class Standing(dict[str, int]):
+    """An account's standing orders on one side of a symbol: identifier to rank and number, as one integer.
 
-    Attributes
-    ----------
-    known : dict of str to tuple
-        Rank, number and identifier of each by that.
+    The smallest rank is the best, and of equals the smallest number. Garbage is not looked for in integers, as it is in
+    tuples.
     """
 
-    __slots__ = ("_heap", "known")
+    __slots__ = ("_heap",)
 
     def __init__(self) -> None:
-        self.known: dict[str, tuple[int, int, str]] = {}
-        self._heap: list[tuple[int, int, str]] = []
+        # Of those that stand and some that did; None until the best is asked for, as it is of few.
+        self._heap: list[tuple[int, str]] | None = None
 
     def add(self, order_id: str, rank: int, number: int) -> None:
-        """An order stands; the smallest rank is the best, and of equals the smallest number."""
-        known, heap = self.known, self._heap
-        known[order_id] = found = (rank, number, order_id)
-        if len(heap) > 2 * len(known) + 16:
-            self._heap = list(known.values())
-            heapify(self._heap)
+        """An order stands."""
+        self[order_id] = place = (rank << _NUMBER_BITS) + number
+        heap = self._heap
+        if heap is None:
+            return
+        if len(heap) > 2 * len(self) + 16:
+            self._heap = None
         else:
-            heappush(heap, found)
-
-    def remove(self, order_id: str) -> None:
-        """An order stands no more, if it ever did."""
-        self.known.pop(order_id, None)
+            heappush(heap, (place, order_id))
 
     def best(self) -> tuple[int, str] | None:
         """Rank and identifier of the best order; None where none stands."""
-        heap, known = self._heap, self.known
+        heap = self._heap
+        if heap is None:
+            self._heap = heap = [(place, order_id) for order_id, place in self.items()]
+            heapify(heap)
         while heap:
-            rank, _, order_id = heap[0]
-            if known.get(order_id) == heap[0]:
-                return rank, order_id
+            place, order_id = heap[0]
+            if self.get(order_id) == place:
+                return place >> _NUMBER_BITS, order_id
             heappop(heap)
         return None
 
@@ -175,7 +176,7 @@ class Holding:
 
     def withdraw(self, order_id: str, is_buy: bool) -> None:  # noqa: FBT001 - as in `open`
         """An order stands no more."""
-        (self.buys if is_buy else self.sells).remove(order_id)
+        (self.buys if is_buy else self.sells).pop(order_id, None)
 
 
 def fine(amount: int) -> int:

@@ -82,15 +82,15 @@ def plain_rows(batch: pa.RecordBatch, blotters: Mapping[str, Blotter], market: M
     if len(set(names)) < len(names):
         # A dictionary may say a word twice, and each account has one book.
         accounts = np.array([names.index(name) for name in names], np.int32)[accounts]
-    symbols = batch.column("symbol")
+    listed = batch.column("symbol").dictionary.to_pylist()
+    symbols = codes_or_end(batch.column("symbol"))
     limits = [_limits_of(blotters.get(name)) for name in names]
     currencies = {one.currency: at for at, one in enumerate(limits, 1) if one is not None}
 
     quantity, is_small = small_ints(batch.column("quantity"))
     limit, has_limit = small_ints(batch.column("limit_price"))
     is_buy = _SIDES.of(batch.column("side")) == 0
-    quoted = _quoted(symbols.dictionary.to_pylist(), market, currencies)
-    currency, step, tick, bid, ask = quoted[:, codes_or_end(symbols)]
+    currency, step, tick, bid, ask = _quoted(listed, market, currencies)[:, symbols]
     best = np.where(is_buy, ask, bid)
     price = np.where(has_limit, np.where(is_buy, limit, np.maximum(limit, bid)), best)
     # A limit that does not fit is not taken for one that there is not.
@@ -102,7 +102,7 @@ def plain_rows(batch: pa.RecordBatch, blotters: Mapping[str, Blotter], market: M
     plain &= quantity.astype(np.float64) * price <= notional
     edge = best * np.where(is_buy, above, below)
     plain &= ~has_limit | np.where(is_buy, limit <= edge, limit >= edge)
-    _leave_out_restricted(plain, limits, accounts, symbols)
+    _leave_out_restricted(plain, limits, accounts, symbols, listed)
     return PlainRows(plain.tolist(), is_buy.tolist(), price.tolist(), accounts.tolist(), names)
 
 
@@ -149,14 +149,17 @@ def _allowed(limits: Sequence[Limits | None], currencies: Mapping[str, int]) -> 
 
 
 def _leave_out_restricted(
-    plain: Bools, limits: Sequence[Limits | None], accounts: Int32s, symbols: pa.DictionaryArray
+    plain: Bools,
+    limits: Sequence[Limits | None],
+    accounts: Int32s,
+    symbols: Int32s,
+    names: Sequence[str],
 ) -> None:
-    names = symbols.dictionary.to_pylist()
     known = frozenset(names)
     for at, one in enumerate(limits):
         if one is not None and not one.restricted.isdisjoint(known):
             restricted = np.array([name in one.restricted for name in names] + [False])
-            plain &= ~((accounts == at) & restricted[codes_or_end(symbols)])
+            plain &= ~((accounts == at) & restricted[symbols])
 
 
 def _is_usual(batch: pa.RecordBatch) -> Bools:

@@ -6,11 +6,12 @@ from operator import and_, eq
 import pyarrow as pa
 
 from flows.orders import desk
+from flows.orders.account import ALIKE
 from flows.orders.blotter import Blotter
 from flows.orders.commands import Command, commands_of
 from flows.orders.market import Market
 from flows.orders.plain import plain_rows
-from flows.orders.plain_book import PlainBook, PlainOrder
+from flows.orders.plain_book import PlainBook
 from flows.orders.rows import lists
 from schemas.order_ids import order_ids_of
 
@@ -51,44 +52,26 @@ def take(
     plain = plain_rows(batch, blotters, market)
     is_named = map(eq, order_ids_of(columns[_ACCOUNT], columns[_CLIENT]), columns[_ORDER_ID])
     is_sure = list(map(and_, plain.is_plain, is_named))
-    orders = list(zip(range(len(commands)), commands, plain.prices, plain.is_buy, strict=True))
+    said = zip(*columns[ALIKE], strict=True)
+    orders = list(
+        zip(range(batch.num_rows), commands, plain.prices, plain.is_buy, said, strict=True)
+    )
     books: list[PlainBook | None] = [None] * len(plain.names)
-    done = set()
-    for account, own in _wholly_plain(plain.accounts, is_sure, orders).items():
-        whole = books[account] = PlainBook(blotters[plain.names[account]])
-        if whole.accept_all(own):
-            done.add(account)
     for account, sure, order in zip(plain.accounts, is_sure, orders, strict=True):
-        if account in done:
-            continue
-        at, command, *_ = order
+        book = books[account]
         if sure:
-            book = books[account]
             if book is None:
                 book = books[account] = PlainBook(blotters[plain.names[account]])
             if book.accept(order):
                 continue
+        if book is not None:
+            book.close()
+            books[account] = None
+        at, command, *_ = order
         name = command.account
         blotter = blotters.get(name) or new_blotter(name)
         desk.take(blotter, command)
         blotter.out.mark(at)
-        books[account] = None
-
-
-def _wholly_plain(
-    accounts: list[int], is_sure: list[bool], orders: list[PlainOrder]
-) -> dict[int, list[PlainOrder]]:
-    """Orders of the accounts that have no others in the batch: only an account's own commands change what it may do.
-
-    The firm's limits, which all accounts share, are left to `PlainBook.accept`.
-    """
-    found: dict[int, list[PlainOrder]] = {}
-    others = set()
-    for account, sure, order in zip(accounts, is_sure, orders, strict=True):
-        if sure:
-            found.setdefault(account, []).append(order)
-        else:
-            others.add(account)
-    for account in others:
-        found.pop(account, None)
-    return found
+    for book in books:
+        if book is not None:
+            book.close()

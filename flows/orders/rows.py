@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from flows.columns import chosen, codes_or_end, times_ns
@@ -129,5 +130,8 @@ def _list(column: pa.Array) -> list[Any]:
 
 
 def _words(column: pa.DictionaryArray) -> list[Any]:
-    words: list[Any] = [*column.dictionary.to_pylist(), None]
-    return [words[code] for code in codes_or_end(column).tolist()]
+    words = [*column.dictionary.to_pylist(), None]
+    if len(words) == 2 and not column.null_count:
+        return words[:1] * len(column)
+    values: list[Any] = np.array(words, object)[codes_or_end(column)].tolist()
+    return values
