@@ -216,7 +216,11 @@ def _history(home: Path, rows: int, *, quick: bool) -> list[Result]:
                 path = f"/v1/trades?symbol=S{number * 37 % _SYMBOLS}&from={hour}:00:00Z&to={hour}:59:00Z&limit=1000"
                 return request(api.key, "GET", path)
 
-            asyncio.run(flat_out(api.port, make, clients=1, count=5))
+            warm = asyncio.run(flat_out(api.port, make, clients=1, count=5))
+            if not quick and warm.received_bytes < 5 * 100_000:
+                raise RuntimeError(
+                    "the pages of history are not full: what was filled in is not what is asked for"
+                )
             load = asyncio.run(flat_out(api.port, make, clients=1, count=20 if quick else 300))
     note = f"{rows:,} trades of {_SYMBOLS} symbols and {len(days)} days; up to 1,000 rows as JSON"
     return [

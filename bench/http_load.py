@@ -79,9 +79,10 @@ def request(key: str, method: str, path: str, body: bytes = b"") -> bytes:
 
 @dataclass
 class Load:
-    """What a load found: latencies in ms, and how long it took."""
+    """What a load found: latencies in ms, how long it took, and how much came."""
 
     latencies_ms: list[float] = field(default_factory=list)
+    received_bytes: int = 0
     seconds: float = 0.0
     bad: int = 0
 
@@ -127,6 +128,7 @@ class _Connection(asyncio.Protocol):
         if len(buffer) < end + 4 + length:
             return
         self._buffer = b""
+        self._load.received_bytes += end + 4 + length
         self._load.bad += not buffer.startswith((b"HTTP/1.1 20",))
         self._load.latencies_ms.append((time.perf_counter() - self._due_s) * 1e3)
         self._idle(self)
