@@ -39,8 +39,6 @@ class Hub:
 
     Attributes
     ----------
-    orders : OrdersView
-        How orders stand.
     failed : dict of str to str
         Topics that are not read on, and why: a record of theirs is none of theirs.
     """
@@ -50,7 +48,7 @@ class Hub:
     def __init__(
         self, log: Log, *, followed: tuple[str, ...] = LATEST, rows_max: int = ROWS_MAX
     ) -> None:
-        self.orders = OrdersView(rows_max)
+        self._orders = OrdersView(rows_max)
         self.failed: dict[str, str] = {}
         self._log = log
         self._followed = followed
@@ -97,8 +95,15 @@ class Hub:
         self._ended = True
         await asyncio.to_thread(self._reader.stop)
 
+    @property
+    def orders(self) -> OrdersView:
+        """How orders stand; `LogError` where one of their topics is not read on."""
+        self._check_read(*(topic.name for topic in FOLLOWED))
+        return self._orders
+
     def view(self, topic: str) -> LatestView:
-        """The newest rows of a topic that is followed from the start."""
+        """The newest rows of a topic that is followed from the start; `LogError` where it is not read on."""
+        self._check_read(topic)
         return self._feeds[topic].view
 
     def is_whole(self, topic: Topic) -> bool:
@@ -117,8 +122,7 @@ class Hub:
         LogError
             Where it is not read on, see `failed`.
         """
-        if wanted.topic.name in self.failed:
-            raise LogError(f"{wanted.topic.name} is not read on: {self.failed[wanted.topic.name]}")
+        self._check_read(wanted.topic.name)
         begins, ends = await asyncio.to_thread(self._bounds, wanted.topic, _RECORDS_BACK)
         has_newest = wanted.topic.name in self._followed
         if wanted.position is not None:
@@ -178,7 +182,7 @@ class Hub:
         """From the reader's thread to the event loop."""
         for one in came:
             if isinstance(one, Arrived) and one.topic in FOLLOWED and one.batch.num_rows:
-                self.orders.append(one.topic, one.partition, one.offset, one.batch)
+                self._orders.append(one.topic, one.partition, one.offset, one.batch)
         while not self._room.acquire(timeout=0.1):
             if self._ended:
                 return
@@ -193,6 +197,11 @@ class Hub:
         loop = self._loop
         if not self._ended and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._cut, topic)
+
+    def _check_read(self, *topics: str) -> None:
+        for topic in topics:
+            if topic in self.failed:
+                raise LogError(f"{topic} is not read on: {self.failed[topic]}")
 
     def _cut(self, topic: Topic) -> None:
         for one in list(self._subscriptions):

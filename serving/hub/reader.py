@@ -141,9 +141,10 @@ class TopicReader:
                 # It would be so each time; the other topics go on.
                 _logger.exception("topic unreadable", topic=name, partition=partition)
                 with self._lock:
-                    topic, _ = self._topics[name]
-                self.unfollow(topic)
-                self._give_up(topic, str(error))
+                    followed = self._topics.get(name)
+                if followed is not None:
+                    self.unfollow(followed[0])
+                    self._give_up(followed[0], str(error))
         return moved
 
     def _read(self, name: str, partition: int, offset: int) -> bool:

@@ -400,6 +400,9 @@ def test_a_topic_with_a_record_that_is_none_of_its_own_is_not_read_on_and_says_s
             with pytest.raises(LogError, match=f"{TOPIC.name} is not read on"):
                 await feed.hub.subscribe(wanted_of(feed.log))
             assert list(feed.hub.failed) == [TOPIC.name]
+            with pytest.raises(LogError, match=f"{TOPIC.name} is not read on"):
+                feed.hub.view(TOPIC.name)
+            assert feed.hub.orders.accounts() == []
             # The others go on.
             other = await feed.hub.subscribe(dataclasses.replace(stream.wanted, topic=ORDERS))
             taking = asyncio.create_task(anext(other.frames()))
@@ -407,6 +410,10 @@ def test_a_topic_with_a_record_that_is_none_of_its_own_is_not_read_on_and_says_s
             feed.log.append([rows_record(ORDERS, 0, ORDERS.batch_of_rows([row]))])
             async with asyncio.timeout(60):
                 assert (await taking).rows == 1
+                feed.log.append([dataclasses.replace(record, topic=ORDERS.name)])
+                await until(lambda: ORDERS.name in feed.hub.failed)
+                with pytest.raises(LogError, match="orders is not read on"):
+                    _ = feed.hub.orders
 
     asyncio.run(work())
 
