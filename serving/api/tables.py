@@ -8,6 +8,7 @@ import pyarrow as pa
 from fastapi import Response
 
 from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP
+from schemas.interrupts import uninterrupted
 from schemas.json_codec import encode_lines, time_texts
 from schemas.topic import Topic
 
@@ -52,8 +53,14 @@ def _json_answer(rows: bytes, cursor: str | None) -> Response:
 
 def _csv(batch: pa.RecordBatch) -> bytes:
     """With a line of names; times as RFC 3339, decimals as they are, nothing where null."""
-    columns = zip(batch.schema.names, batch.columns, strict=True)
-    return pl.DataFrame({name: _csv_column(one) for name, one in columns}).write_csv().encode()
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    return uninterrupted(
+        lambda: (
+            pl.DataFrame({name: _csv_column(one) for name, one in columns.items()})
+            .write_csv()
+            .encode()
+        )
+    )
 
 
 def _csv_column(column: pa.Array) -> pl.Series:
