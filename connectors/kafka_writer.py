@@ -76,12 +76,7 @@ class KafkaWriter(Writer):
         self._partition = partition_of(name, WRITERS_PARTITIONS)
         # Of this copy: the newest one in the log is the one that may write.
         self._token = uuid4().hex
-        self._session = self._opened()
-        self._number = self._last().number
-        try:
-            self._session.run([self._marker(self._number)])
-        except InterruptedTransactionError as error:
-            raise self._told(error) from error
+        self._session, self._number = self._claimed()
 
     @property
     def number(self) -> int:
@@ -185,10 +180,29 @@ class KafkaWriter(Writer):
             ) from interrupted
         return found
 
-    def _told(self, error: InterruptedTransactionError) -> LogError:
-        if isinstance(error.__cause__, FencedError):
-            return FencedError(f"{self._where}: {error}")
-        return LogError(f"opening {self._where}: {error}")
+    def _claimed(self) -> tuple[TransactionSession, int]:
+        """A session that the log names as the writer's, and the number of the last commit."""
+
+        def claim() -> tuple[TransactionSession, int]:
+            session = self._opened()
+            try:
+                number = self._last().number
+                session.run([self._marker(number)])
+            except BaseException:
+                session.close()
+                raise
+            return session, number
+
+        def passing(error: Exception) -> str | None:
+            # While copies fence each other, a broker now and then fails by itself (UNKNOWN_SERVER_ERROR).
+            return None if isinstance(error.__cause__, FencedError) else "no_answer"
+
+        try:
+            return riding_out().run(claim, (InterruptedTransactionError,), passing)
+        except GivenUpError as error:
+            raise LogError(f"opening {self._where}: {error.__cause__}") from error
+        except InterruptedTransactionError as error:
+            raise FencedError(f"{self._where}: {error}") from error
 
     def _marker(self, number: int) -> NewRecord:
         return NewRecord(

@@ -240,6 +240,43 @@ def test_a_commit_whose_answer_was_lost_is_not_made_twice(
     assert _values(log, topic, 0) == [b"1", b"2", b"3"]
 
 
+@pytest.mark.parametrize("took_place", [False, True])
+def test_a_writer_is_opened_again_where_the_broker_fails_by_itself(
+    log: Log, topic: str, monkeypatch: pytest.MonkeyPatch, *, took_place: bool
+) -> None:
+    whole = TransactionSession._end
+
+    def failed(self: TransactionSession, offsets: list[int]) -> None:
+        monkeypatch.setattr(TransactionSession, "_end", whole)
+        if took_place:
+            whole(self, offsets)
+        raise InterruptedTransactionError(LogError("Unknown broker error"), offsets)
+
+    with log.writer(f"w-{topic}") as first:
+        first.commit([NewRecord(topic, 0, b"1")], 1)
+    monkeypatch.setattr(TransactionSession, "_end", failed)
+    with log.writer(f"w-{topic}") as second:
+        assert second.number == 1
+        second.commit([NewRecord(topic, 0, b"2")], 2)
+    assert _values(log, topic, 0) == [b"1", b"2"]
+
+
+def test_a_writer_that_is_fenced_while_it_opens_is_not_opened_again(
+    log: Log, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def fenced(self: TransactionSession, offsets: list[int]) -> None:
+        opened.append(self)
+        cause = FencedError("a newer instance")
+        raise InterruptedTransactionError(cause, offsets) from cause
+
+    monkeypatch.setattr(TransactionSession, "_end", fenced)
+    with pytest.raises(FencedError, match="a newer instance"):
+        log.writer(f"w-{topic}")
+    assert len(opened) == 1
+
+
 def test_brokers_that_stay_away_are_an_error_that_says_so(
     broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,8 +155,11 @@ class World:
         """The command of a verb, in small sizes."""
         return [sys.executable, "-m", "tests.end_to_end.chaos.program", *arguments]
 
-    def stop(self, timeout_s: float = 60.0) -> Mapping[str, int]:
-        """End every program as an operator does, the store last; the exit status of each that ran."""
+    def stop(self, timeout_s: float = 150.0) -> Mapping[str, int]:
+        """End every program as an operator does, the store last; the exit status of each that ran.
+
+        One that is in the midst of a commit which Kafka leaves unanswered waits two minutes for it.
+        """
         ended = {}
         for program in sorted(self.programs, key=lambda one: one.name == "store"):
             if program.process is not None and program.process.poll() is None:
