@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from connectors.chdb_engine import Engine, Session
@@ -101,13 +101,12 @@ class Sessions:
         # some cannot be taken back (readonly).
         setting = (database, frozenset(settings.items()))
         session = self._take(setting)
-        try:
+        with ExitStack() as undo:
+            # Also where the answer is broken off.
+            undo.callback(session.close)
             _set(session, database, settings)
             yield session
-        except BaseException:
-            # An answer that was broken off, too.
-            session.close()
-            raise
+            undo.pop_all()
         self._give(setting, session)
 
     def _take(self, setting: _Setting) -> Session:

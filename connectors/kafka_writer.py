@@ -8,6 +8,7 @@ transaction ran out of time while the brokers were away, and that one may open a
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -185,12 +186,11 @@ class KafkaWriter(Writer):
 
         def claim() -> tuple[TransactionSession, int]:
             session = self._opened()
-            try:
+            with ExitStack() as undo:
+                undo.callback(session.close)
                 number = self._last().number
                 session.run([self._marker(number)])
-            except BaseException:
-                session.close()
-                raise
+                undo.pop_all()
             return session, number
 
         def passing(error: Exception) -> str | None:

@@ -7,11 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -203,41 +200,6 @@ def test_each_transaction_sets_how_it_is_synced(log: SqliteLog) -> None:
     for topic, level in (("orders", 2), ("ticks", 1), ("orders", 2)):
         log.append([NewRecord("ticks", 0, b"0"), NewRecord(topic, 0, b"1")])
         assert writer.execute("PRAGMA synchronous").fetchone() == (level,)
-    log.close()
-
-
-def test_dozens_of_topics_are_made_in_one_synced_transaction_and_those_there_in_none(
-    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commits: list[bool] = []
-    real = log._file.writing
-
-    @contextmanager
-    def counted(**options: Any) -> Iterator[sqlite3.Connection]:
-        commits.append(options.get("synced", False))
-        with real(**options) as connection:
-            yield connection
-
-    monkeypatch.setattr(log._file, "writing", counted)
-    configs = [TopicConfig(name="ticks", partitions=2)]
-    configs += [TopicConfig(name=f"more-{at}", partitions=3) for at in range(40)]
-    for _ in range(2):
-        log.create_topics(configs)
-        assert commits == [True]
-    with open_log(log.url) as other:
-        assert {config.name: config for config in configs}.items() <= other.topics().items()
-    log.append([NewRecord("more-39", 2, b"0")])
-    assert [record.value for record in read_all(log, "more-39", 2)] == [b"0"]
-    log.close()
-
-
-def test_a_topic_of_other_partitions_is_named(log: SqliteLog) -> None:
-    with pytest.raises(
-        LogError, match=r"topic orders in .*: 2 partitions were asked for, it has 1"
-    ):
-        log.create_topics(
-            [TopicConfig(name="new", partitions=1), TopicConfig(name="orders", partitions=2)]
-        )
     log.close()
 
 

@@ -1,6 +1,7 @@
 """How often a shard commits: at once where it keeps up, seldom while it is behind."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def log(sqlite_log: Log) -> Log:
     return sqlite_log
 
 
-def opened(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch, **options: float) -> Shard:
+def opened(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Shard:
     """A shard that reads a record a step, and whose commits take their time."""
     writer_of = log.writer
 
@@ -56,7 +57,7 @@ def opened(log: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch, **options: f
 
     monkeypatch.setattr(log, "writer", slow)
     prepare(log, Every)
-    shard = Shard(log, Every, StepParams(), 0, ShardOptions(read_bytes=1, **options))  # type: ignore[arg-type]
+    shard = Shard(log, Every, StepParams(), 0, ShardOptions(read_bytes=1, **options))
     shard.open()
     return shard
 

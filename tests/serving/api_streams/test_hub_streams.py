@@ -1,13 +1,10 @@
 """Streams of the hub: every row once whatever breaks, the newest where conflated, and nobody waits for a slow one."""
 
 import asyncio
-import dataclasses
 import gc
 import weakref
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -15,106 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.log import Log, LogError, open_log
-from connectors.records import rows_record, watermarks_batch, watermarks_record
-from connectors.topics import create_topics
-from schemas.accounts import CASH_MOVEMENTS
-from schemas.orders import ORDERS
-from schemas.topic import Topic
-from serving.hub import subscription as streams
+from connectors.records import watermarks_batch, watermarks_record
 from serving.hub.frames import Frame, Shape
-from serving.hub.hub import Hub
 from serving.hub.position import PositionError, position_of, position_text
-from serving.hub.subscription import StreamEndError, Wanted
-
-TOPIC: Topic = CASH_MOVEMENTS
-ALL = Shape(keys=None, accounts=None, arrow=False)
-
-
-def movements(rows: list[tuple[str, int]]) -> pa.RecordBatch:
-    """Rows of accounts, each with a number of its own."""
-    count = len(rows)
-    return TOPIC.batch(
-        {
-            "account": [row[0] for row in rows],
-            "ts_event": [row[1] for row in rows],
-            "ts_recv": [row[1] for row in rows],
-            "movement_id": [str(row[1]) for row in rows],
-            "kind": ["deposit"] * count,
-            "amount": [row[1] for row in rows],
-            "currency": ["USD"] * count,
-        }
-    )
-
-
-class Feeding:
-    """A log that rows are appended to, and the hub over it."""
-
-    def __init__(self, log: Log, hub: Hub) -> None:
-        self.log = log
-        self.hub = hub
-        self.count = 0
-
-    async def append(self, *accounts: str, partition: int = 0) -> list[int]:
-        """Append a record of rows of these accounts; their numbers."""
-        numbers = list(range(self.count, self.count + len(accounts)))
-        self.count += len(accounts)
-        rows = list(zip(accounts, numbers, strict=True))
-        record = rows_record(TOPIC, partition, movements(rows))
-        await asyncio.to_thread(self.log.append, [record])
-        return numbers
-
-    async def take(self, count: int, begin: str | None = None, **options: Any) -> list[Frame]:
-        """The first frames of a stream that hold so many rows."""
-        wanted = wanted_of(self.log, begin, **options)
-        stream = await self.hub.subscribe(wanted)
-        frames, rows = [], 0
-        iterator = stream.frames()
-        try:
-            async with asyncio.timeout(60):
-                while rows < count:
-                    frame = await anext(iterator)
-                    frames.append(frame)
-                    rows += frame.rows
-        finally:
-            await iterator.aclose()
-            self.hub.close_subscription(stream)
-        return frames
-
-
-def wanted_of(log: Log, begin: str | None = None, **options: Any) -> Wanted:
-    partitions = log.topics()[TOPIC.name].partitions
-    chosen = {"shape": ALL, "interval_s": 0.0, **options}
-    position = None if begin is None else position_of(begin, partitions)
-    return Wanted(topic=TOPIC, position=position, **chosen)
-
-
-@asynccontextmanager
-async def feeding(home: Path, partitions: int = 1) -> AsyncIterator[Feeding]:
-    with open_log(f"sqlite:///{home / 'log.db'}") as log:
-        create_topics(log, partitions)
-        hub = Hub(log, followed=("balances",))
-        await hub.start()
-        try:
-            yield Feeding(log, hub)
-        finally:
-            await hub.stop()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the event loop turn until something holds."""
-    async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
-            await asyncio.sleep(0)
-
-
-def numbers(frames: list[Frame]) -> list[int]:
-    return [int(row["movement_id"]) for frame in frames for row in rows_in(frame)]
-
-
-def rows_in(frame: Frame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = orjson.loads(b"{" + frame.body)["rows"]
-    return rows
+from tests.serving.api_streams.feeding import (
+    ALL,
+    TOPIC,
+    feeding,
+    numbers,
+    rows_in,
+    until,
+    wanted_of,
+)
 
 
 def test_what_comes_is_streamed_with_the_position_behind_it(tmp_path: Path) -> None:
@@ -259,11 +168,6 @@ def test_a_conflated_stream_ends_with_the_last_row_of_every_key(tmp_path: Path) 
     asyncio.run(work())
 
 
-async def _drain(frames: AsyncIterator[Frame], got: list[Frame]) -> None:
-    async for frame in frames:
-        got.append(frame)  # noqa: PERF401 - what came before the end counts
-
-
 async def _hold(frames: AsyncIterator[Frame], held: dict[str, int], until: int) -> None:
     async for frame in frames:
         for row in rows_in(frame):
@@ -271,50 +175,6 @@ async def _hold(frames: AsyncIterator[Frame], held: dict[str, int], until: int) 
             held[row["account"]] = int(row["movement_id"])
         if until in held.values():
             return
-
-
-def test_a_slow_client_is_cut_off_with_the_reason_and_others_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "QUEUE_FRAMES", 5)
-    monkeypatch.setattr("serving.hub.hub._RECORDS_A_TURN", 1)
-
-    async def work() -> None:
-        async with feeding(tmp_path) as feed:
-            slow = await feed.hub.subscribe(wanted_of(feed.log))
-            iterator = slow.frames()
-            first = asyncio.create_task(anext(iterator))
-            fast = asyncio.create_task(feed.take(20, interval_s=0))
-            await until(lambda: len(feed.hub._feeds[TOPIC.name]._plain.get(ALL, ())) == 2)
-            for _ in range(20):
-                await feed.append("A")
-            got = [await first]
-            assert numbers(await fast) == list(range(20))
-            with pytest.raises(StreamEndError) as end:
-                await _drain(iterator, got)
-            assert end.value.kind == "slow"
-            assert numbers(got) == list(range(len(got)))
-            rest = await feed.take(20 - len(got), got[-1].position)
-            assert numbers(got + rest) == list(range(20))
-            feed.hub.close_subscription(slow)
-
-    asyncio.run(work())
-
-
-def test_a_position_that_was_trimmed_is_said_to_be(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with feeding(tmp_path) as feed:
-            for _ in range(5):
-                await feed.append("A")
-            feed.log.trim(TOPIC.name, 0, 3)
-            with pytest.raises(StreamEndError) as end:
-                await feed.take(1, "0:1")
-            assert end.value.kind == "trimmed"
-            assert numbers(await feed.take(2, "0:3")) == [3, 4]
-            with pytest.raises(PositionError, match="has not been written"):
-                await feed.take(1, "0:6")
-
-    asyncio.run(work())
 
 
 def test_rows_of_accounts_that_may_not_be_seen_are_in_no_frame(tmp_path: Path) -> None:
@@ -367,53 +227,6 @@ def test_all_clients_of_a_topic_share_one_reader_and_each_frame(tmp_path: Path) 
             frames = [(await taker)[0] for taker in takers]
             assert len({id(frame) for frame in frames}) == 1
             assert TOPIC.name not in feed.hub._feeds
-
-    asyncio.run(work())
-
-
-def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with feeding(tmp_path) as feed:
-            stream = await feed.hub.subscribe(wanted_of(feed.log))
-            iterator = stream.frames()
-            following = asyncio.create_task(anext(iterator))
-            await asyncio.sleep(0)
-        with pytest.raises(StreamEndError) as end:
-            await following
-        assert end.value.kind == "closing"
-
-    asyncio.run(work())
-
-
-def test_a_topic_with_a_record_that_is_none_of_its_own_is_not_read_on_and_says_so(
-    tmp_path: Path,
-) -> None:
-    async def work() -> None:
-        async with feeding(tmp_path) as feed:
-            stream = await feed.hub.subscribe(wanted_of(feed.log))
-            following = asyncio.create_task(anext(stream.frames()))
-            record = rows_record(TOPIC, 0, movements([("A", 0)]))
-            feed.log.append([dataclasses.replace(record, value=b"no Arrow")])
-            with pytest.raises(StreamEndError, match="not an Arrow IPC stream") as end:
-                await following
-            assert end.value.kind == "unreadable"
-            with pytest.raises(LogError, match=f"{TOPIC.name} is not read on"):
-                await feed.hub.subscribe(wanted_of(feed.log))
-            assert list(feed.hub.failed) == [TOPIC.name]
-            with pytest.raises(LogError, match=f"{TOPIC.name} is not read on"):
-                feed.hub.view(TOPIC.name)
-            assert feed.hub.orders.accounts() == []
-            # The others go on.
-            other = await feed.hub.subscribe(dataclasses.replace(stream.wanted, topic=ORDERS))
-            taking = asyncio.create_task(anext(other.frames()))
-            row = {"account": "A", "command": "new", "order_id": "1", "order_class": "simple"}
-            feed.log.append([rows_record(ORDERS, 0, ORDERS.batch_of_rows([row]))])
-            async with asyncio.timeout(60):
-                assert (await taking).rows == 1
-                feed.log.append([dataclasses.replace(record, topic=ORDERS.name)])
-                await until(lambda: ORDERS.name in feed.hub.failed)
-                with pytest.raises(LogError, match="orders is not read on"):
-                    _ = feed.hub.orders
 
     asyncio.run(work())
 
