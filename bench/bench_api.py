@@ -4,7 +4,6 @@ The server is `tapeflow serve`'s, one worker, with an API key as clients have on
 cores with it. What one sync of the disk costs is measured beside it: no durable answer can come sooner.
 """
 
-import asyncio
 import os
 import tempfile
 import time
@@ -15,7 +14,6 @@ from statistics import median
 import numpy as np
 import orjson
 import psutil
-import uvloop
 
 from bench.bench_views import fill
 from bench.http_load import Load, Served, flat_out, paced, request, served
@@ -61,7 +59,7 @@ class _Runner:
     def paced_orders(self, count: int, sync_ms: float) -> list[Result]:
         """One order a request, 500 a second."""
         loads = [
-            self._load(paced(self._api.port, self._order, rate=500, count=count))
+            _well_answered(paced(self._api.port, self._order, rate=500, count=count))
             for _ in range(self._rounds)
         ]
         note = f"{count:,} orders at 500/s, keep-alive, API key, audited in the same commit"
@@ -131,24 +129,15 @@ class _Runner:
             ),
         ]
 
-    def _rounds_of(self, work: Callable[[], object]) -> tuple[list[Load], float]:
+    def _rounds_of(self, work: Callable[[], Load]) -> tuple[list[Load], float]:
         """Loads, and median seconds of the server's processor time."""
         process = psutil.Process(self._api.pid)
         loads, spent = [], []
         for _ in range(self._rounds):
             before = sum(process.cpu_times()[:2])
-            loads.append(self._load(work()))
+            loads.append(_well_answered(work()))
             spent.append(sum(process.cpu_times()[:2]) - before)
         return loads, median(spent)
-
-    def _load(self, work: object) -> Load:
-        load = uvloop.run(work)  # type: ignore[arg-type]
-        assert isinstance(load, Load)
-        if load.bad:
-            raise RuntimeError(
-                f"{load.bad} of {len(load.latencies_ms)} requests were not answered well"
-            )
-        return load
 
     def _order(self, number: int) -> bytes:
         del number
@@ -171,6 +160,14 @@ class _Runner:
             "limit_price": "150.25",
             "time_in_force": "day",
         }
+
+
+def _well_answered(load: Load) -> Load:
+    if load.bad:
+        raise RuntimeError(
+            f"{load.bad} of {len(load.latencies_ms)} requests were not answered well"
+        )
+    return load
 
 
 def _quotes(home: Path) -> None:
@@ -216,12 +213,12 @@ def _history(home: Path, rows: int, *, quick: bool) -> list[Result]:
                 path = f"/v1/trades?symbol=S{number * 37 % _SYMBOLS}&from={hour}:00:00Z&to={hour}:59:00Z&limit=1000"
                 return request(api.key, "GET", path)
 
-            warm = asyncio.run(flat_out(api.port, make, clients=1, count=5))
+            warm = flat_out(api.port, make, clients=1, count=5)
             if not quick and warm.received_bytes < 5 * 100_000:
                 raise RuntimeError(
                     "the pages of history are not full: what was filled in is not what is asked for"
                 )
-            load = asyncio.run(flat_out(api.port, make, clients=1, count=20 if quick else 300))
+            load = flat_out(api.port, make, clients=1, count=20 if quick else 300)
     note = f"{rows:,} trades of {_SYMBOLS} symbols and {len(days)} days; up to 1,000 rows as JSON"
     return [
         Result(

@@ -3,8 +3,8 @@
 Open loop: a request is due at its time whether or not others were answered, and its latency counts from then on.
 """
 
-import asyncio
 import contextlib
+import select
 import socket
 import subprocess
 import sys
@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 from serving.api.scopes import Role, Scope
 from serving.settings import Settings
@@ -97,112 +96,82 @@ class Load:
         return len(self.latencies_ms) / self.seconds
 
 
-class _Connection(asyncio.Protocol):
-    """One request at a time; tells when it is answered."""
+class _Connection:
+    """One request at a time."""
 
-    def __init__(self, idle: Callable[["_Connection"], None], load: Load) -> None:
-        self._idle = idle
-        self._load = load
-        self._buffer = b""
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received = b""
         self._due_s = 0.0
-        self._transport: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # uvloop's transports are no subclasses of asyncio's.
-        self._transport = cast("asyncio.Transport", transport)
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._socket.fileno()
 
     def send(self, data: bytes, due_s: float) -> None:
         """Send a request that was due at a time."""
-        assert self._transport is not None
         self._due_s = due_s
-        self._transport.write(data)
+        self._socket.sendall(data)
 
-    def data_received(self, data: bytes) -> None:
-        buffer = self._buffer = self._buffer + data
-        end = buffer.find(b"\r\n\r\n")
+    def receive(self, load: Load) -> bool:
+        """Take in what has come; whether the request is answered."""
+        came = self._socket.recv(1 << 20)
+        if not came:
+            raise RuntimeError("the server has closed a connection")
+        received = self._received = self._received + came
+        end = received.find(b"\r\n\r\n")
         if end < 0:
-            return
-        at = buffer.lower().index(b"content-length:") + 15
-        length = int(buffer[at : buffer.index(b"\r\n", at)])
-        if len(buffer) < end + 4 + length:
-            return
-        self._buffer = b""
-        self._load.received_bytes += end + 4 + length
-        self._load.bad += not buffer.startswith((b"HTTP/1.1 20",))
-        self._load.latencies_ms.append((time.perf_counter() - self._due_s) * 1e3)
-        self._idle(self)
+            return False
+        at = received.lower().index(b"content-length:", 0, end + 2) + 15
+        length = int(received[at : received.index(b"\r\n", at)])
+        if len(received) < end + 4 + length:
+            return False
+        load.latencies_ms.append((time.perf_counter() - self._due_s) * 1e3)
+        load.received_bytes += len(received)
+        load.bad += not received.startswith(b"HTTP/1.1 20")
+        self._received = b""
+        return True
 
     def close(self) -> None:
-        """Close the connection."""
-        assert self._transport is not None
-        self._transport.close()
+        """Close it."""
+        self._socket.close()
 
 
-async def paced(port: int, make: Callable[[int], bytes], *, rate: float, count: int) -> Load:
-    """So many requests at a rate, whenever others are answered."""
-    load, waiting = Load(), deque[tuple[bytes, float]]()
-    done = asyncio.Event()
-    idle: deque[_Connection] = deque()
-
-    def free(connection: _Connection) -> None:
-        if waiting:
-            connection.send(*waiting.popleft())
-        else:
-            idle.append(connection)
-        if len(load.latencies_ms) == count:
-            done.set()
-
-    connections = await _connect(port, 32, free, load)
-    idle.extend(connections)
-    begun = time.perf_counter()
-    for number in range(count):
-        due_s = begun + number / rate
-        wait_s = due_s - time.perf_counter()
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        if idle:
-            idle.popleft().send(make(number), due_s)
-        else:
-            waiting.append((make(number), due_s))
-    await done.wait()
-    load.seconds = time.perf_counter() - begun
-    for connection in connections:
-        connection.close()
-    return load
+def paced(port: int, make: Callable[[int], bytes], *, rate: float, count: int) -> Load:
+    """So many requests at a rate, whenever others are answered: 32 connections, and more wait for one."""
+    return _load(port, make, count=count, connections=32, every_s=1 / rate)
 
 
-async def flat_out(port: int, make: Callable[[int], bytes], *, clients: int, count: int) -> Load:
+def flat_out(port: int, make: Callable[[int], bytes], *, clients: int, count: int) -> Load:
     """So many requests as fast as clients get answers, each one after the other."""
-    load, numbers = Load(), iter(range(count))
-    done = asyncio.Event()
+    return _load(port, make, count=count, connections=clients, every_s=0.0)
 
-    def free(connection: _Connection) -> None:
-        number = next(numbers, None)
-        if number is not None:
-            connection.send(make(number), time.perf_counter())
-        elif len(load.latencies_ms) == count:
-            done.set()
 
-    connections = await _connect(port, clients, free, load)
+def _load(
+    port: int, make: Callable[[int], bytes], *, count: int, connections: int, every_s: float
+) -> Load:
+    # Made before: who makes a thousand orders meanwhile takes the processor from the server that is measured.
+    requests = [make(number) for number in range(count)]
+    idle = deque(_Connection(port) for _ in range(connections))
+    load, sent, busy = Load(), 0, set[_Connection]()
     begun = time.perf_counter()
-    for connection in connections:
-        free(connection)
-    await done.wait()
+    while len(load.latencies_ms) < count:
+        now = time.perf_counter()
+        while sent < count and idle and begun + sent * every_s <= now:
+            connection = idle.popleft()
+            connection.send(requests[sent], begun + sent * every_s if every_s else now)
+            busy.add(connection)
+            sent += 1
+        wait_s = None
+        if sent < count and idle:
+            # Its clock is that of the processor; an event loop's goes by the millisecond, half of what is measured.
+            wait_s = max(0.0, begun + sent * every_s - time.perf_counter())
+        for connection in select.select(busy, [], [], wait_s)[0]:
+            if connection.receive(load):
+                busy.discard(connection)
+                idle.append(connection)
     load.seconds = time.perf_counter() - begun
-    for connection in connections:
+    for connection in idle:
         connection.close()
     return load
-
-
-async def _connect(
-    port: int, count: int, free: Callable[[_Connection], None], load: Load
-) -> list[_Connection]:
-    loop = asyncio.get_running_loop()
-    made = []
-    for _ in range(count):
-        _, connection = await loop.create_connection(
-            lambda: _Connection(free, load), "127.0.0.1", port
-        )
-        made.append(connection)
-    return made
