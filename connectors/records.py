@@ -1,6 +1,6 @@
 """Log records that hold rows or watermark rows of a topic, and the way to and from batches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +10,14 @@ from connectors.log import Headers, NewRecord, Record
 from schemas.arrays import Int64s
 from schemas.codec import (
     HEADER_KIND,
+    HEADER_ROWS,
     HEADER_SCHEMA,
     KIND_ROWS,
     KIND_WATERMARKS,
     WATERMARKS_SCHEMA,
     CodecError,
     decode,
+    decode_all,
     encode,
     rows_headers,
     watermark_headers,
@@ -154,17 +156,46 @@ def decode_rows(topic: Topic, record: Record) -> pa.RecordBatch:
     CodecError
         Naming topic, partition and offset, where the record is not rows of this topic and version.
     """
-    where = f"{record.topic}[{record.partition}] at offset {record.offset}"
-    found = (record.header(HEADER_SCHEMA) or b"none").decode(errors="replace")
-    if not is_rows(record) or found != topic.identifier:
-        raise CodecError(
-            f"{where}: rows of {topic.identifier} were needed, the record's schema header says "
-            f"{found}; only Tapeflow writes to this topic, others write to its inbox"
-        )
+    _check_schema(topic, record)
     try:
         return decode(record.value, topic.schema)
     except CodecError as error:
-        raise CodecError(f"{where}: {error}") from error
+        raise CodecError(f"{_where(record)}: {error}") from error
+
+
+def decode_all_rows(topic: Topic, records: Sequence[Record]) -> list[pa.RecordBatch]:
+    """The rows of each of several records, in less than half the time where they are small.
+
+    What is small shares its memory: who keeps the rows of one keeps those of all.
+
+    Raises
+    ------
+    CodecError
+        As `decode_rows`, for the first record that is none of the topic.
+    """
+    for record in records:
+        _check_schema(topic, record)
+    try:
+        found = decode_all([record.value for record in records], topic.schema)
+    except CodecError:
+        return [decode_rows(topic, record) for record in records]
+    told = [record.header(HEADER_ROWS) for record in records]
+    if told == [str(batch.num_rows).encode() for batch in found]:
+        return found
+    return [decode_rows(topic, record) for record in records]
+
+
+def _check_schema(topic: Topic, record: Record) -> None:
+    found = record.header(HEADER_SCHEMA) or b"none"
+    if not is_rows(record) or found != topic.identifier.encode():
+        raise CodecError(
+            f"{_where(record)}: rows of {topic.identifier} were needed, the record's schema header says "
+            f"{found.decode(errors='replace')}; only Tapeflow writes to this topic, others write to its inbox"
+        )
+
+
+def _where(record: Record) -> str:
+    return f"{record.topic}[{record.partition}] at offset {record.offset}"
 
 
 def decode_watermarks(record: Record) -> pa.RecordBatch:

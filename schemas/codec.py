@@ -3,6 +3,8 @@
 JSON, for inboxes and the API, is in `schemas.json_codec`.
 """
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from schemas.field import TEXT, TIMESTAMP
@@ -31,6 +33,11 @@ _COMPRESS_FROM_BYTES = 16_384
 _LZ4 = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 _READ = pa.ipc.IpcReadOptions(use_threads=False)
 _PLAIN = pa.ipc.IpcWriteOptions()
+# What a message of an Arrow stream begins with, before its length; and what a stream ends with.
+_MESSAGE = b"\xff\xff\xff\xff"
+_END = _MESSAGE + bytes(4)
+# Streams up to this size are read together: larger ones would be copied for little.
+_TOGETHER_BYTES = 32_768
 
 
 class CodecError(ValueError):
@@ -96,6 +103,42 @@ def decode(value: bytes | None, schema: pa.Schema) -> pa.RecordBatch:
     if not batch.schema.equals(schema):
         raise CodecError(f"the Arrow schema is\n{batch.schema}\nwhere this was needed:\n{schema}")
     return batch
+
+
+def decode_all(values: Sequence[bytes | None], schema: pa.Schema) -> list[pa.RecordBatch]:
+    """As `decode` of each, in order; of small ones of one program in half the time, for their schema is read once.
+
+    Raises
+    ------
+    CodecError
+        Where one of them is none; which, only `decode` tells.
+    """
+    if len(values) > 1 and (found := _decode_together(values, schema)) is not None:
+        return found
+    return [decode(value, schema) for value in values]
+
+
+def _decode_together(
+    values: Sequence[bytes | None], schema: pa.Schema
+) -> list[pa.RecordBatch] | None:
+    """The batches of streams that begin with the same schema, read as one stream; None where they are not such."""
+    first = values[0] or b""
+    head = first[: 8 + int.from_bytes(first[4:8], "little")]
+    if not head.startswith(_MESSAGE):
+        return None
+    parts = [head]
+    for value in values:
+        if value is None or len(value) > _TOGETHER_BYTES:
+            return None
+        if not (value.startswith(head) and value.endswith(_END)):
+            return None
+        parts.append(value[len(head) : -len(_END)])
+    try:
+        with pa.ipc.open_stream(b"".join(parts), options=_READ) as reader:
+            batches = list(reader)
+    except (pa.ArrowException, OSError):
+        return None
+    return batches if len(batches) == len(values) and reader.schema.equals(schema) else None
 
 
 def rows_headers(topic: Topic, rows: int) -> tuple[tuple[str, bytes], ...]:

@@ -180,9 +180,11 @@ class Hub:
 
     def _deliver(self, came: list[Arrived | Lost]) -> None:
         """From the reader's thread to the event loop."""
-        for one in came:
-            if isinstance(one, Arrived) and one.topic in FOLLOWED and one.batch.num_rows:
-                self._orders.append(one.topic, one.partition, one.offset, one.batch)
+        # Of one topic and partition, for they came of one read.
+        new = [one for one in came if isinstance(one, Arrived) and one.batch.num_rows]
+        if new and new[0].topic in FOLLOWED:
+            offsets, batches = [one.offset for one in new], [one.batch for one in new]
+            self._orders.append(new[0].topic, new[0].partition, offsets, batches)
         while not self._room.acquire(timeout=0.1):
             if self._ended:
                 return

@@ -1,15 +1,15 @@
 """The one reader of the log: follows topics in a thread of its own and hands over rows, decoded, in log order."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic
 
 import pyarrow as pa
 import structlog
 
-from connectors.log import Log, LogError, TruncatedError
-from connectors.records import decode_rows, is_rows
+from connectors.log import Log, LogError, Record, TruncatedError
+from connectors.records import decode_all_rows, decode_rows, is_rows
 from schemas.topic import Topic
 from serving.latest.parts import Part, newest_rows
 
@@ -160,10 +160,8 @@ class TopicReader:
             came.append(Lost(topic, partition, after))
         else:
             after = chunk.next_offset
-            for record in chunk.records:
-                if not is_rows(record):
-                    continue
-                batch = decode_rows(topic, record)
+            records = [record for record in chunk.records if is_rows(record)]
+            for record, batch in zip(records, _decoded(topic, records, newest), strict=True):
                 if batch.num_rows:
                     part = newest_rows(topic, batch) if newest else None
                     came.append(
@@ -180,3 +178,10 @@ class TopicReader:
                 self._positions[name, partition] = after
         self._deliver(came)
         return True
+
+
+def _decoded(topic: Topic, records: list[Record], newest: bool) -> Iterable[pa.RecordBatch]:  # noqa: FBT001 - as the reader has it
+    if newest:
+        # Of what is kept, one row would keep the memory of all records that were decoded with it.
+        return (decode_rows(topic, record) for record in records)
+    return decode_all_rows(topic, records)

@@ -6,6 +6,7 @@ one look-up and one entry of a dictionary here; it becomes an object only when s
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.orders.states import ENDED, UNKNOWN
-from schemas.field import TEXT
+from schemas.field import CATEGORY, TEXT
 from schemas.json_codec import encode_lines
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
@@ -36,6 +37,15 @@ class Standing:
     event: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """Records of a partition: the offset and the count of rows of each, and all their rows."""
+
+    offsets: list[int]
+    lengths: list[int]
+    batch: pa.RecordBatch
+
+
 class _Chains:
     """Rows of a topic by order: the newest, and from each row the one before it of the same order."""
 
@@ -45,19 +55,22 @@ class _Chains:
         self._before: dict[int, int] = {}
         self._rows_max = rows_max
 
-    def append(self, partition: int, offset: int, batch: pa.RecordBatch) -> list[str]:
-        """Take the rows of a record in; returns their orders."""
-        order_ids: list[str] = batch.column("order_id").to_pylist()
-        number = self.store.append(partition, offset, batch)
+    def append(self, partition: int, records: "_Records") -> list[str]:
+        """Take the rows of records in; returns their orders."""
+        order_ids: list[str] = records.batch.column("order_id").to_pylist()
+        number = self.store.append(partition, records.offsets, records.lengths, records.batch)
         for order_id in order_ids:
             before = self.newest.get(order_id)
             if before is not None:
                 self._before[number] = before
             self.newest[order_id] = number
             number += 1
-        if len(self.newest) + len(self._before) > 4 * self._rows_max:
-            self._purge()
         return order_ids
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it holds much of rows that are kept no more."""
+        return len(self.newest) + len(self._before) > 4 * self._rows_max
 
     def numbers(self, order_id: str) -> list[int]:
         """Rows of an order that are kept, oldest first."""
@@ -68,7 +81,8 @@ class _Chains:
             number = self._before.get(number)
         return found[::-1]
 
-    def _purge(self) -> None:
+    def purge(self) -> None:
+        """Forget rows that are kept no more."""
         first = self.store.first
         self.newest = {name: row for name, row in self.newest.items() if row >= first}
         self._before = {row: before for row, before in self._before.items() if before >= first}
@@ -89,49 +103,58 @@ class OrdersView:
         self._command_rows = RowStore(ORDERS, rows_max)
         self._events = _Chains(ORDER_EVENTS, rows_max)
         self._executions = _Chains(EXECUTIONS, rows_max)
-        # Orders of an account as they first came; a dict, for its keys keep their order and say what is there.
-        self._of_account: dict[str, dict[str, None]] = {}
-        self._open: dict[str, dict[str, None]] = {}
+        # Orders of an account as they first came, and those of any that have ended.
+        self._of_account: dict[str, list[str]] = {}
+        self._ended: set[str] = set()
         self._count = 0
 
-    def append(self, topic: Topic, partition: int, offset: int, batch: pa.RecordBatch) -> None:
-        """Take in the rows of a record of one of `FOLLOWED`."""
-        if topic is EXECUTIONS:
-            self._executions.append(partition, offset, batch)
-            return
-        if topic is ORDER_EVENTS and UNKNOWN in batch.column("status").dictionary.to_pylist():
-            # They answer commands that speak of no order.
-            batch = batch.filter(pc.not_equal(batch.column("status").cast(TEXT), UNKNOWN))
-        accounts = _words(batch.column("account"))
+    def append(
+        self, topic: Topic, partition: int, offsets: list[int], batches: list[pa.RecordBatch]
+    ) -> None:
+        """Take in the rows of records of a partition of one of `FOLLOWED`: the offset and the rows of each."""
         if topic is ORDER_EVENTS:
-            order_ids = self._events.append(partition, offset, batch)
-            self._note(accounts, order_ids)
-            self._note_open(accounts, order_ids, _words(batch.column("status")))
+            batches = [_known(batch) for batch in batches]
+        store = self._store(topic)
+        records = _Records(offsets, [batch.num_rows for batch in batches], store.joined(batches))
+        if topic is EXECUTIONS:
+            self._executions.append(partition, records)
+            if self._executions.is_full:
+                self._executions.purge()
             return
-        commands = batch.column("command")
-        number = self._command_rows.append(partition, offset, batch)
-        rows: Sequence[int] = range(batch.num_rows)
-        order_ids = batch.column("order_id").to_pylist()
-        if commands.dictionary.to_pylist() != ["new"]:
-            new = [row for row, command in enumerate(_words(commands)) if command == "new"]
-            accounts, order_ids = [accounts[row] for row in new], [order_ids[row] for row in new]
-            rows = new
-        if self._commands.keys().isdisjoint(order_ids):
-            # Of a retry the first row counts; here is none, but within the record.
-            pairs = zip(reversed(order_ids), (number + row for row in reversed(rows)), strict=True)
-            self._commands.update(pairs)
+        if topic is ORDERS:
+            self._append_commands(partition, records)
         else:
-            for row, order_id in zip(rows, order_ids, strict=True):
-                self._commands.setdefault(order_id, number + row)
-        self._note(accounts, order_ids)
-        told = self._events.newest
-        received = [order_id for order_id in order_ids if order_id not in told]
-        if len(received) < len(order_ids):
-            # What an order's events say counts, and not that it was given again.
-            kept = set(received)
-            accounts = [a for a, name in zip(accounts, order_ids, strict=True) if name in kept]
-        for account, names in _by_account(accounts, received):
-            self._open.setdefault(account, {}).update(dict.fromkeys(names))
+            self._append_events(partition, records)
+        if self._count > 2 * self._rows_max or self._events.is_full:
+            self._purge()
+
+    def _append_events(self, partition: int, records: _Records) -> None:
+        batch = records.batch
+        self._note(_words(batch.column("account")), batch.column("order_id").to_pylist())
+        order_ids = self._events.append(partition, records)
+        for order_id, status in zip(order_ids, _words(batch.column("status")), strict=True):
+            if status in ENDED:
+                self._ended.add(order_id)
+            else:
+                self._ended.discard(order_id)
+
+    def _append_commands(self, partition: int, records: _Records) -> None:
+        batch = records.batch
+        accounts = _words(batch.column("account"))
+        number = self._command_rows.append(partition, records.offsets, records.lengths, batch)
+        numbers: Sequence[int] = range(number, number + batch.num_rows)
+        order_ids = batch.column("order_id").to_pylist()
+        commands = _words(batch.column("command"))
+        if commands.count("new") < len(commands):
+            new = [row for row, command in enumerate(commands) if command == "new"]
+            accounts, order_ids = [accounts[row] for row in new], [order_ids[row] for row in new]
+            numbers = [number + row for row in new]
+        if self._note(accounts, order_ids):
+            self._commands.update(zip(order_ids, numbers, strict=True))
+        else:
+            # Of a retry the first row counts.
+            for order_id, row in zip(order_ids, numbers, strict=True):
+                self._commands.setdefault(order_id, row)
 
     def order(self, order_id: str) -> Json | None:
         """How an order stands, with its events and executions, oldest first; None where it is not known."""
@@ -162,6 +185,11 @@ class OrdersView:
         """Whether every row that came is still here."""
         return not (self._command_rows.first or self._events.store.first)
 
+    def _store(self, topic: Topic) -> RowStore:
+        if topic is ORDERS:
+            return self._command_rows
+        return self._events.store if topic is ORDER_EVENTS else self._executions.store
+
     def _one(self, order_id: str) -> Json | None:
         standing = self._standing(order_id)
         shaped = [] if standing is None else self._shaped([standing])
@@ -189,47 +217,47 @@ class OrdersView:
         """
         order_ids = list(self._of_account.get(account, ()))
         if behind is not None:
-            known = behind in self._of_account.get(account, {})
-            del order_ids[order_ids.index(behind) if known else 0 :]
+            try:
+                del order_ids[order_ids.index(behind) :]
+            except ValueError:
+                return
         if only_open:
-            standing = self._open.get(account, {})
-            order_ids = [name for name in order_ids if name in standing]
+            order_ids = [name for name in order_ids if name not in self._ended]
         end = len(order_ids)
         for stop in range(end, 0, -block):
             names = order_ids[max(0, stop - block) : stop]
             found = [self._standing(name) for name in reversed(names)]
             yield self._shaped([one for one in found if one is not None])
 
-    def _note(self, accounts: list[str], order_ids: list[str]) -> None:
+    def _note(self, accounts: list[str], order_ids: list[str]) -> bool:
+        """List the orders that no command or event spoke of before; whether all are such, and different ones."""
+        heard = (self._commands.keys(), self._events.newest.keys())
+        are_new = len(set(order_ids)) == len(order_ids) and all(
+            known.isdisjoint(order_ids) for known in heard
+        )
+        if not are_new:
+            pairs = zip(order_ids, accounts, strict=True)
+            new = {
+                name: account for name, account in pairs if not any(name in one for one in heard)
+            }
+            accounts, order_ids = list(new.values()), list(new)
         for account, names in _by_account(accounts, order_ids):
-            orders = self._of_account.setdefault(account, {})
-            before = len(orders)
-            # An order that is there keeps its place.
-            orders.update(dict.fromkeys(names))
-            self._count += len(orders) - before
-        if self._count > 2 * self._rows_max:
-            self._purge()
-
-    def _note_open(self, accounts: list[str], order_ids: list[str], statuses: list[str]) -> None:
-        for account, order_id, status in zip(accounts, order_ids, statuses, strict=True):
-            if status in ENDED:
-                self._open.get(account, {}).pop(order_id, None)
-            else:
-                self._open.setdefault(account, {}).setdefault(order_id)
+            self._of_account.setdefault(account, []).extend(names)
+        self._count += len(order_ids)
+        return are_new
 
     def _purge(self) -> None:
-        """Forget orders of which no row is kept."""
+        """Forget orders of which no row is kept: what is listed is what has a command or an event here."""
+        self._events.purge()
         first = self._command_rows.first
         self._commands = {name: row for name, row in self._commands.items() if row >= first}
         kept = {
-            account: {name: None for name in orders if self._standing(name) is not None}
+            account: [name for name in orders if self._standing(name) is not None]
             for account, orders in self._of_account.items()
         }
         self._of_account = {account: orders for account, orders in kept.items() if orders}
         self._count = sum(map(len, self._of_account.values()))
-        for account, orders in self._open.items():
-            for name in [name for name in orders if name not in self._of_account.get(account, {})]:
-                del orders[name]
+        self._ended.intersection_update(chain.from_iterable(self._of_account.values()))
 
     def _standing(self, order_id: str) -> Standing | None:
         command = self._commands.get(order_id, -1)
@@ -272,15 +300,26 @@ def order_json(command: Json | None, event: Json | None) -> Json:
     return found
 
 
-def _words(column: pa.DictionaryArray) -> list[str]:
-    """The word of each row; Arrow's own list of a dictionary's words takes 1.3 us a row."""
-    words: list[str] = column.cast(TEXT).to_pylist()
-    return words
+def _known(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Events without those that answer commands which speak of no order."""
+    if UNKNOWN not in batch.column("status").dictionary.to_pylist():
+        return batch
+    return batch.filter(pc.not_equal(batch.column("status").cast(TEXT), UNKNOWN))
+
+
+def _words(column: pa.Array) -> list[str]:
+    """The word of each row, none of them null; Arrow's own list of a dictionary's words takes 1.3 us a row."""
+    # Of a row, or of a thousand alike, the dictionary's word is all; a cast takes 10 us.
+    is_one = column.type == CATEGORY and len(column.dictionary) == 1
+    words: list[str] = (column.dictionary if is_one else column.cast(TEXT)).to_pylist()
+    return words * len(column) if is_one else words
 
 
 def _by_account(accounts: list[str], order_ids: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Orders of each account, in their order."""
-    if len(set(accounts)) == 1:
+    if not accounts:
+        return
+    if accounts.count(accounts[0]) == len(accounts):
         yield accounts[0], order_ids
         return
     found: dict[str, list[str]] = {}

@@ -5,7 +5,8 @@ Small batches are joined as they pile up, for a batch of one row costs as much m
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -56,10 +57,30 @@ class RowStore:
         # Number of the first row, partition and offset of each record.
         self._records: deque[tuple[int, int, int]] = deque()
 
-    def append(self, partition: int, offset: int, batch: pa.RecordBatch) -> int:
-        """Keep the rows of a record; returns the number of the first of them."""
+    def append(
+        self, partition: int, offsets: Sequence[int], lengths: Sequence[int], batch: pa.RecordBatch
+    ) -> int:
+        """Keep the rows of consecutive records of a partition.
+
+        Parameters
+        ----------
+        partition : int
+            Whose.
+        offsets, lengths : sequence of int
+            Of each record.
+        batch : pyarrow.RecordBatch
+            The rows of all of them; words as in the topic, or as plain text.
+
+        Returns
+        -------
+        int
+            The number of the first row.
+        """
         begin = self.end
-        self._records.append((begin, partition, offset))
+        firsts = accumulate(lengths[:-1], initial=begin)
+        self._records.extend(
+            (first, partition, at) for first, at in zip(firsts, offsets, strict=True)
+        )
         starts, batches = self._kept
         # As it came: to read its words takes longer than all the rest, and hardly any single batch is asked for.
         batches.append(batch)
@@ -117,6 +138,16 @@ class RowStore:
             found.setdefault(partition, offset)
         return found
 
+    def joined(self, batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+        """The rows of several batches as one; words as in the topic where Arrow can join them, else as plain text."""
+        if len(batches) == 1:
+            return batches[0]
+        try:
+            return pa.concat_batches(batches)
+        except pa.ArrowInvalid:
+            # It cannot join dictionaries with a null among their words, nor these with plain text.
+            return pa.concat_batches([self._plain(batch) for batch in batches])
+
     def _plain(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return batch if batch.schema.equals(self._schema) else batch.cast(self._schema)
 
@@ -124,14 +155,10 @@ class RowStore:
         """Make one batch of the last ones, and drop the oldest where there are rows enough without it."""
         starts, batches = self._kept
         at = max(0, len(batches) - count)
-        small = pa.Table.from_batches(batches[at:])
-        try:
-            # The other way round takes five times as long: a cast of each column of each batch.
-            joined = small.combine_chunks().cast(self._schema).to_batches()
-        except pa.ArrowInvalid:
-            # Arrow cannot join dictionaries with a null among their words.
-            joined = small.cast(self._schema).combine_chunks().to_batches()
-        starts, batches = [*starts[:at], starts[at]], [*batches[:at], *joined]
+        starts, batches = (
+            [*starts[:at], starts[at]],
+            [*batches[:at], self._plain(self.joined(batches[at:]))],
+        )
         while len(batches) > 1 and self.end - starts[1] >= self._rows_max:
             starts, batches = starts[1:], batches[1:]
         self._kept = (starts, batches)

@@ -48,9 +48,8 @@ def test_rows_are_found_by_number_before_and_behind_a_join(odd: bool) -> None:  
     store = RowStore(ORDERS, rows_max=10_000)
     batches = [_batch(number) for number in range(BATCHES)]
     for number, batch in enumerate(batches):
-        assert (
-            store.append(0, number, _with_a_null_among_its_words(batch) if odd else batch) == number
-        )
+        came = _with_a_null_among_its_words(batch) if odd else batch
+        assert store.append(0, [number], [1], came) == number
     wanted = [599, 0, 255, 256, 511, 300, 512]
     numbers, found = store.rows(wanted)
     assert numbers == wanted
@@ -67,16 +66,32 @@ def test_large_batches_are_joined_with_small_ones_before_and_behind_them() -> No
     batches, begin = [], 0
     for size in sizes:
         batches.append(pa.concat_batches([_batch(begin + row) for row in range(size)][:1] * size))
-        assert store.append(0, begin, batches[-1]) == begin
+        assert store.append(0, [begin], [size], batches[-1]) == begin
         begin += size
     kept = [shown for _, batch in reversed(list(store.newest_first())) for shown in _shown(batch)]
     assert kept == [shown for batch in batches for shown in _shown(batch)]
 
 
+@pytest.mark.parametrize("odd", [False, True], ids=["nulls in rows", "nulls in dictionaries"])
+def test_records_that_came_together_are_kept_with_the_offset_of_each(odd: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+    store = RowStore(ORDERS, rows_max=4)
+    for begin in range(0, 12, 4):
+        # Records of one row, of none and of three.
+        batches = [_batch(begin + row) for row in range(4)]
+        came = [_with_a_null_among_its_words(batch) if odd else batch for batch in batches]
+        assert (
+            store.append(0, [begin, begin + 1, begin + 2], [1, 0, 3], store.joined(came)) == begin
+        )
+    numbers, found = store.rows(range(12))
+    assert _shown(found) == [_shown(_batch(number))[0] for number in numbers]
+    assert numbers == list(range(store.first, 12))
+    assert store.offsets() == {0: store.first}
+
+
 def test_the_oldest_rows_are_dropped_with_the_records_that_hold_them() -> None:
     store = RowStore(ORDERS, rows_max=100)
     for number in range(BATCHES):
-        store.append(0, number, _batch(number))
+        store.append(0, [number], [1], _batch(number))
     assert store.end == BATCHES
     assert 0 < store.first <= BATCHES - 100
     assert store.offsets() == {0: store.first}

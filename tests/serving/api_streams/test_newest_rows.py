@@ -145,7 +145,7 @@ def test_a_store_of_rows_keeps_the_newest_by_number(sizes: list[int], random: An
     store = RowStore(CASH_MOVEMENTS, rows_max=1000)
     end = 0
     for offset, size in enumerate(sizes):
-        assert store.append(0, offset, movements(list(range(end, end + size)))) == end
+        assert store.append(0, [offset], [size], movements(list(range(end, end + size)))) == end
         end += size
     assert store.end == end
     assert end - store.first >= min(end, 1000)
