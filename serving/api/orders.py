@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace as replaced
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -241,9 +242,6 @@ async def _place_batch(request: Request, principal: Principal, body: bytes) -> R
 
 def _batch_answer(prepared: PreparedBatch, submission: Submission) -> bytes:
     """What became of each order, in the order of the body."""
-    answers: list[bytes] = [b""] * prepared.count
-    for row, (client, reason) in prepared.faults.items():
-        answers[row] = _unreceived(client, "invalid", reason)
     clients = prepared.batch.column("client_order_id").to_pylist()
     accounts = prepared.batch.column("account").cast(TEXT).to_pylist()
     received = zip(
@@ -253,13 +251,19 @@ def _batch_answer(prepared: PreparedBatch, submission: Submission) -> bytes:
         positions_text(submission.places),
         strict=True,
     )
-    for row, columns in zip(prepared.rows, received, strict=True):
-        answers[row] = (_RECEIVED % columns).encode()
-    for at, refusal in submission.refused.items():
-        answers[prepared.rows[at]] = _unreceived(clients[at], refusal.kind, refusal.reason)
+    # One text of all: no JSON text holds a line feed, so that it can be cut between orders.
+    answers = (",\n".join([_RECEIVED] * len(clients)) % tuple(chain(*received))).encode()
     refused = len(prepared.faults) + len(submission.refused)
+    if refused:
+        given = answers.split(b",\n") if clients else []
+        by_row = dict(zip(prepared.rows, given, strict=True))
+        for row, (client, reason) in prepared.faults.items():
+            by_row[row] = _unreceived(client, "invalid", reason)
+        for at, refusal in submission.refused.items():
+            by_row[prepared.rows[at]] = _unreceived(clients[at], refusal.kind, refusal.reason)
+        answers = b",\n".join(by_row[row] for row in range(prepared.count))
     counts = b'{"received":%d,"refused":%d,"orders":[' % (prepared.count - refused, refused)
-    return b"".join((counts, b",".join(answers), b"]}"))
+    return b"".join((counts, answers, b"]}"))
 
 
 def _json_texts(texts: list[str]) -> list[str]:

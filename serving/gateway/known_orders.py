@@ -35,12 +35,17 @@ class KnownOrders:
         self._newer: dict[str, int] = {}
         self._older: dict[str, int] = {}
 
-    def add(self, makes: Mapping[str, int], partition: int, offset: int) -> None:
-        """Take orders in: identifier to row of the record; the first place of an identifier counts."""
+    def add(
+        self, makes: Mapping[str, int], partition: int, offset: int, *, are_new: bool = False
+    ) -> None:
+        """Take orders in: identifier to row of the record; the first place of an identifier counts.
+
+        With ``are_new``, `has_none` has just said so.
+        """
         base = packed(partition, offset, 0)
         if len(self._newer) + len(makes) > self._half:
             self._older, self._newer = self._newer, {}
-        if self.has_none(makes):
+        if are_new or self.has_none(makes):
             self._newer.update(zip(makes, [base + row for row in makes.values()], strict=True))
             return
         for order_id, row in makes.items():

@@ -284,7 +284,8 @@ class OrderWriter:
             one.places[row] = base + at
         if self._next[partition] == offset:
             self._next[partition] = offset + 1
-            self._known.add(part.makes, partition, offset)
+            # Those that were known are no part of it.
+            self._known.add(part.makes, partition, offset, are_new=True)
 
     def _without_repeats(
         self, block: _Block, before: list[_Block], repeats: list["_Repeat"]
