@@ -48,7 +48,7 @@ _FROM_OFFSET = (
 # A trim deletes so many records at most a transaction, so that appends are not held up.
 _TRIM_RECORDS = 256
 # And so many free pages are given back: 16 MiB that may have to be moved.
-_VACUUM_PAGES = 512
+_VACUUM_PAGES = 1024
 _INCREMENTAL = 2
 
 

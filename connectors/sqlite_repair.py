@@ -161,8 +161,7 @@ def _draft(path: Path, copy: Path) -> Draft:
         try:
             with closing(connect(copy)) as new:
                 # A copy that a crash leaves half made is made again: it needs no journal.
-                new.execute("PRAGMA journal_mode=OFF")
-                create_tables(new, SCHEMA)
+                create_tables(new, SCHEMA, journal="OFF")
                 removed = _copy(path, old, new)
                 damaged = bool(removed) or not _is_sound(old)
                 new.execute("PRAGMA journal_mode=WAL")

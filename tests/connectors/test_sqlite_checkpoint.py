@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,19 @@ def test_a_checkpoint_runs_by_itself_once_it_is_worth_it(
     while log.path.stat().st_size < before + (1 << 20):
         assert time.monotonic() < deadline, "the WAL was not folded into the file"
         time.sleep(0.01)
+    log.close()
+
+
+def test_a_new_connection_writes_nothing_and_copies_nothing(log: SqliteLog) -> None:
+    """A setting that SQLite keeps in the file was a commit, and that commit a checkpoint: both beside all locks."""
+    # More than the thousand pages from which on SQLite checkpoints by itself.
+    log.append([NewRecord("ticks", 0, bytes(20 << 20))])
+    wal = log.path.with_name(log.path.name + "-wal")
+    before = wal.stat().st_size, wal.read_bytes()[-64:], log.path.read_bytes()
+    with closing(sqlite_file.connect(log.path)) as connection:
+        assert connection.execute("SELECT count(*) FROM topics").fetchone() == (1,)
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    assert (wal.stat().st_size, wal.read_bytes()[-64:], log.path.read_bytes()) == before
     log.close()
 
 
