@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.field import CATEGORY, TEXT, TIMESTAMP, DeclarationError, Field
+from schemas.one_row import OneRow
 
 
 class Kind(StrEnum):
@@ -249,6 +250,8 @@ class Topic:
         pyarrow.RecordBatch
             With exactly `schema`.
         """
+        if len(rows) == 1:
+            return self._one_row.batch(rows[0])
         named = {name for row in rows for name, value in row.items() if value is not None}
         given = [name for name in self._nullable if name in named]
         # Of most topics many fields are null as a rule: to convert these, too, takes half as long again.
@@ -261,6 +264,10 @@ class Topic:
             ],
             schema=self.schema,
         )
+
+    @cached_property
+    def _one_row(self) -> OneRow:
+        return OneRow(self.schema)
 
     @cached_property
     def _nullable(self) -> dict[str, pa.Field]:
