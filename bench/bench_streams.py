@@ -1,8 +1,8 @@
 """Fan-out of a stream: many WebSocket clients, each with its own symbols, conflated; and what a client waits for a row.
 
-One process serves, one appends quotes of 500 symbols (each 20 times a second), one is all the clients. A row's delay is
-from its append to the receipt of the frame that holds it: for the newest row of a frame that is what serving costs, for
-any row the interval of conflation is in it.
+One process serves, one appends quotes of 500 symbols (each 10 times a second, and as in a market not all at once: a
+tenth of them every 10 ms), one is all the clients. A row's delay is from its append to the receipt of the frame that
+holds it: for the newest row of a frame that is what serving costs, for any row the interval of conflation is in it.
 """
 
 import asyncio
@@ -26,7 +26,8 @@ from bench.report import Result
 _SYMBOLS = 500
 _KEYS = 100
 _CONFLATE_MS = 100
-_APPEND_S = 0.05
+_APPEND_S = 0.1
+_SLICES = 10
 # Of the frames, so many are looked into: the clients share two cores with the server.
 _LOOKED_AT = 8
 
@@ -36,20 +37,21 @@ import numpy as np
 from connectors.log import open_log
 from connectors.records import rows_record
 from schemas.market import QUOTES
-symbols, pause = int(sys.argv[2]), float(sys.argv[3])
-names = [f"S{number}" for number in range(symbols)]
+symbols, slices, pause = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+names = [[f"S{number}" for number in range(at, symbols, slices)] for at in range(slices)]
+count = symbols // slices
 with open_log(sys.argv[1]) as log:
     due, number = time.monotonic(), 0
     print("ready", flush=True)
     while True:
         number += 1
-        times = np.full(symbols, number, dtype=np.int64)
+        times = np.full(count, number, dtype=np.int64)
         price = times + 100.0
-        now = np.full(symbols, time.time())
-        batch = QUOTES.batch({"symbol": names, "venue": ["N"] * symbols, "ts_event": times, "ts_recv": times,
-                              "bid": price, "bid_size": price, "ask": price, "ask_size": now})
+        now = np.full(count, time.time())
+        batch = QUOTES.batch({"symbol": names[number % slices], "venue": ["N"] * count, "ts_event": times,
+                              "ts_recv": times, "bid": price, "bid_size": price, "ask": price, "ask_size": now})
         log.append([rows_record(QUOTES, 0, batch)])
-        due += pause
+        due += pause / slices
         time.sleep(max(0.0, due - time.monotonic()))
 """
 
@@ -243,7 +245,8 @@ def _masked(code: int, payload: bytes) -> bytes:
 @contextlib.contextmanager
 def _publisher(home: Path) -> Iterator[None]:
     log = f"sqlite:///{home / 'log.db'}"
-    command = [sys.executable, "-c", _PUBLISHER, log, str(_SYMBOLS), str(_APPEND_S)]
+    numbers = (str(number) for number in (_SYMBOLS, _SLICES, _APPEND_S))
+    command = [sys.executable, "-c", _PUBLISHER, log, *numbers]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

@@ -8,7 +8,7 @@ from threading import Event, Lock, Thread
 from connectors.file_lock import FileLock
 from connectors.sqlite_wal import WriteAheadLog
 
-# A checkpoint syncs the disk twice, and appends wait for its end. Small synced commits write 100 kB each: of orders
+# A checkpoint syncs the disk twice, and appends wait for its end. Small synced commits write 84 kB each: of orders
 # that came one by one, every hundredth waited with a fourth of this size.
 CHECKPOINT_BYTES = 128 << 20
 # Beyond this, appenders wait for the checkpoint: the disk is slower than they are.

@@ -85,11 +85,6 @@ def lines_frame(topic: Topic, lines: list[bytes], position: str) -> Frame:
     return Frame(position, len(lines), b"".join((head, b",".join(lines), b"]}")))
 
 
-def json_text(frame: Frame, head: bytes) -> bytes:
-    """A JSON frame behind a subscriber's own members, such as ``{"id":"q",``."""
-    return head + frame.body
-
-
 def own_members(name: str) -> bytes:
     """The beginning of a subscriber's frames."""
     return b'{"id":%b,' % orjson.dumps(name)
