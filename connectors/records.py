@@ -1,6 +1,7 @@
 """Log records that hold rows or watermark rows of a topic, and the way to and from batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from schemas.codec import (
     WATERMARKS_SCHEMA,
     CodecError,
     decode,
-    decode_all,
+    decode_together,
     encode,
     rows_headers,
     watermark_headers,
@@ -30,6 +31,10 @@ from schemas.topic import Topic
 RECORD_ROWS = 65_536
 # Of a log's largest record (Kafka's is 64 MiB) one row may be half.
 RECORD_BYTES = 16 << 20
+# Up to so many bytes and rows a record is decoded with those beside it, and so many at once.
+_TOGETHER_BYTES = 32_768
+_TOGETHER_ROWS = 2_048
+_TOGETHER_RECORDS = 256
 # Keys whose partition is remembered; about 100 MB.
 _KNOWN_MAX = 1_000_000
 
@@ -156,46 +161,49 @@ def decode_rows(topic: Topic, record: Record) -> pa.RecordBatch:
     CodecError
         Naming topic, partition and offset, where the record is not rows of this topic and version.
     """
-    _check_schema(topic, record)
+    where = f"{record.topic}[{record.partition}] at offset {record.offset}"
+    found = (record.header(HEADER_SCHEMA) or b"none").decode(errors="replace")
+    if not is_rows(record) or found != topic.identifier:
+        raise CodecError(
+            f"{where}: rows of {topic.identifier} were needed, the record's schema header says "
+            f"{found}; only Tapeflow writes to this topic, others write to its inbox"
+        )
     try:
         return decode(record.value, topic.schema)
     except CodecError as error:
-        raise CodecError(f"{_where(record)}: {error}") from error
+        raise CodecError(f"{where}: {error}") from error
 
 
-def decode_all_rows(topic: Topic, records: Sequence[Record]) -> list[pa.RecordBatch]:
-    """The rows of each of several records, in less than half the time where they are small.
+def decode_each(topic: Topic, records: Sequence[Record]) -> Iterator[pa.RecordBatch]:
+    """`decode_rows` of each, in order; of small ones side by side in less than half the time.
 
-    What is small shares its memory: who keeps the rows of one keeps those of all.
-
-    Raises
-    ------
-    CodecError
-        As `decode_rows`, for the first record that is none of the topic.
+    These share their memory: who keeps the rows of one keeps those of all.
     """
-    for record in records:
-        _check_schema(topic, record)
-    try:
-        found = decode_all([record.value for record in records], topic.schema)
-    except CodecError:
-        return [decode_rows(topic, record) for record in records]
-    told = [record.header(HEADER_ROWS) for record in records]
-    if told == [str(batch.num_rows).encode() for batch in found]:
-        return found
-    return [decode_rows(topic, record) for record in records]
+    for is_small, group in groupby(records, _is_small):
+        some = list(group)
+        if not is_small:
+            yield from (decode_rows(topic, record) for record in some)
+            continue
+        for at in range(0, len(some), _TOGETHER_RECORDS):
+            yield from _decoded_together(topic, some[at : at + _TOGETHER_RECORDS])
 
 
-def _check_schema(topic: Topic, record: Record) -> None:
-    found = record.header(HEADER_SCHEMA) or b"none"
-    if not is_rows(record) or found != topic.identifier.encode():
-        raise CodecError(
-            f"{_where(record)}: rows of {topic.identifier} were needed, the record's schema header says "
-            f"{found.decode(errors='replace')}; only Tapeflow writes to this topic, others write to its inbox"
-        )
+def _is_small(record: Record) -> bool:
+    """Whether it gains by being decoded with others: a large one would only be copied."""
+    rows = record.header(HEADER_ROWS) or b""
+    size = len(record.value or b"")
+    return size <= _TOGETHER_BYTES and rows.isdigit() and int(rows) <= _TOGETHER_ROWS
 
 
-def _where(record: Record) -> str:
-    return f"{record.topic}[{record.partition}] at offset {record.offset}"
+def _decoded_together(topic: Topic, records: Sequence[Record]) -> Iterable[pa.RecordBatch]:
+    wanted = topic.identifier.encode()
+    if len(records) > 1 and all(record.header(HEADER_SCHEMA) == wanted for record in records):
+        found = decode_together([record.value for record in records], topic.schema)
+        told = [int(record.header(HEADER_ROWS) or 0) for record in records]
+        if found is not None and told == [batch.num_rows for batch in found]:
+            return found
+    # Each by itself: what was wrong with one is said of that one, behind the rows before it.
+    return (decode_rows(topic, record) for record in records)
 
 
 def decode_watermarks(record: Record) -> pa.RecordBatch:

@@ -20,6 +20,8 @@ from connectors.sqlite_checkpoint import LIMIT_BYTES, LOOK_BYTES, Checkpointer
 # 84 kB with 16 KiB and 131 kB with 32, and checkpoints are due the more often. Records of 150 kB are appended with
 # 450 MB/s, 355 with 32 KiB, and read with 2.1 GB/s instead of 2.7.
 PAGE_BYTES = 16384
+# Of any version; SQLite's own largest.
+_PAGE_MAX_BYTES = 65536
 LAYOUT_VERSION = 1
 APPLICATION_ID = 0x54464C47  # "TFLG"
 
@@ -151,7 +153,7 @@ class SqliteFile:
             free = shutil.disk_usage(self.path.parent).free
         except OSError:
             return code
-        return sqlite3.SQLITE_FULL if free < PAGE_BYTES * 2 else code
+        return sqlite3.SQLITE_FULL if free < _PAGE_MAX_BYTES * 2 else code
 
     def corrupt(self, what: str) -> CorruptLogError:
         """The error for a damaged file whose last good offset is not known."""

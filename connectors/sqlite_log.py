@@ -26,7 +26,7 @@ from connectors.log import (
 )
 from connectors.sqlite_append import Appender, SqliteWriter
 from connectors.sqlite_catalog import SCHEMA, Catalog, Place, ends
-from connectors.sqlite_file import PAGE_BYTES, SqliteFile, is_corrupt
+from connectors.sqlite_file import SqliteFile, is_corrupt
 from connectors.sqlite_rows import (
     ChecksumError,
     select_statement,
@@ -47,8 +47,8 @@ _FROM_OFFSET = (
 )
 # A trim deletes so many records at most a transaction, so that appends are not held up.
 _TRIM_RECORDS = 256
-# And so many free pages are given back: 16 MiB that may have to be moved.
-_VACUUM_PAGES = 1024
+# And so much free room is given back, for which as much may have to be moved.
+_VACUUM_BYTES = 16 << 20
 _INCREMENTAL = 2
 
 
@@ -246,16 +246,20 @@ class SqliteLog(Log):
         with self._file.reading() as connection:
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             (mode,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+            # Of a file of an earlier version another one.
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
         # A file of an earlier version keeps them for the appends to come.
         left = free if mode == _INCREMENTAL else 0
         given = 0
         while left > 0:
             with self._file.writing() as connection:
-                connection.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+                connection.execute(
+                    f"PRAGMA incremental_vacuum({_VACUUM_BYTES // page_bytes})"
+                ).fetchall()
                 (now,) = connection.execute("PRAGMA freelist_count").fetchone()
             given += max(0, left - now)
             left = now if now < left else 0
-        return given * PAGE_BYTES
+        return int(given * page_bytes)
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.log import Record
-from connectors.records import decode_all_rows, decode_watermarks, is_rows, is_watermarks
+from connectors.records import decode_each, decode_watermarks, is_rows, is_watermarks
 from flows.flow import INBOX_SCHEMA, FlowError, Input, InputRows
 
 # Records smaller than this are joined, so that a trickle of tiny records costs one call of the flow.
@@ -67,7 +67,7 @@ def decode_records(at: int, declared: Input, records: Sequence[Record]) -> Itera
         return
     joined: list[InputRows] = []
     total = 0
-    decoded = iter(decode_all_rows(declared.topic, [one for one in records if is_rows(one)]))
+    decoded = decode_each(declared.topic, [record for record in records if is_rows(record)])
     for record in records:
         if is_rows(record):
             rows = _positioned(record, next(decoded))

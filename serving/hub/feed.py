@@ -165,7 +165,7 @@ class TopicFeed:
             # Left over from before the topic was followed anew.
             return
         if came.batch.num_rows and self.keeps_newest:
-            self.view.apply(came.newest or newest_rows(self.topic, came.batch))
+            self.view.apply(came.newest or newest_rows(self.topic, _alone(came.batch)))
         self.positions[came.partition] = came.next_offset
         self._set_text()
         if came.batch.num_rows:
@@ -292,3 +292,8 @@ def _visible_keys(topic: Topic, shape: Shape) -> frozenset[str] | None:
     if shape.accounts is None or topic.key != "account":
         return shape.keys
     return shape.accounts if shape.keys is None else shape.keys & shape.accounts
+
+
+def _alone(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows in a memory of their own: one of them that is kept would keep all that were decoded with it."""
+    return batch.take(pa.array(range(batch.num_rows)))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import structlog
 
 from connectors.log import Log, LogError, Record, TruncatedError
-from connectors.records import decode_all_rows, decode_rows, is_rows
+from connectors.records import decode_each, decode_rows, is_rows
 from schemas.topic import Topic
 from serving.latest.parts import Part, newest_rows
 
@@ -184,4 +184,4 @@ def _decoded(topic: Topic, records: list[Record], newest: bool) -> Iterable[pa.R
     if newest:
         # Of what is kept, one row would keep the memory of all records that were decoded with it.
         return (decode_rows(topic, record) for record in records)
-    return decode_all_rows(topic, records)
+    return decode_each(topic, records)

@@ -55,8 +55,8 @@ class _Chains:
         self._before: dict[int, int] = {}
         self._rows_max = rows_max
 
-    def append(self, partition: int, records: "_Records") -> list[str]:
-        """Take the rows of records in; returns their orders."""
+    def append(self, partition: int, records: _Records) -> None:
+        """Take the rows of records in."""
         order_ids: list[str] = records.batch.column("order_id").to_pylist()
         number = self.store.append(partition, records.offsets, records.lengths, records.batch)
         for order_id in order_ids:
@@ -65,7 +65,6 @@ class _Chains:
                 self._before[number] = before
             self.newest[order_id] = number
             number += 1
-        return order_ids
 
     @property
     def is_full(self) -> bool:
@@ -130,13 +129,15 @@ class OrdersView:
 
     def _append_events(self, partition: int, records: _Records) -> None:
         batch = records.batch
-        self._note(_words(batch.column("account")), batch.column("order_id").to_pylist())
-        order_ids = self._events.append(partition, records)
+        order_ids = batch.column("order_id").to_pylist()
+        # First, so that one whose end is the first that is heard of it is never listed as open.
         for order_id, status in zip(order_ids, _words(batch.column("status")), strict=True):
             if status in ENDED:
                 self._ended.add(order_id)
             else:
                 self._ended.discard(order_id)
+        self._note(_words(batch.column("account")), order_ids)
+        self._events.append(partition, records)
 
     def _append_commands(self, partition: int, records: _Records) -> None:
         batch = records.batch

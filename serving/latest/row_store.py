@@ -130,7 +130,8 @@ class RowStore:
     def newest_first(self) -> Iterator[tuple[int, pa.RecordBatch]]:
         """What is kept, batch by batch, the newest first; each with the number of its first row."""
         starts, batches = self._kept
-        for at in range(len(batches) - 1, -1, -1):
+        # A batch that is just being appended has no start yet.
+        for at in range(len(starts) - 1, -1, -1):
             yield starts[at], self._plain(batches[at])
 
     def offsets(self) -> dict[int, int]:

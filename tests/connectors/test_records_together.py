@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.log import Record
-from connectors.records import decode_all_rows, decode_rows, rows_record
+from connectors.records import decode_each, decode_rows, rows_record
 from schemas.codec import CodecError, encode
 from schemas.market import QUOTES, TRADES
 from schemas.orders import ORDERS
@@ -35,7 +35,7 @@ def _order(number: int) -> pa.RecordBatch:
 def test_any_records_hold_what_each_holds_alone(topic: Topic, data: st.DataObject) -> None:
     made = data.draw(st.lists(batches(topic, max_rows=5), max_size=6))
     records = [_record(topic, offset, batch) for offset, batch in enumerate(made)]
-    found = decode_all_rows(topic, records)
+    found = list(decode_each(topic, records))
     assert len(found) == len(records)
     for batch, record in zip(found, records, strict=True):
         batch.validate(full=True)
@@ -43,14 +43,46 @@ def test_any_records_hold_what_each_holds_alone(topic: Topic, data: st.DataObjec
 
 
 def test_large_and_compressed_records_are_taken_among_small_ones() -> None:
-    sizes = [1, 3_000, 1, 1]
+    sizes = [1, 1_000, 1, 3_000, 1, 2_000, 1, 1, 30_000]
     records = [
         _record(ORDERS, offset, pa.concat_batches([_order(offset)] * size))
         for offset, size in enumerate(sizes)
     ]
+    # Compressed within a run of small ones, and alone.
+    assert [len(records[at].value or b"") > 32_768 for at in (1, 3)] == [False, True]
     assert len(records[1].value or b"") > 16_384
-    for batch, record in zip(decode_all_rows(ORDERS, records), records, strict=True):
+    for batch, record in zip(list(decode_each(ORDERS, records)), records, strict=True):
         assert batch.equals(decode_rows(ORDERS, record))
+
+
+def test_rows_before_a_bad_record_come_first() -> None:
+    records = [_record(ORDERS, number, _order(number)) for number in range(3)]
+    records[2] = _record(TRADES, 2, TRADES.empty())
+    found = decode_each(ORDERS, records)
+    assert [next(found).num_rows, next(found).num_rows] == [1, 1]
+    with pytest.raises(CodecError, match=r"at offset 2: rows of orders"):
+        next(found)
+
+
+def _messages(value: bytes) -> list[bytes]:
+    """The messages of an Arrow stream as they lie in it, its end among them."""
+    found, reader = [], pa.BufferReader(value)
+    while reader.tell() < len(value):
+        begin = reader.tell()
+        try:
+            pa.ipc.read_message(reader)
+        except EOFError:
+            reader.seek(len(value))
+        found.append(value[begin : reader.tell()])
+    return found
+
+
+def test_a_record_without_its_words_does_not_get_those_of_the_record_before() -> None:
+    records = [_record(ORDERS, number, _order(number)) for number in range(2)]
+    schema, _, *rest = _messages(records[1].value or b"")
+    records[1] = _record(ORDERS, 1, _order(1), b"".join((schema, *rest)))
+    with pytest.raises(CodecError, match=r"at offset 1: .*dictionaries"):
+        list(decode_each(ORDERS, records))
 
 
 @pytest.mark.parametrize("at", range(4))
@@ -66,7 +98,7 @@ def test_a_bad_record_is_named(harm: str, at: int) -> None:
     }[harm]
     records[at] = _record(ORDERS, 70 + at, _order(at), bad)
     with pytest.raises(CodecError, match=rf"orders\[0\] at offset {70 + at}: "):
-        decode_all_rows(ORDERS, records)
+        list(decode_each(ORDERS, records))
 
 
 def test_rows_are_never_taken_for_those_of_the_record_beside() -> None:
@@ -84,4 +116,4 @@ def test_rows_are_never_taken_for_those_of_the_record_beside() -> None:
         _record(ORDERS, 0, ORDERS.empty(), none),
         _record(ORDERS, 1, pa.concat_batches([_order(1), _order(2)]), two),
     ]
-    assert [batch.num_rows for batch in decode_all_rows(ORDERS, records)] == [0, 2]
+    assert [batch.num_rows for batch in list(decode_each(ORDERS, records))] == [0, 2]

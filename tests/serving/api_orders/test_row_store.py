@@ -75,17 +75,17 @@ def test_large_batches_are_joined_with_small_ones_before_and_behind_them() -> No
 @pytest.mark.parametrize("odd", [False, True], ids=["nulls in rows", "nulls in dictionaries"])
 def test_records_that_came_together_are_kept_with_the_offset_of_each(odd: bool) -> None:  # noqa: FBT001 - pytest gives it by name
     store = RowStore(ORDERS, rows_max=4)
-    for begin in range(0, 12, 4):
+    for begin in range(0, 120, 4):
         # Records of one row, of none and of three.
         batches = [_batch(begin + row) for row in range(4)]
         came = [_with_a_null_among_its_words(batch) if odd else batch for batch in batches]
-        assert (
-            store.append(0, [begin, begin + 1, begin + 2], [1, 0, 3], store.joined(came)) == begin
-        )
-    numbers, found = store.rows(range(12))
+        offsets = [1_000 + begin, 1_001 + begin, 1_002 + begin]
+        assert store.append(0, offsets, [1, 0, 3], store.joined(came)) == begin
+    assert store.first > 0
+    numbers, found = store.rows(range(120))
     assert _shown(found) == [_shown(_batch(number))[0] for number in numbers]
-    assert numbers == list(range(store.first, 12))
-    assert store.offsets() == {0: store.first}
+    assert numbers == list(range(store.first, 120))
+    assert store.offsets() == {0: 1_000 + store.first}
 
 
 def test_the_oldest_rows_are_dropped_with_the_records_that_hold_them() -> None:

@@ -1,5 +1,6 @@
 """Newest rows in memory: as a dictionary that takes row after row, and never more than what is newest."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -7,9 +8,13 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.log import Record
+from connectors.records import decode_each, rows_record
 from schemas.accounts import CASH_MOVEMENTS
 from schemas.bars import BARS
 from schemas.registry import TOPICS
+from serving.hub.feed import TopicFeed
+from serving.hub.reader import Arrived
 from serving.latest.groups import group_fields
 from serving.latest.newest import Changes, LatestView
 from serving.latest.parts import newest_rows
@@ -154,3 +159,25 @@ def test_a_store_of_rows_keeps_the_newest_by_number(sizes: list[int], random: An
     assert found == asked
     assert [int(name) for name in rows.column("movement_id").to_pylist()] == asked
     assert all(number >= store.first for number in found)
+
+
+def test_a_row_that_is_kept_does_not_keep_what_was_decoded_with_it() -> None:
+    records = []
+    for number in range(3):
+        made = rows_record(CASH_MOVEMENTS, 0, movements([number]))
+        records.append(Record(CASH_MOVEMENTS.name, 0, number, 0, None, made.headers, made.value))
+
+    def memory(batch: pa.RecordBatch) -> set[int]:
+        found = [buffer for column in batch.columns for buffer in column.buffers()]
+        return {buffer.address for buffer in found if buffer is not None and buffer.size}
+
+    async def shared() -> set[int]:
+        feed = TopicFeed(CASH_MOVEMENTS, {0: 0})
+        feed.keeps_newest = True
+        together = list(decode_each(CASH_MOVEMENTS, records))
+        for number, batch in enumerate(together):
+            feed.take(Arrived(CASH_MOVEMENTS, 0, number, number + 1, batch, None))
+        (entry,) = feed.view.entries()
+        return memory(entry.part.batch) & memory(together[-1])
+
+    assert not asyncio.run(shared())
