@@ -263,6 +263,8 @@ def test_any_topic_streams_into_perspective_as_arrow(entered: Page, up: Platform
     entered.get_by_label("Topic", exact=True).select_option("quotes")
     entered.get_by_label("Key", exact=True).fill(up.symbols[0])
     entered.get_by_role("button", name="Stream", exact=True).click()
+    # Perspective draws nothing that nobody can see, and what is above moves it out of sight.
+    entered.locator("#explore-grid").scroll_into_view_if_needed()
     cells = entered.locator("#explore-grid regular-table tbody td")
     expect(cells.filter(has_text=up.symbols[0]).first).to_be_visible()
     assert "bid_size" in entered.locator("#explore-grid regular-table thead").inner_text()
