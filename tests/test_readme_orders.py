@@ -23,6 +23,7 @@ MINUTES = 60
 # With all else that a machine may have to do, what takes a second takes minutes; it is waited for by event.
 PATIENCE_S = 15 * MINUTES
 SIMULATED, REAL = "SIM001", "IBM"
+HOME = ".tapeflow"
 T = TypeVar("T")
 # One page of orders holds them all.
 _PRESSED_MAX = 900
@@ -34,6 +35,7 @@ LISTING, SIGNING_IN, SIMULATION, FEED, BUYING, PROOF = [
     text for kind, text in _BLOCKS if kind == "sh"
 ]
 (PROGRAM,) = [text for kind, text in _BLOCKS if kind == "python"]
+(REAL_HOME,) = re.findall(r"`export TAPEFLOW_HOME=(\S+)`", _ORDERS)
 
 
 class Desk:
@@ -45,20 +47,25 @@ class Desk:
         Where, with nothing in it.
     symbol : str
         What is traded.
+    home : str
+        The platform's home in that folder.
     """
 
-    def __init__(self, folder: Path, symbol: str) -> None:
+    def __init__(self, folder: Path, symbol: str, home: str = HOME) -> None:
         self.folder = folder
         self.symbol = symbol
+        self.home = folder / home
         kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         kept.pop("COLUMNS", None)
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**kept, "PATH": path, "TAPEFLOW_API_PORT": "0"}
+        if home != HOME:
+            self.environment["TAPEFLOW_HOME"] = home
 
     @property
     def api(self) -> httpx.Client:
         """A client with the trader's key."""
-        address = running_api(self.folder / ".tapeflow")
+        address = running_api(self.home)
         assert address is not None
         key = (self.folder / "tess.key").read_text().strip()
         return httpx.Client(base_url=address.url, headers={"X-API-Key": key}, timeout=MINUTES)
@@ -259,7 +266,7 @@ def check_results(desk: Desk) -> None:
     assert len({one["execution_id"] for one in executions}) == len(executions)
     assert sum(float(one["quantity"]) for one in executions) == float(position["quantity"]) == 800
     # Asked from here: a program at each look takes from what is to land.
-    with client.open(desk.folder / ".tapeflow") as store:
+    with client.open(desk.home) as store:
         landed = "SELECT count() AS reports FROM algorithm_reports"
         desk.wait(lambda: store.sql(landed)["reports"][0] == 1)
     told = desk.run(PROOF)
@@ -280,7 +287,7 @@ def test_orders_go_the_readmes_way_on_real_ticks(shared: Path, tmp_path: Path) -
     folder = tmp_path / "checkout"
     folder.mkdir()
     (tmp_path / "shared").symlink_to(shared.parent)
-    walk(Desk(folder, REAL), ["bash", "-c", f"exec {FEED}"])
+    walk(Desk(folder, REAL, REAL_HOME), ["bash", "-c", f"exec {FEED}"])
 
 
 def test_the_program_has_twenty_lines() -> None:

@@ -88,7 +88,8 @@ class Board:
         return found
 
     def saved(self, keys: int) -> dict[str, Any]:
-        """The state of so many symbols as arrays, for a snapshot."""
+        """The state of so many symbols as arrays, for a snapshot: also of those that had no bar here yet."""
+        self._make_room(keys)
         arrays: dict[str, Any] = {
             f"series{at}": state[:keys] for at, state in enumerate(self._states)
         }
@@ -101,7 +102,8 @@ class Board:
         """Take over what `saved` gave."""
         self._allot(max(_KEYS, keys))
         for name, state in self.saved(keys).items():
-            state[:] = arrays[name]
+            # Snapshots of before 2026-11-22 lack the rows of symbols that had no bar of this interval yet.
+            state[: len(arrays[name])] = arrays[name]
 
     def _allot(self, keys: int) -> None:
         self._room = keys

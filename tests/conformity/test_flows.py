@@ -16,6 +16,8 @@ from tests.conformity.outputs import by_topic, same_bytes
 from tests.conformity.workload import Piece, interleaved, pieces, segments
 
 ROWS = 3_000
+# More than any part of a state has room for at first.
+MANY_SYMBOLS = [f"S{number}" for number in range(80)]
 
 
 def carried(kind: type[Flow], made: list[Piece], cut: int | None = None) -> dict[str, pa.Table]:
@@ -115,6 +117,23 @@ def test_snapshot_and_resume_at_any_point_give_the_same_bytes(kind: type[Flow], 
             stepper = Stepper(kind, kind.params_type(), state)
             assert stepper.snapshot() == state, "what was restored must be what was saved"
         outputs += stepper.take(one)
+    same_bytes(by_topic(outputs), carried(kind, made))
+
+
+def test_a_snapshot_behind_any_row_of_many_keys_is_restored(
+    kind: type[Flow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """State grows with the keys: a part of it that has not met the newest of them is saved and restored as well."""
+    monkeypatch.setattr(workload, "SYMBOLS", MANY_SYMBOLS)
+    monkeypatch.setitem(workload.KNOWN_VALUES, "symbol", MANY_SYMBOLS)
+    made = pieces(kind, 9, 150)
+    stepper = Stepper(kind, kind.params_type())
+    outputs = []
+    for one in segments(kind, made, 1):
+        outputs += stepper.take(one)
+        state = stepper.snapshot()
+        stepper = Stepper(kind, kind.params_type(), state)
+        assert stepper.snapshot() == state, "what was restored must be what was saved"
     same_bytes(by_topic(outputs), carried(kind, made))
 
 

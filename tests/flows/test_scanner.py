@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from flows.engines.stepper import Stepper
 from flows.flow import Emit, InputRows, Rows
 from flows.scanner import SavedScan, Scanner, ScannerParams
+from flows.snapshot import pack, unpack
 from schemas.bars import BARS
 from schemas.book import BOOK_TOP
 from schemas.breadth import BREADTH
@@ -307,6 +308,33 @@ def test_who_enters_and_leaves_is_told_once_in_order_of_the_bars() -> None:
     ]
     assert found[0]["terms"] == {"close": 11.0}
     assert found[0]["expression"] == "close > 10.5"
+
+
+def test_a_snapshot_without_rows_of_symbols_that_an_interval_has_not_met_is_taken_over() -> None:
+    """So snapshots were saved once: a board whose bars had not come yet kept room for 16 symbols."""
+    symbols = tuple(f"S{number}" for number in range(40))
+    rows = minutes(sessions=1, bars=4, symbols=symbols)
+    params = ScannerParams(
+        scans={
+            "minutes": SavedScan(expression="close crosses above 50", interval="1m"),
+            "days": SavedScan(expression="close > sma_2", interval="1d"),
+        }
+    )
+    flow = Scanner(params, None)
+    scanned(flow, batch_of(rows[:80], "1m"))
+    head, arrays = unpack(flow.snapshot(), flow.name, flow.version)
+    saved = pack(
+        flow.name,
+        flow.version,
+        head,
+        {name: one[:16] if name.startswith("1d.") else one for name, one in arrays.items()},
+    )
+    restored = Scanner(params, saved)
+    assert restored.snapshot() == flow.snapshot() != saved
+    for interval in ("1m", "1d"):
+        told = scanned(flow, batch_of(rows[80:], interval))
+        assert told
+        assert scanned(restored, batch_of(rows[80:], interval)) == told
 
 
 @pytest.mark.shared
