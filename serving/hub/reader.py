@@ -161,7 +161,7 @@ class TopicReader:
         else:
             after = chunk.next_offset
             records = [record for record in chunk.records if is_rows(record)]
-            for record, batch in zip(records, _decoded(topic, records, newest), strict=True):
+            for record, batch in zip(records, _decoded(topic, records, kept=newest), strict=True):
                 if batch.num_rows:
                     part = newest_rows(topic, batch) if newest else None
                     came.append(
@@ -180,8 +180,8 @@ class TopicReader:
         return True
 
 
-def _decoded(topic: Topic, records: list[Record], newest: bool) -> Iterable[pa.RecordBatch]:  # noqa: FBT001 - as the reader has it
-    if newest:
+def _decoded(topic: Topic, records: list[Record], *, kept: bool) -> Iterable[pa.RecordBatch]:
+    if kept:
         # Of what is kept, one row would keep the memory of all records that were decoded with it.
         return (decode_rows(topic, record) for record in records)
     return decode_each(topic, records)

@@ -10,22 +10,15 @@ import pytest
 
 from connectors import sqlite_checkpoint, sqlite_file
 from connectors.file_lock import FileLock
-from connectors.log import (
-    Log,
-    LogError,
-    NewRecord,
-    TopicConfig,
-    open_log,
-)
+from connectors.log import LogError, NewRecord, TopicConfig
 from connectors.sqlite_log import SqliteLog
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Log:
-    """A log with one topic; the test closes it or leaves it."""
-    opened = open_log(f"sqlite:///{tmp_path / 'log.db'}")
-    opened.create_topic(TopicConfig(name="ticks", partitions=1))
-    return opened
+def log(sqlite_log: SqliteLog) -> SqliteLog:
+    """A log with one topic; a test may close it before its end."""
+    sqlite_log.create_topic(TopicConfig(name="ticks", partitions=1))
+    return sqlite_log
 
 
 def test_the_wal_stays_bounded_while_readers_and_appenders_work(

@@ -3,33 +3,19 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from connectors.log import (
-    LogError,
-    NewRecord,
-    TopicConfig,
-    open_log,
-)
+from connectors.log import Log, LogError, NewRecord, TopicConfig, open_log
 from connectors.sqlite_log import SqliteLog
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> SqliteLog:
-    """A log with one topic of two partitions and one that is synced; the test closes it."""
-    opened = SqliteLog(f"sqlite:///{tmp_path / 'log.db'}")
-    opened.create_topic(TopicConfig(name="ticks", partitions=2))
-    opened.create_topic(TopicConfig(name="orders", partitions=1, synced=True))
-    return opened
-
-
 def test_dozens_of_topics_are_made_in_one_synced_transaction_and_those_there_in_none(
-    log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+    sqlite_log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits: list[bool] = []
+    log, commits = sqlite_log, list[bool]()
+    log.create_topic(TopicConfig(name="ticks", partitions=2))
     real = log._file.writing
 
     @contextmanager
@@ -48,14 +34,13 @@ def test_dozens_of_topics_are_made_in_one_synced_transaction_and_those_there_in_
         assert {config.name: config for config in configs}.items() <= other.topics().items()
     log.append([NewRecord("more-39", 2, b"0")])
     assert [record.value for record in log.read("more-39", 2, 0).records] == [b"0"]
-    log.close()
 
 
-def test_a_topic_of_other_partitions_is_named(log: SqliteLog) -> None:
+def test_a_topic_of_other_partitions_is_named(sqlite_log: Log) -> None:
+    sqlite_log.create_topic(TopicConfig(name="orders", partitions=1))
     with pytest.raises(
         LogError, match=r"topic orders in .*: 2 partitions were asked for, it has 1"
     ):
-        log.create_topics(
+        sqlite_log.create_topics(
             [TopicConfig(name="new", partitions=1), TopicConfig(name="orders", partitions=2)]
         )
-    log.close()

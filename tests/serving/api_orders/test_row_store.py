@@ -44,7 +44,7 @@ def _shown(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("odd", [False, True], ids=["nulls in rows", "nulls in dictionaries"])
-def test_rows_are_found_by_number_before_and_behind_a_join(odd: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+def test_rows_are_found_by_number_before_and_behind_a_join(*, odd: bool) -> None:
     store = RowStore(ORDERS, rows_max=10_000)
     batches = [_batch(number) for number in range(BATCHES)]
     for number, batch in enumerate(batches):
@@ -73,7 +73,7 @@ def test_large_batches_are_joined_with_small_ones_before_and_behind_them() -> No
 
 
 @pytest.mark.parametrize("odd", [False, True], ids=["nulls in rows", "nulls in dictionaries"])
-def test_records_that_came_together_are_kept_with_the_offset_of_each(odd: bool) -> None:  # noqa: FBT001 - pytest gives it by name
+def test_records_that_came_together_are_kept_with_the_offset_of_each(*, odd: bool) -> None:
     store = RowStore(ORDERS, rows_max=4)
     for begin in range(0, 120, 4):
         # Records of one row, of none and of three.
