@@ -126,7 +126,7 @@ class Director:
         }
         if live:
             programs[names.CLOCK] = ["clock"]
-            programs[names.LIVE] = ["simulate", "--live", "--rate", "300", "--symbols", "6"]
+            programs[names.LIVE] = ["simulate", "--live", "--rate", "300", "--symbols", "90"]
         self._lives = {
             name: _Life(program=Program(name=name, arguments=arguments))
             for name, arguments in programs.items()
