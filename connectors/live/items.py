@@ -8,6 +8,9 @@ from connectors.feeds.pace import Clock
 from connectors.live.adapter import Message, Noticed, Parsed, Request
 from connectors.live.rates import Rate, RateLimit
 
+# A shorter wait for a limit is as good as none: two messages were apart by so little.
+_TOLD_WAIT_S = 0.001
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -108,9 +111,10 @@ class Buffer:
     async def limited(self, limit: RateLimit, rate: Rate, what: str, cost: int = 1) -> None:
         """Wait until the venue's limit allows it; a wait is noticed."""
         wait_s = limit.take(asyncio.get_running_loop().time(), cost)
-        if wait_s > 0:
+        if wait_s >= _TOLD_WAIT_S:
             await self.notice(
                 "rate_limited",
                 f"{rate.count} {what} in {rate.seconds:g} s are allowed: waits {wait_s:.3f} s",
             )
+        if wait_s > 0:
             await asyncio.sleep(wait_s)
