@@ -229,6 +229,15 @@ def test_the_settings_table_is_that_of_the_settings() -> None:
     )
 
 
+def test_every_variable_that_is_named_anywhere_is_one_that_programs_take() -> None:
+    """Of one that is set and unknown, every program says so, and ends."""
+    pages = [README, *(page.read_text() for page in (ROOT / "docs").glob("*.md"))]
+    named = {name for page in pages for name in re.findall(rf"\b{PREFIX}[A-Z_]+", page)}
+    assert len(named) > len(Settings.model_fields)
+    for name in sorted(named - {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}):
+        load_settings({name: ""})
+
+
 def test_every_file_that_is_linked_to_is_there() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     missing = [link for link in links if "://" not in link and not (ROOT / link).exists()]
