@@ -60,7 +60,6 @@ def test_a_checkpoint_runs_by_itself_once_it_is_worth_it(
     while log.path.stat().st_size < before + (1 << 20):
         assert time.monotonic() < deadline, "the WAL was not folded into the file"
         time.sleep(0.01)
-    log.close()
 
 
 def test_a_new_connection_writes_nothing_and_copies_nothing(log: SqliteLog) -> None:
@@ -73,7 +72,6 @@ def test_a_new_connection_writes_nothing_and_copies_nothing(log: SqliteLog) -> N
         assert connection.execute("SELECT count(*) FROM topics").fetchone() == (1,)
         assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
     assert (wal.stat().st_size, wal.read_bytes()[-64:], log.path.read_bytes()) == before
-    log.close()
 
 
 def test_the_long_passes_of_a_checkpoint_do_not_hold_up_appends(log: SqliteLog) -> None:
@@ -100,7 +98,6 @@ def test_the_long_passes_of_a_checkpoint_do_not_hold_up_appends(log: SqliteLog) 
     # The second pass finds what came beside the first.
     assert passes == [True, True, False]
     assert log.end("ticks", 0) == 23
-    log.close()
 
 
 def test_a_checkpoint_ends_where_nothing_came_beside_it(log: SqliteLog) -> None:
@@ -120,7 +117,6 @@ def test_a_checkpoint_ends_where_nothing_came_beside_it(log: SqliteLog) -> None:
     checkpointer._checkpoint(1 << 20, sqlite_checkpoint._PASSIVE)
     assert [one for one in passes if "wal_checkpoint" in one] == [sqlite_checkpoint._PASSIVE]
     checkpointer.close()
-    log.close()
 
 
 def test_while_a_read_lasts_the_log_is_copied_step_by_step_and_not_at_every_append(
@@ -150,7 +146,6 @@ def test_while_a_read_lasts_the_log_is_copied_step_by_step_and_not_at_every_appe
         connection.execute("COMMIT")
     # 12 MB came while the read lasted: a step each 4 MiB, and the one at its beginning.
     assert 2 <= len(copied) <= 5
-    log.close()
 
 
 def test_what_a_checkpoint_met_is_raised_before_the_next_append(log: SqliteLog) -> None:
@@ -162,4 +157,3 @@ def test_what_a_checkpoint_met_is_raised_before_the_next_append(log: SqliteLog) 
         log.append([NewRecord("ticks", 0, b"0")])
     assert caught.value.__cause__ is error
     assert log.append([NewRecord("ticks", 0, b"0")]) == [0]
-    log.close()
