@@ -9,6 +9,9 @@ import numpy as np
 # RFC 4648 base 32 in lower case, two letters (10 bits) at a time: a third of the time of base64.b32encode.
 _PAIRS = ["".join(pair) for pair in product("abcdefghijklmnopqrstuvwxyz234567", repeat=2)]
 
+EXIT_SUFFIXES = ("-tp", "-sl")
+"""Of identifiers of a bracket's or OCO's exits, behind the order's own: take profit, and stop loss."""
+
 _BASE32 = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz234567", dtype=np.uint8)
 _WEIGHTS = np.array([16, 8, 4, 2, 1], dtype=np.uint8)
 _LETTERS = 20
@@ -76,3 +79,31 @@ def order_ids_of(accounts: Iterable[str], client_order_ids: Iterable[str]) -> li
     fives = bits[:, : 5 * _LETTERS].reshape(-1, _LETTERS, 5)
     text = _BASE32[fives @ _WEIGHTS].tobytes().decode()
     return [text[at : at + _LETTERS] for at in range(0, len(text), _LETTERS)]
+
+
+def other_exit(order_id: str, parent_order_id: str | None) -> str | None:
+    """Identifier of the exit that shares one quantity with an exit.
+
+    Parameters
+    ----------
+    order_id, parent_order_id : str, str or None
+        Of an order.
+
+    Returns
+    -------
+    str or None
+        None where the order is no exit.
+
+    Examples
+    --------
+    >>> other_exit("43dkpsghvjglfqd5qtss-tp2", "43dkpsghvjglfqd5qtss")
+    '43dkpsghvjglfqd5qtss-sl2'
+    """
+    if parent_order_id is None or not order_id.startswith(parent_order_id):
+        return None
+    profit, loss = EXIT_SUFFIXES
+    tail = order_id[len(parent_order_id) :]
+    for own, other in ((profit, loss), (loss, profit)):
+        if tail.startswith(own):
+            return f"{parent_order_id}{other}{tail[len(own) :]}"
+    return None

@@ -265,7 +265,7 @@ INSTRUCTIONS = Topic(
         of.CLIENT_ORDER_ID,
         of.PARENT_ORDER_ID,
         of.SIDE,
-        of.quantity("quantity", "Total quantity."),
+        of.quantity("quantity", "Total quantity; of an exit what the two may fill together."),
         *(
             field
             for field in ORDERS.fields
@@ -325,7 +325,7 @@ ORDER_REPORTS = Topic(
                 "rejected",
             ),
         ),
-        of.quantity("quantity", "Total quantity now."),
+        of.quantity("quantity", "Total quantity now; of an exit what the two may fill together."),
         of.quantity(
             "filled_quantity",
             "Filled until then: an order ends when the order system has read so many fills.",

@@ -182,7 +182,8 @@ class Blotter:
                 terms.client_order_id,
                 order.parent_order_id,
                 terms.side,
-                terms.quantity,
+                # What one exit has filled the execution takes off the other, however much the order system knows of it.
+                (terms.quantity or 0) + order.taken if order.is_exit else terms.quantity,
                 *values[_PRICES],
                 terms.ts_expire,
                 *values[_WHERE],

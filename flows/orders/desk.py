@@ -8,7 +8,7 @@ from flows.orders.commands import Command, replaced, words
 from flows.orders.money import text
 from flows.orders.order import Order
 from flows.orders.states import CANCEL_REJECTED, REJECTED, REPLACE_REJECTED, UNKNOWN
-from schemas.order_ids import order_id_of
+from schemas.order_ids import EXIT_SUFFIXES, order_id_of
 
 MAX_PENDING = 16
 """Replacements of one order that wait for an answer: bounds the state of an order that no venue answers for."""
@@ -87,7 +87,7 @@ def _no_place(blotter: Blotter, command: Command) -> Rejection | None:
             f"the account has {most} orders that are open or ended on this market day (max_orders)"
         )
         return Rejection("max_orders", most, most, why)
-    if command.order_class == "simple" and not command.client_order_id.endswith(exits.SUFFIXES):
+    if command.order_class == "simple" and not command.client_order_id.endswith(EXIT_SUFFIXES):
         return None
     client = exits.taken(blotter, command)
     if client is None:
@@ -160,7 +160,7 @@ def _cancel(blotter: Blotter, command: Command) -> None:
         blotter.tell(order, CANCEL_REJECTED, refused=refused)
     elif order.terms.order_class == "oco":
         order.cancelling = True
-        for suffix in exits.SUFFIXES:
+        for suffix in EXIT_SUFFIXES:
             exit_ = blotter.known.orders.get(order.order_id + suffix)
             if exit_ is not None and exit_.is_open and not exit_.cancelling:
                 blotter.cancel(exit_)

@@ -5,8 +5,9 @@ orders that are attached at brokers do: a position is protected from its first s
 left of the entry is cancelled; what is filled before that is through gets exits of its own. An OCO is its two exits from the
 start, and its own fills are theirs. Identifiers are the order's with ``-tp`` (take profit, a limit) and ``-sl`` (stop
 loss, a stop or stop-limit), for clients too; further pairs have ``-tp2`` and ``-sl2``, and so on. The two share one
-quantity: a fill of one takes as much off the other, and when one ends the other is cancelled, unless its venue has refused
-it, or cancelled it unasked: then the other stays, and protects what it can. So do brokers: of linked orders one cancels the
+quantity: a fill of one takes as much off the other, which the execution sees to by itself (`flows.trading.exit_pairs`), as
+fills are read here later. When one ends the other is cancelled, unless its venue has refused it, or cancelled it unasked, as
+it is where the other's stop is reached: then the other stays, and protects what it can. So do brokers: of linked orders one cancels the
 other when it is filled, or cancelled by its client (Interactive Brokers' OCA groups; QuantConnect's contingent orders), and
 TradeStation takes each for an order of its own otherwise. They pass no checks but
 those that the order passed with them: they close what it opened, so that the kill switch does not keep a position from
@@ -21,11 +22,12 @@ from flows.orders.states import (
     FILLED,
     PARTIALLY_FILLED,
     REJECTED,
+    REPLACED,
     REPORT_REJECTED,
 )
-from schemas.order_ids import order_id_of
+from schemas.order_ids import EXIT_SUFFIXES, order_id_of
 
-SUFFIXES = PROFIT, LOSS = "-tp", "-sl"
+_PROFIT, _LOSS = EXIT_SUFFIXES
 
 # Others would end before the exits can have been of use.
 _LASTING = ("day", "gtc", "gtd")
@@ -35,14 +37,14 @@ def taken(blotter: Blotter, command: Command) -> str | None:
     """A client order id that the command would use a second time by its exits, or is of another's exits."""
     account, client = command.account, command.client_order_id
     if command.order_class != "simple":
-        for suffix in SUFFIXES:
+        for suffix in EXIT_SUFFIXES:
             if order_id_of(account, client + suffix) in blotter.known:
                 return client + suffix
-    if client.endswith(SUFFIXES):
-        order_id = order_id_of(account, client[: -len(PROFIT)])
+    if client.endswith(EXIT_SUFFIXES):
+        order_id = order_id_of(account, client[: -len(_PROFIT)])
         entry = blotter.known.orders.get(order_id)
         has_exits = entry is not None and entry.terms.order_class != "simple"
-        if has_exits or order_id + client[-len(PROFIT) :] in blotter.known:
+        if has_exits or order_id + client[-len(_PROFIT) :] in blotter.known:
             return client
     return None
 
@@ -68,14 +70,33 @@ def cover(blotter: Blotter, entry: Order) -> None:
 def fit(blotter: Blotter, exit_: Order, refused: int | None = None) -> None:
     """Ask for the quantity that an exit is to have, if it has another; once what was asked before is answered.
 
-    One that was ``refused`` a moment ago is not asked for again.
+    What the other exit has filled needs no asking: the execution has taken it off. A quantity that was ``refused`` a moment ago
+    is not asked for again.
     """
     partner = blotter.known.orders.get(exit_.partner_id or "")
-    if partner is None or exit_.pending or exit_.cancelling or not exit_.is_open:
+    if partner is None or not exit_.is_open:
+        return
+    if partner.filled != exit_.taken:
+        _reduce(blotter, exit_, partner.filled)
+    if exit_.pending or exit_.cancelling:
         return
     wanted = exit_.shared - partner.filled
     if wanted not in (exit_.quantity, refused) and wanted > exit_.filled:
         blotter.ask(exit_, exit_.terms._replace(quantity=wanted))
+
+
+def _reduce(blotter: Blotter, exit_: Order, taken: int) -> None:
+    """The other exit has been filled with so much: of this one's terms, and of those that are asked for, it is off."""
+    less, exit_.taken = taken - exit_.taken, taken
+
+    def reduced(terms: Command) -> Command:
+        return terms._replace(quantity=max((terms.quantity or 0) - less, exit_.filled))
+
+    exit_.terms, exit_.pending = reduced(exit_.terms), tuple(map(reduced, exit_.pending))
+    blotter.recount(exit_)
+    if exit_.quantity > exit_.filled:
+        exit_.step(REPLACED)
+        blotter.tell(exit_, REPLACED)
 
 
 def make(blotter: Blotter, entry: Order, quantity: int) -> None:
@@ -121,7 +142,7 @@ def make(blotter: Blotter, entry: Order, quantity: int) -> None:
 
 def _suffixes(pair: int) -> tuple[str, str]:
     number = str(pair) if pair > 1 else ""
-    return PROFIT + number, LOSS + number
+    return _PROFIT + number, _LOSS + number
 
 
 def _free_pair(blotter: Blotter, entry: Order) -> int:
@@ -148,9 +169,7 @@ def after_fill(blotter: Blotter, exit_: Order, fill: tuple[int, int, str]) -> No
     partner = blotter.known.orders.get(exit_.partner_id or "")
     if partner is None or not partner.is_open or not exit_.is_open:
         return
-    left = exit_.shared - exit_.filled
-    if left > partner.filled:
-        # Many small fills would be more replacements than the execution lets wait.
+    if exit_.shared - exit_.filled > partner.filled:
         fit(blotter, partner)
     elif not partner.cancelling:
         blotter.cancel(partner)
@@ -164,6 +183,7 @@ def after_end(blotter: Blotter, exit_: Order, event: str, reason: str | None) ->
     partner = _remaining(blotter, exit_)
     if partner is None:
         _end_oco(blotter, exit_, event, reason)
+        _renew(blotter, exit_)
     elif event == FILLED and exit_.shared - exit_.filled > partner.filled:
         fit(blotter, partner)
     elif not partner.cancelling:
@@ -176,7 +196,7 @@ def is_refused(order: Order, event: str) -> bool:
         order.is_exit
         and event in (REJECTED, CANCELLED)
         and not order.cancelling
-        and order.filled < order.quantity
+        and not 0 < order.filled >= order.quantity
     )
 
 
@@ -202,6 +222,7 @@ def after_refusal(blotter: Blotter, exit_: Order, event: str, reason: str | None
     partner = _remaining(blotter, exit_)
     if partner is None:
         _end_oco(blotter, exit_, event, reason)
+        _renew(blotter, exit_)
     else:
         fit(blotter, partner)
 
@@ -226,6 +247,17 @@ def _end_oco(blotter: Blotter, exit_: Order, event: str, reason: str | None) -> 
         if event == FILLED or (event == REJECTED and parent.filled):
             event = CANCELLED
         blotter.end(parent, event, reason=reason)
+
+
+def _renew(blotter: Blotter, exit_: Order) -> None:
+    """Both exits have ended, one of them filled before it could grow: what neither has closed has exits of its own."""
+    orders = blotter.known.orders
+    partner, entry = orders.get(exit_.partner_id or ""), orders.get(exit_.parent_order_id or "")
+    if partner is None or entry is None or entry.outdated is not None:
+        return
+    rest = exit_.shared - exit_.filled - partner.filled
+    if rest > 0 and FILLED in (exit_.status, partner.status):
+        make(blotter, entry, rest)
 
 
 def _cancel_rest(blotter: Blotter, entry: Order) -> None:

@@ -130,8 +130,8 @@ def _take(blotter: Blotter, order: Order, report: Report) -> None:
 def _replaced(blotter: Blotter, order: Order, report: Report) -> None:
     terms = order.pending[0] if order.pending else order.terms
     order.pending = order.pending[1:]
-    # No less than is filled: more may have been filled before the replacement came.
-    quantity = max(report.quantity, order.filled)
+    # No less than is filled: more may have been filled before the replacement came. Of an exit the report has what both share.
+    quantity = max(report.quantity - order.taken, order.filled)
     order.terms = terms._replace(
         quantity=quantity, limit_price=report.limit_price, stop_price=report.stop_price
     )
@@ -192,7 +192,7 @@ def _ended(blotter: Blotter, order: Order, event: str, reason: str | None) -> No
         reason = exits.refusal(blotter, order, reason)
     elif order.is_exit and event == CANCELLED:
         reason = reason or exits.why_cancelled(blotter, order)
-    if order.filled >= order.quantity:
+    if 0 < order.filled >= order.quantity:
         event = FILLED
     elif event == REJECTED and order.filled:
         # A venue may refuse what is left; the order as a whole was not refused.

@@ -51,10 +51,11 @@ class Order:
     reserved = 0
     # Whether it is at the market, where the account's other orders could meet it.
     stands = False
-    # Of an exit: the other one, and the quantity that they have in common; of a bracket's entry: what of its fills
-    # has exits, and how many pairs of these it has made.
+    # Of an exit: the other one, the quantity that they have in common, and what of it the other one has filled; of a
+    # bracket's entry: what of its fills has exits, and how many pairs of these it has made.
     partner_id: str | None = None
     shared = 0
+    taken = 0
     pairs = 0
 
     def __init__(
@@ -125,14 +126,15 @@ class Order:
 
     @property
     def is_filled(self) -> bool:
-        """Whether all is filled, and no replacement under way makes it more."""
-        return self.filled >= self.most
+        """Whether all is filled, and no replacement under way makes it more; not where the other exit left it nothing."""
+        return 0 < self.filled >= self.most
 
 
 STATE = (
     *("number", "currency", "parent_order_id"),
     *("status", "filled", "cost", "venue", "pending", "cancelling", "ending", "outdated"),
     *("counts", "counted", "reference", "reserved", "stands", "partner_id", "shared", "pairs"),
+    "taken",
 )
 """What an order is besides its terms, those that were asked for, and its holding, which is of its symbol."""
 

@@ -84,6 +84,10 @@ class PackedOrders:
             )
         rows = zip(*(columns[name] for name in _TERMS), strict=True)
         self._terms = list(map(Command._make, rows))
+        if "taken" not in columns:
+            # It is what the other exit has filled; snapshots did not say it until there was any use in it.
+            filled = dict(zip(columns["terms.order_id"], columns["filled"], strict=True))
+            columns["taken"] = [filled.get(one, 0) for one in columns["partner_id"]]
         self._asked = columns["asked"]
         pending = columns["pending"]
         columns["pending"] = [tuple(map(Command._make, one)) for one in pending]
@@ -116,8 +120,9 @@ _NO_DEFAULT = object()
 def columns_of_rows(rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
     """Columns of orders as layout 2 had them: symbol, terms, identifier, number, currency, parent, asked, and the rest."""
     names = ("symbol", "terms", "order_id", "number", "currency", "parent_order_id", "asked")
-    turned = list(map(list, zip(*rows, strict=True))) or [[]] * (len(names) + len(STATE) - 3)
-    apart = dict(zip((*names, *STATE[3:]), turned, strict=True))
+    known = STATE[: STATE.index("taken")]
+    turned = list(map(list, zip(*rows, strict=True))) or [[]] * (len(names) + len(known) - 3)
+    apart = dict(zip((*names, *known[3:]), turned, strict=True))
     terms = zip(*apart["terms"], strict=True) if rows else repeat((), len(_TERMS))
     columns = dict(zip(_TERMS, map(list, terms), strict=True))
-    return columns | {name: apart[name] for name in ("asked", *STATE)}
+    return columns | {name: apart[name] for name in ("asked", *known)}

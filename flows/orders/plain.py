@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from flows.columns import Codes, codes_or_end
 from flows.orders.blotter import Blotter
-from flows.orders.exits import SUFFIXES
 from flows.orders.limits import Limits
 from flows.orders.market import Market
 from flows.orders.money import ONE, small_ints
 from schemas.accounts import FIRM
 from schemas.arrays import Bools, Floats, Int32s, Int64s
+from schemas.order_ids import EXIT_SUFFIXES
 
 # A product of two float64 is off by less than 1e-15 of it: checks decide what is closer to a limit than this.
 _SURELY = 1 - 1e-9
@@ -171,7 +171,7 @@ def _is_usual(batch: pa.RecordBatch) -> Bools:
     for name in _UNUSUAL:
         usual &= _is_null(batch.column(name))
     clients = batch.column("client_order_id")
-    for suffix in SUFFIXES:
+    for suffix in EXIT_SUFFIXES:
         usual &= ~_bools(pc.ends_with(clients, suffix))
     return usual
 

@@ -12,6 +12,7 @@ from flows.trading.agenda import Agenda
 from flows.trading.algorithm_host import AlgorithmHost
 from flows.trading.context import Context
 from flows.trading.dispatch import Dispatch
+from flows.trading.exit_pairs import ExitPairs
 from flows.trading.expiry import expires_at
 from flows.trading.in_flight import InFlight
 from flows.trading.interfaces import MarketEvent
@@ -55,6 +56,7 @@ class Desk:
         self.in_flight = InFlight(self)
         self.host = AlgorithmHost(self)
         self.dispatch = Dispatch(self)
+        self.pairs = ExitPairs(self.orders)
         self._held: dict[str, Working] = {}
         self._chain: list[Callable[[], None]] = []
         self._is_draining = False
@@ -90,6 +92,7 @@ class Desk:
             reason = f"max_orders = {self.context.max_orders} orders are worked already"
         if reason is not None:
             report(self, working, "rejected", reason)
+            self.pairs.ended(working)
             return
         self.orders[order_id] = working
         self.context.working += 1
@@ -144,14 +147,25 @@ class Desk:
         self._close(working, None)
 
     def look_at(self, working: Working) -> None:
-        """Pull the trigger of an order that is held, if its time has come."""
-        if not (working.held and self.market.is_tradable and is_triggered(working, self.market)):
+        """Pull the trigger of an order that is held, if its time has come, and send it once no other exit is in its way."""
+        market = self.market
+        if working.held:
+            is_due = market.is_tradable and is_triggered(working, market)
+            if not (is_due and self.pairs.has_room(working)):
+                return
+            working.held = False
+            del self._held[working.order.order_id]
+            working.order.order_type = "limit" if working.trigger == "stop_limit" else "market"
+            report(self, working, "triggered", None)
+        if not self.pairs.waits(working):
             return
-        working.held = False
-        del self._held[working.order.order_id]
-        working.order.order_type = "limit" if working.trigger == "stop_limit" else "market"
-        report(self, working, "triggered", None)
-        self._send(working)
+        other = self.pairs.open_other(working)
+        if other is None and self.pairs.has_room(working):
+            working.left_off = self.pairs.filled_by_other(working)
+            working.order.quantity -= working.left_off
+            self._send(working)
+        elif other is not None and other.ending is None:
+            self.stop(other, "cancelled", f"exit {working.client_order_id} was triggered")
 
     def leg_ended(self, working: Working, leg: Leg, ends_as: str, reason: str | None) -> None:
         """A leg has nothing open any more."""
@@ -195,6 +209,7 @@ class Desk:
             "held": list(self._held),
             "agenda": self.agenda.saved(),
             "dispatch": self.dispatch.saved(),
+            "pairs": self.pairs.saved(),
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -210,6 +225,7 @@ class Desk:
         self._held = {order_id: self.orders[order_id] for order_id in saved["held"]}
         self.agenda = Agenda(saved["agenda"])
         self.dispatch.restore(saved["dispatch"], self.orders)
+        self.pairs.restore(saved.get("pairs"))
 
     def _start(self, working: Working) -> None:
         """Market time is known: set the clock, and send or hold the order."""
@@ -280,6 +296,7 @@ class Desk:
         order_id = working.order.order_id
         if self.orders.pop(order_id, None) is None:
             return
+        waiting = self.pairs.other_waits(working)
         self.context.working -= 1
         self._held.pop(order_id, None)
         self.dispatch.forget(order_id)
@@ -290,8 +307,14 @@ class Desk:
         if ends_as != "filled":
             ends_as = "cancelled" if ends_as == "rejected" and working.filled else ends_as
             report(self, working, ends_as, reason)
-        elif working.ending is not None and working.ending[0] == "cancelled":
+        elif working.ending == ("cancelled", None) or (
+            waiting is None and working.ending is not None and working.ending[0] == "cancelled"
+        ):
+            # Not of an exit that only the other one had to be out of the way.
             report(self, working, "cancel_rejected", "it was filled before")
+        self.pairs.ended(working)
+        if waiting is not None:
+            self.later(lambda: self.look_at(waiting))
         self.host.ended(working)
         self.context.remember(working)
         if not self.has_orders:

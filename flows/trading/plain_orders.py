@@ -18,8 +18,10 @@ _WHOLE = Codes(["fok"])
 _BUY = Codes(["buy"])
 _PAPER = Codes([CONSOLIDATED])
 
-# What a plain order has none of; whether its values make sense is nobody's question then.
+# What a plain order has none of; whether its values make sense is nobody's question then. Exits, which have a parent, share
+# what they fill with one another.
 _NOTHING = (
+    "parent_order_id",
     "stop_price",
     "trail_amount",
     "trail_percent",

@@ -105,6 +105,7 @@ def _is_sweeping(working: Working) -> bool:
 
 
 def _replace(desk: "Desk", working: Working, new: NewTerms) -> None:
+    new = new._replace(quantity=new.quantity - working.left_off)
     reason = replacement_refusal(working, new)
     if reason is not None:
         report(desk, working, "replace_rejected", reason)

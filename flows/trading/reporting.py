@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def report(
     desk: "Desk", working: Working, what: str, reason: str | None, venue: str | None = None
 ) -> None:
-    """Tell the order system of an order."""
+    """Tell the order system of an order; of an exit with the quantity that it shares, as its instructions have it."""
     working.reports += 1
     order = working.order
     desk.context.outbox.order_reports.append(
@@ -25,7 +25,7 @@ def report(
             order.order_id,
             working.reports,
             what,
-            order.quantity,
+            order.quantity + working.left_off,
             working.filled,
             order.limit_price,
             working.stop_price,

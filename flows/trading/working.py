@@ -79,6 +79,8 @@ class Working:
         Replacements that wait for it.
     trail_best : int or None
         Best price that a trailing stop has seen.
+    left_off : int
+        Of an exit that was held: what the other one had filled when it was sent, which its quantity is without.
     """
 
     order: Order
@@ -112,6 +114,7 @@ class Working:
     replacing: NewTerms | None = None
     queued: list[NewTerms] = field(default_factory=list)
     replaced: bool = False
+    left_off: int = 0
     legs: dict[int, Leg] = field(default_factory=dict)
     worker: Algorithm | None = None
 

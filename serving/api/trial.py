@@ -13,7 +13,6 @@ from flows.orders.account import Account, alike
 from flows.orders.blotter import ACTIVE
 from flows.orders.checks import Rejection, check, reference_price
 from flows.orders.commands import Command, commands
-from flows.orders.exits import LOSS, PROFIT
 from flows.orders.limits import limits_of
 from flows.orders.market import Market
 from flows.orders.rows import lists
@@ -21,6 +20,7 @@ from flows.orders.states import REJECTED
 from schemas.accounts import ACCOUNTS, FIRM
 from schemas.field import INT64, TIMESTAMP
 from schemas.instruments import INSTRUMENTS
+from schemas.order_ids import other_exit
 from schemas.positions import BALANCES, MARKS, POSITIONS
 from schemas.topic import Topic
 from serving.api.problems import ApiError
@@ -119,9 +119,9 @@ class _Book:
         order_id = order["order_id"]
         terms = _terms(order)
         symbol = self.market.listed(order["symbol"])
-        is_second_exit = (
-            order_id.endswith(LOSS) and order_id.removesuffix(LOSS) + PROFIT in self._open
-        )
+        other = other_exit(order_id, order["parent_order_id"])
+        # Of a pair the profit's, as long as it is open; the loss's comes before it in the alphabet.
+        is_second_exit = other is not None and other in self._open and order_id < other
         if is_second_exit or symbol is None or symbol.currency is None:
             return
         holding = self.account.holding(symbol, symbol.currency)

@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS instructions
     `client_order_id` String COMMENT 'Identifier of the order, given by its client.',
     `parent_order_id` Nullable(String) COMMENT 'Order that this one works for: an algorithm\'s, a bracket\'s; null for none.',
     `side` LowCardinality(String) COMMENT 'Buy, sell, or sell what is borrowed.',
-    `quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Total quantity.',
+    `quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Total quantity; of an exit what the two may fill together.',
     `limit_price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Worst price that is accepted.',
     `stop_price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Price at which a stop order becomes active.',
     `trail_amount` Nullable(Decimal(38, 10)) COMMENT '[quote currency] How far a trailing stop trails the best price.',

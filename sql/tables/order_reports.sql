@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS order_reports
     `order_id` String COMMENT 'Identifier of the order, given by Tapeflow.',
     `sequence` Int64 COMMENT 'Of the order\'s reports, from 1 on, without a gap.',
     `report` LowCardinality(String) COMMENT 'What happened.',
-    `quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Total quantity now.',
+    `quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Total quantity now; of an exit what the two may fill together.',
     `filled_quantity` Decimal(38, 10) COMMENT '[shares, contracts or coins] Filled until then: an order ends when the order system has read so many fills.',
     `limit_price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Worst price now.',
     `stop_price` Nullable(Decimal(38, 10)) COMMENT '[quote currency] Stop now.',

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.orders.money import ONE
+from flows.orders.order import Order
 from tests.flows.orders.order_system import OrderSystem, Row, order_id, said
 
 BRACKET = {"order_class": "bracket", "take_profit_price": "55", "stop_loss_price": "45"}
@@ -21,6 +23,10 @@ def sent(desk: OrderSystem, since: int = 0) -> list[tuple[str, str, int]]:
         (one["action"], one["order_id"].removeprefix(ENTRY), int(one["quantity"]))
         for one in desk.instructions[since:]
     ]
+
+
+def known(desk: OrderSystem, exit_: str) -> Order:
+    return desk.flow._blotters["A"].known.orders[ENTRY + exit_]
 
 
 def replaced(desk: OrderSystem, exit_: str, quantity: int) -> None:
@@ -56,10 +62,13 @@ def test_a_fill_of_one_exit_counts_when_the_other_grows() -> None:
     desk.new(**BRACKET)
     desk.fill("40")
     desk.fill("10", "55", exit="-tp", side="sell")
-    assert sent(desk, 3) == [("replace", "-sl", 30)]
-    replaced(desk, "-sl", 30)
+    assert (known(desk, "-sl").quantity, sent(desk, 3)) == (30 * ONE, [])
     desk.fill("60")
-    assert sent(desk, 4) == [("replace", "-tp", 100), ("replace", "-sl", 90)]
+    # Of both together; the execution knows better what the other one has of it by then.
+    assert sent(desk, 3) == [("replace", "-tp", 100), ("replace", "-sl", 100)]
+    desk.fill("20", "55", exit="-tp", side="sell")
+    replaced(desk, "-sl", 100)
+    assert known(desk, "-sl").quantity == 70 * ONE
 
 
 def test_an_exit_that_ends_cancels_what_is_left_of_the_entry() -> None:
@@ -114,10 +123,22 @@ def test_an_exit_that_was_filled_before_it_could_grow_leaves_the_other_the_rest(
     desk.fill("40", "55", exit="-tp", side="sell")
     # Its 40 were all that the venue had of it.
     desk.report("replace_rejected", exit="-tp", filled_quantity="40")
-    replaced(desk, "-sl", 60)
-    profit, loss = (desk.flow._blotters["A"].known.orders[ENTRY + one] for one in ("-tp", "-sl"))
+    replaced(desk, "-sl", 100)
+    profit, loss = known(desk, "-tp"), known(desk, "-sl")
     assert (profit.status, loss.status) == ("filled", "accepted")
-    assert (loss.quantity // 10**10, loss.cancelling) == (60, False)
+    assert (loss.quantity, loss.cancelling) == (60 * ONE, False)
+
+
+def test_an_exit_that_the_other_has_left_nothing_is_not_filled_by_that() -> None:
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("60")
+    desk.fill("40", "55", exit="-tp", side="sell")
+    # What comes is of before it has grown: it is as if it had no quantity.
+    told = desk.report("triggered", exit="-sl", quantity="40")
+    assert said(told) == [("triggered", "accepted")]
+    assert said(desk.report("expired", exit="-sl", quantity="40")) == [("expired", "expired")]
 
 
 def test_an_exit_grows_after_a_replacement_that_was_refused_meanwhile() -> None:
@@ -132,6 +153,44 @@ def test_an_exit_grows_after_a_replacement_that_was_refused_meanwhile() -> None:
     # The same once more would be refused likewise, and so on.
     desk.report("replace_rejected", exit="-sl", quantity="40", stop_price="45")
     assert sent(desk, 6) == []
+
+
+@pytest.mark.parametrize("first", ["fill", "end"])
+def test_what_is_left_when_both_exits_have_ended_has_exits_of_its_own(first: str) -> None:
+    """The stop was reached before either could grow: the execution has taken the other out of the market for it."""
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("60")
+    desk.restart()
+    for what in ("fill", "end") if first == "fill" else ("end", "fill"):
+        if what == "fill":
+            desk.fill("40", "45", exit="-sl", side="sell")
+            desk.report("replace_rejected", exit="-sl", quantity="40", filled_quantity="40")
+        else:
+            desk.report("replace_rejected", exit="-tp", quantity="40")
+            desk.report("cancelled", exit="-tp", quantity="40", reason="exit c1-sl was triggered")
+    made = [one for one in sent(desk) if one[0] == "new"]
+    assert made[-2:] == [("new", "-tp2", 60), ("new", "-sl2", 60)]
+    assert len(made) == 5
+    assert known(desk, "-tp").status == "cancelled"
+    assert known(desk, "-sl").status == "filled"
+
+
+def test_an_exit_that_is_taken_out_for_the_others_stop_leaves_it_whenever_that_is_told() -> None:
+    """Told behind the stop's first fill, it looked like one that a client had cancelled, and took the stop with it."""
+    desk = OrderSystem()
+    desk.new(**BRACKET)
+    desk.fill("40")
+    desk.fill("60")
+    replaced(desk, "-sl", 100)
+    desk.fill("40", "45", exit="-sl", side="sell")
+    desk.report("replace_rejected", exit="-tp", quantity="40")
+    desk.report("cancelled", exit="-tp", quantity="40", reason="exit c1-sl was triggered")
+    assert [one for one in sent(desk) if one[0] == "cancel"] == []
+    desk.fill("60", "45", exit="-sl", side="sell")
+    assert known(desk, "-sl").status == "filled"
+    assert [one for one in sent(desk) if one[1] == "-tp2"] == []
 
 
 def reasons(events: list[Row]) -> list[tuple[str, str | None]]:
@@ -182,13 +241,11 @@ def test_the_exit_that_stays_has_all_that_the_refused_one_has_not_filled() -> No
     desk.new(**BRACKET)
     desk.fill("100")
     desk.fill("30", "55", exit="-tp", side="sell")
-    assert sent(desk, 3) == [("replace", "-sl", 70)]
     told = desk.report("rejected", exit="-tp", filled_quantity="30")
     assert reasons(told) == [
         ("cancelled", "its venue ended it unasked; exit c1-sl stays, alone"),
     ]
-    replaced(desk, "-sl", 70)
-    assert sent(desk, 4) == []
+    assert sent(desk, 3) == []
     desk.fill("70", "45", exit="-sl", side="sell")
     assert desk.events[-1]["status"] == "filled"
 
@@ -207,25 +264,24 @@ def test_an_oco_ends_when_both_its_exits_were_refused_and_the_second_says_that_n
     assert [one["order_id"].removeprefix(ENTRY) for one in told] == ["-sl", ""]
 
 
-def test_many_small_fills_of_an_exit_ask_for_one_replacement_of_the_other_at_a_time() -> None:
+def test_fills_of_an_exit_ask_for_nothing_of_the_other_which_is_told() -> None:
+    """Each was to be a replacement: many small ones were more than the execution lets wait."""
     desk = OrderSystem()
     desk.new(**BRACKET)
     desk.fill("100")
-    for _ in range(40):
-        desk.fill("1", "55", exit="-tp", side="sell")
-    assert sent(desk, 3) == [("replace", "-sl", 99)]
-    replaced(desk, "-sl", 99)
-    assert sent(desk, 4) == [("replace", "-sl", 60)]
-    replaced(desk, "-sl", 60)
-    assert sent(desk, 5) == []
+    for left in range(99, 59, -1):
+        told = desk.fill("1", "55", exit="-tp", side="sell")
+        assert [(one["event"], one["quantity"]) for one in told[1:]] == [("replaced", left)]
+    assert sent(desk, 3) == []
+    assert known(desk, "-sl").quantity == 60 * ONE
 
 
-@pytest.mark.parametrize("known", ["open", "ended", "unknown"])
-def test_a_fill_that_is_told_twice_is_booked_once_and_told(known: str) -> None:
+@pytest.mark.parametrize("order", ["open", "ended", "unknown"])
+def test_a_fill_that_is_told_twice_is_booked_once_and_told(order: str) -> None:
     desk = OrderSystem()
     desk.new("c1", quantity="100")
-    client = "c2" if known == "unknown" else "c1"
-    quantity = "100" if known == "ended" else "40"
+    client = "c2" if order == "unknown" else "c1"
+    quantity = "100" if order == "ended" else "40"
     desk.fill(quantity, client=client, execution_id="x")
     account = desk.flow._blotters["A"].account
     held, cash = account.holdings["AIG"].quantity, account.purses["USD"].cash
@@ -235,7 +291,7 @@ def test_a_fill_that_is_told_twice_is_booked_once_and_told(known: str) -> None:
     assert (event["event"], event["execution_id"]) == ("report_rejected", "x")
     assert event["reason"] == "execution x was told before: it is booked once"
     assert (account.holdings["AIG"].quantity, account.purses["USD"].cash) == (held, cash)
-    if known == "open":
+    if order == "open":
         assert event["filled_quantity"] == 40
         assert said(desk.fill("60", execution_id="y")) == [("filled", "filled")]
 
@@ -249,7 +305,7 @@ def test_accounts_share_no_executions() -> None:
 
 @dataclass
 class Worked:
-    """An order as the execution has it."""
+    """An order as the execution has it; of an exit the quantity is that of both."""
 
     quantity: int
     filled: int = 0
@@ -294,18 +350,35 @@ class Execution:
 
     def fill(self, name: str) -> None:
         order = self.orders.get(name)
-        if order is None or not order.is_open:
+        left = self.left(name)
+        if order is None or not left:
             return
-        left = order.quantity - order.filled
+        if name.startswith("-sl"):
+            self.take_out(name.replace("-sl", "-tp"))
         # Entries bit by bit, exits more often as a whole: so they get into each other's way.
         most = left if name else max(left // 4, 1)
         quantity = self.rng.choice([left if name else 1, self.rng.randint(1, most)])
         order.filled += quantity
-        order.is_open = order.filled < order.quantity
+        order.is_open = quantity < left or self.left(name) > 0
         self.fills += 1
         side = "sell" if name else "buy"
         row = {"quantity": str(quantity), "side": side, "execution_id": f"x{self.fills}"}
         self.told.append(("fill", row | {"exit": name}))
+
+    def left(self, name: str) -> int:
+        """What is open of an order; of an exit without what the other one was filled with."""
+        order = self.orders.get(name)
+        if order is None or not order.is_open:
+            return 0
+        other = self.orders.get(name.translate(_OTHER)) if name else None
+        return max(order.quantity - order.filled - (0 if other is None else other.filled), 0)
+
+    def take_out(self, name: str) -> None:
+        """A stop is reached: what is left of the other exit is taken out of the market first."""
+        other = self.orders[name]
+        if other.is_open:
+            other.is_open = False
+            self.tell("cancelled", name, quantity=str(other.quantity), reason="triggered")
 
     def tell(self, kind: str, name: str, **more: Any) -> None:
         filled = str(self.orders[name].filled)
@@ -322,20 +395,23 @@ class Execution:
             self.desk.report(kind, **row)
 
 
-@settings(max_examples=150)
+# "-tp2" to "-sl2", and back.
+_OTHER = str.maketrans("tpsl", "sltp")
+
+
+@settings(max_examples=300)
 @given(
     st.integers(0, 2**32),
-    st.sampled_from(["-tp", "-sl"]),
     st.lists(
-        st.sampled_from(["take", "entry", "exit", "deliver", "deliver", "take"]),
+        st.sampled_from(["take", "entry", "-tp", "-tp", "-sl", "deliver", "deliver", "take"]),
         min_size=20,
         max_size=80,
     ),
 )
 def test_whatever_is_filled_when_all_of_a_position_has_its_exits(
-    seed: int, kind: str, steps: list[str]
+    seed: int, steps: list[str]
 ) -> None:
-    """One kind of exit is filled, as prices go one way; every answer may be late."""
+    """Prices go either way; every answer may be late."""
     run = Execution(seed)
     for step in steps:
         if step == "take":
@@ -346,7 +422,7 @@ def test_whatever_is_filled_when_all_of_a_position_has_its_exits(
             run.deliver()
         else:
             for name in list(run.orders):
-                if name.startswith(kind):
+                if name.startswith(step):
                     run.fill(name)
     while run.has_more:
         run.take()
@@ -354,13 +430,13 @@ def test_whatever_is_filled_when_all_of_a_position_has_its_exits(
     exits = {name: one for name, one in run.orders.items() if name}
     position = run.orders[""].filled - sum(one.filled for one in exits.values())
     assert position >= 0
-    stops = [one for name, one in exits.items() if name.startswith("-sl") and one.is_open]
-    profits = [one for name, one in exits.items() if name.startswith("-tp") and one.is_open]
-    kept = stops if kind == "-tp" else profits
-    assert sum(one.quantity - one.filled for one in kept) == position
-    assert sum(one.quantity - one.filled for one in (*stops, *profits)) <= 2 * position
+    pairs = {name.replace("-sl", "-tp") for name in exits}
+    left = [(run.left(name), run.left(name.translate(_OTHER))) for name in pairs]
+    assert sum(max(pair) for pair in left) == position
     book = run.desk.flow._blotters["A"]
     assert book.account.holdings["AIG"].quantity == position * 10**10 if run.fills else True
     for name, one in run.orders.items():
-        known = book.known.orders[ENTRY + name]
-        assert (known.filled, known.is_open) == (one.filled * 10**10, one.is_open), name
+        order = book.known.orders[ENTRY + name]
+        assert (order.filled, order.is_open) == (one.filled * ONE, one.is_open), name
+        if one.is_open:
+            assert order.quantity - order.filled == run.left(name) * ONE, name

@@ -210,11 +210,20 @@ def test_a_partly_filled_exit_takes_as_much_off_the_other() -> None:
     desk = OrderSystem()
     desk.new(**BRACKET)
     desk.fill("100")
-    desk.fill("30", "45", exit="-sl", side="sell")
-    assert sent(desk, 3) == [("replace", "-tp", "70")]
-    desk.report("replaced", exit="-tp", quantity="70", limit_price="55")
+    events = desk.fill("30", "45", exit="-sl", side="sell")
+    assert [(one["event"], one["quantity"], one["filled_quantity"]) for one in events] == [
+        ("partially_filled", 100, 30),
+        ("replaced", 70, 0),
+    ]
+    # The execution needs not be asked: it has taken that off itself.
+    assert sent(desk, 3) == []
     assert holding(desk) == (70, 0, 70)
-    desk.fill("70", "55", exit="-tp", side="sell")
+    desk.restart()
+    desk.replace("", order_id=order_id("c1") + "-tp", limit_price="56")
+    assert sent(desk, 3) == [("replace", "-tp", "100")]
+    desk.report("replaced", exit="-tp", quantity="100", limit_price="56")
+    desk.fill("70", "56", exit="-tp", side="sell")
+    assert desk.events[-1]["status"] == "filled"
     assert sent(desk, 4) == [("cancel", "-sl", "100")]
 
 
@@ -251,13 +260,14 @@ def test_an_oco_is_its_two_exits_and_has_their_fills() -> None:
     assert [(one["order_id"], one["event"]) for one in events] == [
         (order_id("c1") + "-tp", "partially_filled"),
         (order_id("c1"), "partially_filled"),
+        (order_id("c1") + "-sl", "replaced"),
     ]
     events = desk.fill("60", "55", exit="-tp", side="sell")
     assert [(one["order_id"], one["event"]) for one in events] == [
         (order_id("c1") + "-tp", "filled"),
         (order_id("c1"), "filled"),
     ]
-    assert sent(desk, 3) == [("replace", "-sl", "60"), ("cancel", "-sl", "100")]
+    assert sent(desk, 3) == [("cancel", "-sl", "100")]
 
 
 def test_cancelling_an_oco_cancels_both_and_then_itself() -> None:
@@ -267,7 +277,7 @@ def test_cancelling_an_oco_cancels_both_and_then_itself() -> None:
     desk.new(**OCO)
     desk.fill("40", "55", exit="-tp", side="sell")
     desk.cancel()
-    assert [one[:2] for one in sent(desk, 4)] == [("cancel", "-tp"), ("cancel", "-sl")]
+    assert [one[:2] for one in sent(desk, 3)] == [("cancel", "-tp"), ("cancel", "-sl")]
     assert said(desk.report("cancelled", exit="-sl")) == [("cancelled", "cancelled")]
     events = desk.report("cancelled", exit="-tp", filled_quantity="40")
     assert [one["order_id"] for one in events] == [order_id("c1") + "-tp", order_id("c1")]

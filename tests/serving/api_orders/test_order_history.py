@@ -18,6 +18,7 @@ from connectors.records import decode_rows, rows_record
 from schemas.accounts import ACCOUNTS
 from schemas.field import DECIMAL
 from schemas.instruments import INSTRUMENTS
+from schemas.order_ids import order_id_of
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.positions import BALANCES, MARKS, POSITIONS
 from schemas.topic import Topic
@@ -206,6 +207,24 @@ async def fill_topics(app: FastAPI) -> None:
     await append(app, MARKS, {"symbol": "AAPL", "ts_event": 2, **prices})
 
 
+def _held(quantity: str) -> dict[str, Any]:
+    return {
+        "account": "A1",
+        "ts_event": 3,
+        "sequence": 1,
+        "strategy": "",
+        "symbol": "AAPL",
+        "quantity": quantity,
+        "cost": "4500",
+        "mark": "150",
+        "realised": "0",
+        "fees": "0",
+        "dividends": "0",
+        "currency": "USD",
+        "cause": "execution",
+    }
+
+
 @pytest.mark.parametrize(
     ("fields", "check"),
     [
@@ -245,22 +264,7 @@ def test_the_dry_run_counts_what_is_open_and_held(tmp_path: Path) -> None:
         assert found["rejection"]["check"] == "buying_power"
         await append(app, ORDER_EVENTS, event(placed["order_id"], 2, "cancelled"))
         assert (await client.post("/v1/orders/check", json=asked)).json()["passes"]
-        held = {
-            "account": "A1",
-            "ts_event": 3,
-            "sequence": 1,
-            "strategy": "",
-            "symbol": "AAPL",
-            "quantity": "30",
-            "cost": "4500",
-            "mark": "150",
-            "realised": "0",
-            "fees": "0",
-            "dividends": "0",
-            "currency": "USD",
-            "cause": "execution",
-        }
-        await append(app, POSITIONS, held)
+        await append(app, POSITIONS, _held("30"))
         for quantity, passes in (("30", True), ("31", False)):
             sale = order("s", side="sell", quantity=quantity)
             assert (await client.post("/v1/orders/check", json=sale)).json()["passes"] is passes
@@ -269,5 +273,24 @@ def test_the_dry_run_counts_what_is_open_and_held(tmp_path: Path) -> None:
         standing = (await client.get("/v1/accounts/A1")).json()
         assert standing["balances"][0]["balance"] == "20000.0000000000"
         assert standing["limits"]["max_order_quantity"] == "500.0000000000"
+
+    run(tmp_path, work)
+
+
+def test_the_dry_run_counts_a_pair_of_exits_once_whichever_pair_it_is(tmp_path: Path) -> None:
+    """Those of a bracket's further fills counted twice."""
+
+    async def work(app: FastAPI, client: httpx.AsyncClient) -> None:
+        await fill_topics(app)
+        await append(app, POSITIONS, _held("60"))
+        entry = order_id_of("A1", "entry")
+        both = {"side": "sell", "quantity": "30", "remaining_quantity": "30"}
+        for number, exit_ in enumerate(("-tp2", "-sl2"), start=1):
+            named = {"parent_order_id": entry, "client_order_id": f"entry{exit_}"}
+            row = event(entry + exit_, number, "working", **both, **named)
+            await append(app, ORDER_EVENTS, row | {"limit_price": "160"})
+        for quantity, passes in (("30", True), ("31", False)):
+            sale = order("s", side="sell", quantity=quantity)
+            assert (await client.post("/v1/orders/check", json=sale)).json()["passes"] is passes
 
     run(tmp_path, work)
