@@ -21,7 +21,7 @@ from flows.trading.replacing import replaced
 from flows.trading.reporting import report
 from flows.trading.symbol_market import SymbolMarket
 from flows.trading.triggers import HELD_TYPES, is_triggered
-from flows.trading.working import Leg, Working
+from flows.trading.working import ASKED_FOR, Leg, Working
 
 # What one call may set off in turn, before an algorithm that answers its own children for ever is stopped.
 _LONGEST_CHAIN = 10_000
@@ -108,7 +108,7 @@ class Desk:
         elif working.ending is not None:
             report(self, working, "cancel_rejected", "it is being cancelled already")
         else:
-            self.stop(working, "cancelled", None)
+            self.stop(working, *ASKED_FOR)
         self.drain()
 
     def before(self, ts_ns: int) -> None:
@@ -307,7 +307,7 @@ class Desk:
         if ends_as != "filled":
             ends_as = "cancelled" if ends_as == "rejected" and working.filled else ends_as
             report(self, working, ends_as, reason)
-        elif working.ending == ("cancelled", None) or (
+        elif working.ending == ASKED_FOR or (
             waiting is None and working.ending is not None and working.ending[0] == "cancelled"
         ):
             # Not of an exit that only the other one had to be out of the way.

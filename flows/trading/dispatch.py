@@ -10,12 +10,15 @@ from flows.trading.past_parts import PastPart, origin_of
 from flows.trading.replacing import settle
 from flows.trading.reporting import report, report_execution
 from flows.trading.routes import routes
-from flows.trading.working import Leg, Slice, Working
+from flows.trading.working import ASKED_FOR, Leg, Slice, Working
 
 if TYPE_CHECKING:
     from flows.trading.desk import Desk
 
 _ENDED = ("cancelled", "expired", "rejected")
+
+# When a broker that has refused a cancellation is asked again.
+_ASKED_AGAIN_NS = 1_000_000_000
 
 # How often a part is routed within one market event; venues are slower than that.
 _MOST_SWEEPS = 20
@@ -249,11 +252,26 @@ class Dispatch:
             if leg.number:
                 leg.order.quantity = leg.filled + leg.unrouted + _open(leg)
         elif told.report in ("replace_rejected", "cancel_rejected"):
-            one.wanted = None
-            if leg.number:
-                leg.order.quantity = leg.filled + leg.unrouted + _open(leg)
+            self._refused(working, leg, one, told)
         settle(self._desk, working, leg)
         self.close(working, leg)
+
+    def _refused(self, working: Working, leg: Leg, one: Slice, told: Told) -> None:
+        """A part stays as it is; of a cancellation a client is told, and what is to end for another reason is asked for again."""
+        desk = self._desk
+        one.wanted = None
+        if leg.number:
+            leg.order.quantity = leg.filled + leg.unrouted + _open(leg)
+        if told.report == "replace_rejected" or leg.ending is None:
+            return
+        if working.worker is not None or working.ending != ASKED_FOR:
+            desk.agenda.note(desk.market.now + _ASKED_AGAIN_NS, "cancel", one.slice_id)
+            return
+        leg.ending = working.ending = None
+        report(desk, working, "cancel_rejected", told.reason)
+        waiting = desk.pairs.other_waits(working)
+        if waiting is not None:
+            self._later(lambda: desk.look_at(waiting))
 
     def _send_rest(self, working: Working, leg: Leg) -> None:
         if leg.unrouted and leg.ending is None and working.legs.get(leg.number) is leg:

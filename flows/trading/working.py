@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 from flows.trading.interfaces import Algorithm, Order
 
+ASKED_FOR = ("cancelled", None)
+"""How an order ends that its client has cancelled."""
+
 
 @dataclass(slots=True)
 class Slice:

@@ -66,6 +66,51 @@ def test_a_cancel_waits_for_the_brokers_word() -> None:
     assert trader.last_report["filled_quantity"] == 30
 
 
+def test_a_cancel_that_the_broker_refuses_is_told_and_can_be_asked_for_again() -> None:
+    """Nobody was told, and the order could never be cancelled or replaced again: it was being cancelled, for ever."""
+    trader = open_market()
+    trader.order(limit_price="10.02", venue="ALPACA")
+    trader.cancel()
+    trader.broker("cancel_rejected", "o-1.1", "c1", reason="not cancelable yet")
+    assert trader.reports == ["o routed", "o cancel_rejected"]
+    assert trader.last_report["reason"] == "not cancelable yet"
+    trader.flow = Execution(trader.params, trader.flow.snapshot())
+    trader.replace(limit_price="10.01", quantity=100)
+    trader.broker("replaced", "o-1.1", "r")
+    trader.cancel()
+    trader.broker("cancelled", "o-1.1", "c2")
+    assert trader.reports[2:] == ["o replaced", "o cancelled"]
+    assert [one[0] for one in told(trader)] == ["new", "cancel", "replace", "cancel"]
+
+
+def test_one_that_is_refused_where_the_order_has_expired_is_asked_for_again() -> None:
+    trader = open_market()
+    expires = trader.now + 10 * SECOND_NS
+    trader.order(limit_price="9.00", venue="ALPACA", time_in_force="gtd", ts_expire=expires)
+    trader.at(11).quote(10.00, 300, 10.02, 200)
+    trader.broker("cancel_rejected", "o-1.1", "c1", reason="not cancelable yet")
+    trader.at(11.5).quote(10.00, 300, 10.02, 200)
+    assert [one[0] for one in told(trader)] == ["new", "cancel"]
+    trader.at(12.5).quote(10.00, 300, 10.02, 200)
+    assert [one[0] for one in told(trader)] == ["new", "cancel", "cancel"]
+    trader.broker("cancelled", "o-1.1", "c2")
+    assert trader.reports == ["o routed", "o expired"]
+
+
+def test_an_algorithm_that_is_cancelled_asks_again_for_a_child_that_the_broker_keeps() -> None:
+    trader = open_market()
+    twap = {"algorithm": "twap", "algorithm_params": '{"duration_seconds": 60, "slices": 2}'}
+    trader.order(limit_price="10.02", venue="ALPACA", **twap)
+    trader.at(2).quote(10.00, 300, 10.02, 200)
+    ((_, child, _),) = told(trader)
+    trader.cancel()
+    trader.broker("cancel_rejected", child, "c1")
+    trader.at(4).quote(10.00, 300, 10.02, 200)
+    assert [one[:2] for one in told(trader)[1:]] == [("cancel", child)] * 2
+    trader.broker("cancelled", child, "c2")
+    assert trader.reports[-1] == "o cancelled"
+
+
 def test_a_replacement_counts_once_the_broker_has_taken_it() -> None:
     trader = open_market()
     trader.order(limit_price="10.02", venue="ALPACA")

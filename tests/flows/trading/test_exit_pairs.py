@@ -220,6 +220,25 @@ def test_a_stop_waits_for_a_brokers_word_on_the_profit() -> None:
     assert (sent["action"], sent["quantity"], sent["order_type"]) == ("new", 75, "market")
 
 
+@pytest.mark.parametrize("client", [False, True])
+def test_a_broker_that_keeps_the_profit_is_asked_for_it_again(*, client: bool) -> None:
+    trader = open_market()
+    exits(trader, venue="ALPACA")
+    name = trader.out["broker_orders"][0]["broker_order_id"]
+    if client:
+        trader.cancel(PROFIT)
+    falls(trader, 2)
+    trader.broker("cancel_rejected", name, "c1", reason="not yet")
+    # A client that had asked for the same is told; the stop goes on asking.
+    assert (f"{PROFIT} cancel_rejected" in trader.reports) is client
+    falls(trader, 3.5)
+    asked = [row["action"] for row in trader.out["broker_orders"]]
+    assert asked == ["new", "cancel", "cancel"]
+    trader.broker("cancelled", name, "c2")
+    sent = trader.out["broker_orders"][-1]
+    assert (sent["action"], sent["quantity"]) == ("new", 100)
+
+
 def test_a_snapshot_of_before_pairs_has_the_quantity_that_was_left_to_the_stop() -> None:
     trader = open_market()
     exits(trader)
