@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from serving.garbage import look_seldom
 from serving.settings import SettingsError
 from serving.verbs import (
     accounts,
@@ -20,6 +21,28 @@ from serving.verbs import (
     replays,
     topics,
 )
+
+# Module to error: to load them all would take a second, at the end of a program that has something to say.
+OPERATING_ERRORS = {
+    "clickhouse_connect.driver.exceptions": "ClickHouseError",
+    "connectors.brokers.errors": "BrokerError",
+    "connectors.chdb_engine": "StoreError",
+    "connectors.feeds.source": "FeedError",
+    "connectors.log": "LogError",
+    "connectors.metrics": "MetricsError",
+    "connectors.parquet": "LakeError",
+    "connectors.receipt_heads": "HeadsError",
+    "connectors.receipt_keys": "ReceiptKeyError",
+    "flows.flow": "FlowError",
+    "schemas.codec": "CodecError",
+    "schemas.sessions": "CalendarError",
+    "serving.api.address": "ApiServerError",
+    "serving.sql": "SqlError",
+    "serving.supervisor": "SupervisorError",
+    "serving.users.database": "UsersDatabaseError",
+    "serving.users.errors": "UsersError",
+    "serving.users.key_file": "KeyFileError",
+}
 
 app = typer.Typer(
     name="tapeflow",
@@ -45,6 +68,7 @@ brokers.add_to(app)
 
 def main() -> None:
     """Run a verb; an operating error is one message on standard error and exit code 1."""
+    look_seldom()
     if not sys.stdout.isatty():
         # Rich would cut tables at 80 columns; a pipe has no width, and wants whole digests.
         os.environ.setdefault("COLUMNS", "200")
@@ -52,7 +76,6 @@ def main() -> None:
         app()
     except (SystemExit, KeyboardInterrupt):
         raise
-    # Evaluated only where something was raised, so that no verb loads other verbs' errors.
     except _operating_errors() as error:
         sys.stderr.write(f"tapeflow: {error}\n")
         sys.exit(1)
@@ -60,48 +83,13 @@ def main() -> None:
 
 def _operating_errors() -> tuple[type[Exception], ...]:
     """What may go wrong without a fault in the program: told in one message, without a traceback."""
-    from clickhouse_connect.driver.exceptions import ClickHouseError
-
-    from connectors.brokers.errors import BrokerError
-    from connectors.chdb_engine import StoreError
-    from connectors.feeds.source import FeedError
-    from connectors.log import LogError
-    from connectors.metrics import MetricsError
-    from connectors.parquet import LakeError
-    from connectors.receipt_heads import HeadsError
-    from connectors.receipt_keys import ReceiptKeyError
-    from flows.flow import FlowError
-    from schemas.codec import CodecError
-    from schemas.sessions import CalendarError
-    from serving.api.address import ApiServerError
-    from serving.sql import SqlError
-    from serving.supervisor import SupervisorError
-    from serving.users.database import UsersDatabaseError
-    from serving.users.errors import UsersError
-    from serving.users.key_file import KeyFileError
-
-    return (
-        SettingsError,
-        BrokerError,
-        LogError,
-        FlowError,
-        FeedError,
-        CodecError,
-        CalendarError,
-        ReceiptKeyError,
-        HeadsError,
-        StoreError,
-        LakeError,
-        MetricsError,
-        SqlError,
-        ClickHouseError,
-        SupervisorError,
-        ApiServerError,
-        UsersDatabaseError,
-        UsersError,
-        KeyFileError,
-        OSError,
+    # What no module that is loaded has was not raised.
+    loaded = (
+        getattr(sys.modules[module], name, None)
+        for module, name in OPERATING_ERRORS.items()
+        if module in sys.modules
     )
+    return (SettingsError, OSError, *(error for error in loaded if error is not None))
 
 
 if __name__ == "__main__":

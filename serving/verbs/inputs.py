@@ -174,10 +174,10 @@ def _speed(text: str) -> float | None:
 
 
 def _time_ns(option: str, text: str | None) -> int | None:
-    import pandas as pd
-
     if text is None:
         return None
+    import pandas as pd
+
     try:
         time = pd.Timestamp(text)
     except ValueError as error:

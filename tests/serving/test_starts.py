@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
+
+from serving.cli import OPERATING_ERRORS
 
 
 @pytest.mark.parametrize(
@@ -19,3 +22,8 @@ def test_a_program_loads_nothing_that_it_may_never_need(module: str, needless: s
     program = f"import sys, {module}; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert not needless & set(told.stdout.decode().split())
+
+
+@pytest.mark.parametrize(("module", "name"), OPERATING_ERRORS.items())
+def test_every_operating_error_is_there_by_its_name(module: str, name: str) -> None:
+    assert issubclass(getattr(import_module(module), name), Exception)
