@@ -25,6 +25,17 @@ _MESSAGES = 240
 _BAD = 12
 
 
+@dataclass
+class Undisturbed:
+    """What the files and messages give where nothing is killed; empty until a run of `Chaos` needs it.
+
+    It hangs on neither seed nor log: runs of the same files and flows may share it.
+    """
+
+    digests: dict[str, str] = field(default_factory=dict)
+    receipts: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+
 @dataclass(kw_only=True)
 class Chaos:
     """A run from one seed.
@@ -41,6 +52,8 @@ class Chaos:
         Told one line a kill.
     few : bool
         Whether `FEW_FLOWS` run on SQLite too, or all.
+    undisturbed : Undisturbed
+        Made at the first check, unless an earlier run of the same files and flows has made it.
     """
 
     seed: int
@@ -50,8 +63,7 @@ class Chaos:
     few: bool = True
     tolls: list[Toll] = field(default_factory=list)
     worlds: list[World] = field(default_factory=list)
-    _digests: dict[str, str] = field(default_factory=dict)
-    _receipts: dict[str, tuple[int, str]] = field(default_factory=dict)
+    undisturbed: Undisturbed = field(default_factory=Undisturbed)
 
     def run(self, logs: Sequence[str], kills: int, *, short: bool) -> None:
         """All rounds.
@@ -107,23 +119,23 @@ class Chaos:
 
     def check_receipts(self, world: World, flows: Sequence[str]) -> None:
         """Raw and derived topics are those of an undisturbed run."""
-        self._undisturbed()
-        checks.check_receipts(world, self._receipts, flows)
+        self._run_undisturbed()
+        checks.check_receipts(world, self.undisturbed.receipts, flows)
 
     def _check(
         self, world: World, foreign: ForeignProducer, flows: Sequence[str], *, live: bool
     ) -> None:
-        self._undisturbed()
-        checks.check_raw(world, self.ticks, foreign, self._digests)
+        self._run_undisturbed()
+        checks.check_raw(world, self.ticks, foreign, self.undisturbed.digests)
         checks.check_audit(world)
         checks.check_replay(world)
         if not live:
             self.check_receipts(world, flows)
         self.tell("      nothing lost, nothing doubled")
 
-    def _undisturbed(self) -> None:
+    def _run_undisturbed(self) -> None:
         """The same files and messages, fed and computed once, with nothing killed."""
-        if self._digests:
+        if self.undisturbed.digests:
             return
         world = World(home=self.folder / "undisturbed")
         foreign = ForeignProducer(world.log_url, _MESSAGES)
@@ -133,5 +145,5 @@ class Chaos:
         for arguments in (feed, ["run", *flows, "--until-end"]):
             done = world.run(arguments)
             assert done.returncode == 0, done.stderr
-        self._digests = checks.digests_of_files(world)
-        self._receipts = checks.receipts(world, flows)
+        self.undisturbed.digests = checks.digests_of_files(world)
+        self.undisturbed.receipts = checks.receipts(world, flows)

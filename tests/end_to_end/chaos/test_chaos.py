@@ -14,7 +14,7 @@ from tests.end_to_end.chaos import checks
 from tests.end_to_end.chaos.director import ChaosError
 from tests.end_to_end.chaos.plan import FLOWS_ONE, FLOWS_TWO, Kill, make_plans, table
 from tests.end_to_end.chaos.program import EMIT_AGAIN
-from tests.end_to_end.chaos.rounds import POINTS_LEAST, Chaos
+from tests.end_to_end.chaos.rounds import POINTS_LEAST, Chaos, Undisturbed
 from tests.end_to_end.chaos.world import FEW_FLOWS, Ticks
 
 KILLS = 10
@@ -31,9 +31,16 @@ def seed() -> int:
     return found
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> Undisturbed:
+    """What all runs here are compared with: it is the same for each seed and log."""
+    return Undisturbed()
+
+
 @pytest.fixture
-def chaos(seed: int, shared: Path, tmp_path: Path) -> Chaos:
-    return Chaos(seed=seed, ticks=Ticks.of(shared, long=False), folder=tmp_path, tell=tell)
+def chaos(seed: int, shared: Path, tmp_path: Path, undisturbed: Undisturbed) -> Chaos:
+    ticks = Ticks.of(shared, long=False)
+    return Chaos(seed=seed, ticks=ticks, folder=tmp_path, tell=tell, undisturbed=undisturbed)
 
 
 def tell(line: str) -> None:
