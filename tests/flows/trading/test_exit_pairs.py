@@ -312,6 +312,7 @@ class Platform:
         st.one_of(
             st.tuples(st.just("move"), st.integers(985, 1_015), st.sampled_from([30, 100, 700])),
             st.tuples(st.sampled_from(["instruct", "answer"]), st.integers(1, 4), st.just(0)),
+            st.tuples(st.just("resume"), st.just(0), st.just(0)),
         ),
         min_size=20,
         max_size=80,
@@ -327,8 +328,11 @@ def test_a_bracket_never_sells_more_than_it_has_bought(
             run.move(value, size)
         elif what == "instruct":
             run.instruct(value)
-        else:
+        elif what == "answer":
             run.answer(value)
+        else:
+            run.trader.resume()
+            run.system.restart()
         assert run.position >= 0
     idle = 0
     # What waits for a venue's answer is on its way a while.
