@@ -6,12 +6,11 @@ left of the entry is cancelled; what is filled before that is through gets exits
 start, and its own fills are theirs. Identifiers are the order's with ``-tp`` (take profit, a limit) and ``-sl`` (stop
 loss, a stop or stop-limit), for clients too; further pairs have ``-tp2`` and ``-sl2``, and so on. The two share one
 quantity: a fill of one takes as much off the other, which the execution sees to by itself (`flows.trading.exit_pairs`), as
-fills are read here later. When one ends the other is cancelled, unless its venue has refused it, or cancelled it unasked, as
-it is where the other's stop is reached: then the other stays, and protects what it can. So do brokers: of linked orders one cancels the
-other when it is filled, or cancelled by its client (Interactive Brokers' OCA groups; QuantConnect's contingent orders), and
-TradeStation takes each for an order of its own otherwise. They pass no checks but
-those that the order passed with them: they close what it opened, so that the kill switch does not keep a position from
-being closed.
+fills are read here later. When one ends the other is cancelled, unless its venue has refused it, or it was cancelled unasked,
+as it is where the other's stop is reached: then the other stays, and protects what it can. So do brokers: of linked orders
+one cancels the other when it is filled, or cancelled by its client (Interactive Brokers' OCA groups; QuantConnect's
+contingent orders), and TradeStation takes each for an order of its own otherwise. They pass no checks but those that the
+order passed with them: they close what it opened, so that the kill switch does not keep a position from being closed.
 """
 
 from flows.orders.blotter import Blotter

@@ -1,10 +1,10 @@
 """Exits that share one quantity: of a pair only one is at the market, and together they fill no more than that.
 
 The instruction of an exit has the quantity of both. What one has filled is off what the other may fill, here and at once:
-the order system hears of fills later, by as much as it is behind. An exit that is held for its stop is sent when the other
-is out of the market, which is taken out when the stop is reached: so a venue that is slow to cancel fills none twice. An
-order on the way to such an end is what Interactive Brokers' one-cancels-all groups call "cancel with block", their
-"overfill protection". Which exits are cancelled or grow is for the order system to say (`flows.orders.exits`).
+the order system hears of fills later, by as much as it is behind. When a stop is reached, the other exit is taken out of the
+market, and the stop is sent once that is done, with what is left: so nothing is filled twice, however slow a venue is to
+cancel. Interactive Brokers' one-cancels-all groups call that "cancel with block", and overfill protection. Which exits are
+cancelled or grow is for the order system to say (`flows.orders.exits`).
 """
 
 from typing import Any

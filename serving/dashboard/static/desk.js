@@ -50,7 +50,7 @@ export class Desk {
       event.preventDefault();
       this.show(byId("symbol").value.trim().toUpperCase());
     });
-    byId("chart-interval").addEventListener("change", () => this.show(this.symbol));
+    byId("chart-interval").addEventListener("change", () => this.#feed());
     this.#follow(topics);
     this.#watch(this.watchlist.symbols);
     this.show(localStorage.getItem(SYMBOL_KEY) ?? this.watchlist.symbols[0] ?? "");
@@ -63,23 +63,30 @@ export class Desk {
     this.streams?.close();
   }
 
-  /** Show a symbol in chart, depth and ticket. */
-  show(symbol) {
-    for (const subscription of this.shown) subscription.close();
-    this.shown = [];
+  /** Show a symbol in chart, depth and ticket; one that nobody chose leaves what somebody has begun to type. */
+  show(symbol, { chosen = true } = {}) {
     this.symbol = symbol;
-    this.chart.clear();
-    this.chart.symbol = symbol;
-    this.chart.draw();
-    this.ladder.clear();
+    this.#feed();
     if (!symbol) return;
     localStorage.setItem(SYMBOL_KEY, symbol);
-    byId("symbol").value = symbol;
+    for (const field of [byId("symbol"), this.ticket.symbol]) {
+      if (chosen || !(field.value || field === document.activeElement)) field.value = symbol;
+    }
     byId("chart-title").textContent = `Chart: ${symbol}`;
     byId("ladder-title").textContent = `Depth: ${symbol}`;
-    this.ticket.setSymbol(symbol);
     this.watchlist.setShown(symbol);
-    const keys = [symbol];
+  }
+
+  /** Begin chart and depth of the symbol anew. */
+  #feed() {
+    for (const subscription of this.shown) subscription.close();
+    this.shown = [];
+    this.chart.clear();
+    this.chart.symbol = this.symbol;
+    this.chart.draw();
+    this.ladder.clear();
+    if (!this.symbol) return;
+    const keys = [this.symbol];
     const of = (topic, options) => this.streams.subscribe({ topic, keys, ...options });
     this.shown = [
       of("bars", { newest: true, onRows: (rows) => this.chart.takeBars(rows), onBegin: () => this.chart.load() }),
@@ -129,7 +136,7 @@ export class Desk {
         const symbols = [...found].sort();
         byId("symbols").replaceChildren(...symbols.map((symbol) => make("option", { value: symbol })));
         this.watchlist.offer(symbols);
-        if (!this.symbol) this.show(this.watchlist.symbols[0] ?? "");
+        if (!this.symbol) this.show(this.watchlist.symbols[0] ?? "", { chosen: false });
         if (found.size >= ENOUGH_SYMBOLS) stream.close();
       },
     });

@@ -34,9 +34,9 @@ export class Ticket {
     select.dataset.none = none ? "1" : "";
   }
 
-  /** The symbol that is shown elsewhere. */
-  setSymbol(symbol) {
-    this.form.elements.symbol.value = symbol;
+  /** The field of the symbol. */
+  get symbol() {
+    return this.form.elements.symbol;
   }
 
   /** A price that was pressed elsewhere: a market order becomes a limit order. */

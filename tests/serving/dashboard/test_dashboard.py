@@ -4,6 +4,7 @@ The platform is `tapeflow up` with real ticks of AIG and IBM where the shared da
 market. One platform and one browser serve all tests of the module; each has a page that remembers nothing.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,7 +12,7 @@ from pathlib import Path
 from time import time_ns
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from schemas.order_ids import order_id_of
 from schemas.orders import ORDERS
@@ -123,6 +124,53 @@ def test_the_chart_goes_on_with_the_market_and_is_told_in_words(desk: Page) -> N
     assert re.search(r"O [\d.,]+ H [\d.,]+ L [\d.,]+ C [\d.,]+ · V [\d.,]+", readout)
     desk.keyboard.press("Home")
     assert desk.locator("#chart-readout").inner_text() != readout
+
+
+def test_another_interval_leaves_the_ticket_with_the_symbol_that_was_typed(desk: Page) -> None:
+    """It was given the chart's symbol again: an order would have gone to another one than was meant."""
+    symbol = desk.locator("#ticket [name=symbol]")
+    symbol.fill("OTHER")
+    desk.locator("#chart-interval").select_option("1s")
+    expect(desk.locator("#chart")).to_have_attribute("aria-label", re.compile(r"[1-9]\d* bars"))
+    assert symbol.input_value() == "OTHER"
+
+
+def test_the_first_symbol_that_is_known_leaves_what_somebody_types(
+    page: Page, up: Platform
+) -> None:
+    """Typed at that moment, AIG became AIGAIG."""
+    marks, held, sockets = set[str](), list[str](), list[WebSocketRoute]()
+
+    def between(browser: WebSocketRoute) -> None:
+        server = browser.connect_to_server()
+
+        def ask(message: str | bytes) -> None:
+            wanted = json.loads(message).get("subscribe", {})
+            if wanted.get("topic") == "marks":
+                marks.add(wanted["id"])
+            server.send(message)
+
+        def answer(message: str | bytes) -> None:
+            if isinstance(message, str) and json.loads(message).get("id") in marks:
+                held.append(message)
+            else:
+                browser.send(message)
+
+        browser.on_message(ask)
+        server.on_message(answer)
+        sockets.append(browser)
+
+    page.route_web_socket(re.compile("/v1/stream"), between)
+    sign_in(page, up)
+    while not held:
+        page.wait_for_timeout(100)
+    page.locator("#symbol").press_sequentially("OTH")
+    page.locator("#ticket [name=symbol]").fill("OTHER")
+    page.locator("#symbol").focus()
+    sockets[0].send(held[0])
+    expect(page.locator("#chart-title")).to_have_text(f"Chart: {up.symbols[0]}")
+    assert page.locator("#symbol").input_value() == "OTH"
+    assert page.locator("#ticket [name=symbol]").input_value() == "OTHER"
 
 
 def test_the_chart_is_drawn(desk: Page) -> None:
