@@ -90,6 +90,7 @@ NEW = {
     "limit_price": "50",
     "time_in_force": "day",
 }
+BRACKET = {"order_class": "bracket", "take_profit_price": "55", "stop_loss_price": "45"}
 
 
 def batch_of(topic: Topic, rows: list[Row]) -> pa.RecordBatch:

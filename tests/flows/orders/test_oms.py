@@ -12,6 +12,7 @@ from schemas.instruments import INSTRUMENTS
 from schemas.orders import ORDERS
 from schemas.sessions import DAY_NS
 from tests.flows.orders.order_system import (
+    BRACKET,
     MARKET_NS,
     OrderSystem,
     Row,
@@ -20,7 +21,6 @@ from tests.flows.orders.order_system import (
     said,
 )
 
-BRACKET = {"order_class": "bracket", "take_profit_price": "55", "stop_loss_price": "45"}
 OCO = BRACKET | {"order_class": "oco", "side": "sell"}
 
 

@@ -10,13 +10,20 @@ from hypothesis import strategies as st
 from flows.oms import Oms, OmsParams
 from schemas.instruments import INSTRUMENTS
 from schemas.topic import Topic
-from tests.flows.orders.order_system import MARKET_NS, OrderSystem, Row, order_id, refusal, said
+from tests.flows.orders.order_system import (
+    BRACKET,
+    MARKET_NS,
+    OrderSystem,
+    Row,
+    order_id,
+    refusal,
+    said,
+)
 from tests.flows.positions.books import Books
 
 EX_NS = MARKET_NS + 60_000_000_000
 SPLIT = {"numerator": "2", "denominator": "1"}
 SPIN_OFF = {"numerator": "1", "denominator": "4", "new_symbol": "NEW", "cost_share": "0.2"}
-BRACKET = {"order_class": "bracket", "take_profit_price": "55", "stop_loss_price": "45"}
 
 
 def held(desk: OrderSystem, symbol: str = "AIG") -> Decimal:
