@@ -249,8 +249,7 @@ class Dispatch:
             one.quantity = one.wanted or one.quantity
             one.wanted = None
             working.replaced = True
-            if leg.number:
-                leg.order.quantity = leg.filled + leg.unrouted + _open(leg)
+            _resize(leg)
         elif told.report in ("replace_rejected", "cancel_rejected"):
             self._refused(working, leg, one, told)
         settle(self._desk, working, leg)
@@ -260,8 +259,7 @@ class Dispatch:
         """A part stays as it is; of a cancellation a client is told, and what is to end for another reason is asked for again."""
         desk = self._desk
         one.wanted = None
-        if leg.number:
-            leg.order.quantity = leg.filled + leg.unrouted + _open(leg)
+        _resize(leg)
         if told.report == "replace_rejected" or leg.ending is None:
             return
         if working.worker is not None or working.ending != ASKED_FOR:
@@ -331,5 +329,9 @@ def _part(order: Order, one: Slice) -> Order:
     )
 
 
-def _open(leg: Leg) -> int:
-    return sum(one.left for one in leg.slices.values())
+def _resize(leg: Leg) -> None:
+    """An algorithm's child has as much as its venues have answered; an order's quantity is settled with its client."""
+    if leg.number:
+        leg.order.quantity = (
+            leg.filled + leg.unrouted + sum(one.left for one in leg.slices.values())
+        )

@@ -20,7 +20,7 @@ from flows.orders.states import REJECTED
 from schemas.accounts import ACCOUNTS, FIRM
 from schemas.field import INT64, TIMESTAMP
 from schemas.instruments import INSTRUMENTS
-from schemas.order_ids import other_exit
+from schemas.order_ids import EXIT_SUFFIXES, other_exit
 from schemas.positions import BALANCES, MARKS, POSITIONS
 from schemas.topic import Topic
 from serving.api.problems import ApiError
@@ -119,9 +119,9 @@ class _Book:
         order_id = order["order_id"]
         terms = _terms(order)
         symbol = self.market.listed(order["symbol"])
-        other = other_exit(order_id, order["parent_order_id"])
-        # Of a pair the profit's, as long as it is open; the loss's comes before it in the alphabet.
-        is_second_exit = other is not None and other in self._open and order_id < other
+        parent = order["parent_order_id"]
+        is_loss = order_id.startswith(f"{parent}{EXIT_SUFFIXES[1]}")
+        is_second_exit = is_loss and other_exit(order_id, parent) in self._open
         if is_second_exit or symbol is None or symbol.currency is None:
             return
         holding = self.account.holding(symbol, symbol.currency)

@@ -90,7 +90,7 @@ NEW = {
     "limit_price": "50",
     "time_in_force": "day",
 }
-BRACKET = {"order_class": "bracket", "take_profit_price": "55", "stop_loss_price": "45"}
+_BRACKET = {"order_class": "bracket", "take_profit_price": "55", "stop_loss_price": "45"}
 
 
 def batch_of(topic: Topic, rows: list[Row]) -> pa.RecordBatch:
@@ -165,6 +165,10 @@ class OrderSystem:
 
     def new(self, client: str = "c1", **terms: Any) -> list[Row]:
         return self.feed(ORDERS, NEW | {"client_order_id": client} | terms)
+
+    def bracket(self, client: str = "c1", **terms: Any) -> list[Row]:
+        """A bracket around the price, or an OCO where ``order_class`` says so."""
+        return self.new(client, **(_BRACKET | terms))
 
     def replace(self, client: str = "c1", **terms: Any) -> list[Row]:
         return self.feed(ORDERS, {"command": "replace", "client_order_id": client} | terms)

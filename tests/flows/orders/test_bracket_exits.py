@@ -4,7 +4,7 @@ import pytest
 
 from flows.orders.money import ONE
 from flows.orders.order import Order
-from tests.flows.orders.order_system import BRACKET, OrderSystem, Row, order_id, said
+from tests.flows.orders.order_system import OrderSystem, Row, order_id, said
 
 ENTRY = order_id("c1")
 
@@ -28,7 +28,7 @@ def replaced(desk: OrderSystem, exit_: str, quantity: int) -> None:
 
 def test_exits_come_at_the_first_fill_and_grow_with_the_entry() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     assert said(desk.fill("40")) == [
         ("partially_filled", "partially_filled"),
         ("accepted", "accepted"),
@@ -51,7 +51,7 @@ def test_exits_come_at_the_first_fill_and_grow_with_the_entry() -> None:
 
 def test_a_fill_of_one_exit_counts_when_the_other_grows() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("10", "55", exit="-tp", side="sell")
     assert (known(desk, "-sl").quantity, sent(desk, 3)) == (30 * ONE, [])
@@ -65,7 +65,7 @@ def test_a_fill_of_one_exit_counts_when_the_other_grows() -> None:
 
 def test_an_exit_that_ends_cancels_what_is_left_of_the_entry() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("40", "55", exit="-tp", side="sell")
     assert sent(desk, 3) == [("cancel", "", 100), ("cancel", "-sl", 40)]
@@ -73,7 +73,7 @@ def test_an_exit_that_ends_cancels_what_is_left_of_the_entry() -> None:
 
 def test_an_exit_that_is_cancelled_for_the_others_fill_says_so() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     desk.fill("100", "55", exit="-tp", side="sell")
     told = desk.report("cancelled", exit="-sl")
@@ -84,7 +84,7 @@ def test_an_exit_that_is_cancelled_for_the_others_fill_says_so() -> None:
 
 def test_what_is_filled_behind_that_has_exits_of_its_own() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("40", "55", exit="-tp", side="sell")
     desk.report("cancelled", exit="-sl")
@@ -98,7 +98,7 @@ def test_what_is_filled_behind_that_has_exits_of_its_own() -> None:
 def test_a_client_order_of_the_name_of_further_exits_is_left_alone() -> None:
     desk = OrderSystem(self_trade_allowed=True)
     desk.new("c1-sl2")
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("40", "55", exit="-tp", side="sell")
     desk.report("cancelled", exit="-sl")
@@ -108,7 +108,7 @@ def test_a_client_order_of_the_name_of_further_exits_is_left_alone() -> None:
 
 def test_an_exit_that_was_filled_before_it_could_grow_leaves_the_other_the_rest() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("60")
     assert sent(desk, 3) == [("replace", "-tp", 100), ("replace", "-sl", 100)]
@@ -123,7 +123,7 @@ def test_an_exit_that_was_filled_before_it_could_grow_leaves_the_other_the_rest(
 
 def test_an_exit_that_the_other_has_left_nothing_is_not_filled_by_that() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("60")
     desk.fill("40", "55", exit="-tp", side="sell")
@@ -135,7 +135,7 @@ def test_an_exit_that_the_other_has_left_nothing_is_not_filled_by_that() -> None
 
 def test_an_exit_grows_after_a_replacement_that_was_refused_meanwhile() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.replace("", order_id=f"{ENTRY}-sl", stop_price="44")
     desk.fill("60")
@@ -151,7 +151,7 @@ def test_an_exit_grows_after_a_replacement_that_was_refused_meanwhile() -> None:
 def test_what_is_left_when_both_exits_have_ended_has_exits_of_its_own(first: str) -> None:
     """The stop was reached before either could grow: the execution has taken the other out of the market for it."""
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("60")
     desk.restart()
@@ -172,7 +172,7 @@ def test_what_is_left_when_both_exits_have_ended_has_exits_of_its_own(first: str
 def test_an_exit_that_is_taken_out_for_the_others_stop_leaves_it_whenever_that_is_told() -> None:
     """Told behind the stop's first fill, it looked like one that a client had cancelled, and took the stop with it."""
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     desk.fill("60")
     replaced(desk, "-sl", 100)
@@ -195,7 +195,7 @@ def test_an_exit_that_its_venue_refuses_leaves_the_other_which_is_told(
 ) -> None:
     """It took the other with it: the position was left without any."""
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     told = desk.report("rejected", exit=refused, reason="no stops here")
     assert reasons(told) == [("rejected", f"no stops here; exit c1{other} stays, alone")]
@@ -213,14 +213,14 @@ def test_an_exit_that_is_cancelled_unasked_leaves_the_other_and_one_that_was_can
     None
 ):
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     told = desk.report("cancelled", exit="-sl")
     assert reasons(told) == [
         ("cancelled", "its venue ended it unasked; exit c1-tp stays, alone"),
     ]
     assert sent(desk, 3) == []
-    desk.new("c2", **BRACKET)
+    desk.bracket("c2")
     desk.fill("100", client="c2")
     desk.cancel("", order_id=order_id("c2") + "-sl")
     desk.report("cancelled", client="c2", exit="-sl")
@@ -230,7 +230,7 @@ def test_an_exit_that_is_cancelled_unasked_leaves_the_other_and_one_that_was_can
 
 def test_the_exit_that_stays_has_all_that_the_refused_one_has_not_filled() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     desk.fill("30", "55", exit="-tp", side="sell")
     told = desk.report("rejected", exit="-tp", filled_quantity="30")
@@ -246,7 +246,7 @@ def test_an_oco_ends_when_both_its_exits_were_refused_and_the_second_says_that_n
     None
 ):
     desk = OrderSystem()
-    desk.new("c1", side="sell_short", locate_id="l", **(BRACKET | {"order_class": "oco"}))
+    desk.bracket(order_class="oco", side="sell_short", locate_id="l")
     desk.report("rejected", exit="-tp", reason="why")
     told = desk.report("rejected", exit="-sl", reason="why")
     assert reasons(told) == [
@@ -259,7 +259,7 @@ def test_an_oco_ends_when_both_its_exits_were_refused_and_the_second_says_that_n
 def test_fills_of_an_exit_ask_for_nothing_of_the_other_which_is_told() -> None:
     """Each was to be a replacement: many small ones were more than the execution lets wait."""
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     for left in range(99, 59, -1):
         told = desk.fill("1", "55", exit="-tp", side="sell")

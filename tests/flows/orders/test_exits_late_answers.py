@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.orders.money import ONE
-from tests.flows.orders.order_system import BRACKET, OrderSystem, Row, order_id
+from tests.flows.orders.order_system import OrderSystem, Row, order_id
 
 ENTRY = order_id("c1")
 
@@ -29,7 +29,7 @@ class Execution:
     def __init__(self, seed: int) -> None:
         self.rng = Random(seed)
         self.desk = OrderSystem()
-        self.desk.new(**BRACKET)
+        self.desk.bracket()
         self.orders: dict[str, Worked] = {}
         self.taken = 0
         self.told: deque[tuple[str, Row]] = deque()

@@ -12,7 +12,6 @@ from schemas.instruments import INSTRUMENTS
 from schemas.orders import ORDERS
 from schemas.sessions import DAY_NS
 from tests.flows.orders.order_system import (
-    BRACKET,
     MARKET_NS,
     OrderSystem,
     Row,
@@ -21,7 +20,7 @@ from tests.flows.orders.order_system import (
     said,
 )
 
-OCO = BRACKET | {"order_class": "oco", "side": "sell"}
+OCO = {"order_class": "oco", "side": "sell"}
 
 
 def sent(desk: OrderSystem, since: int = 0) -> list[tuple[str, str, str]]:
@@ -158,7 +157,7 @@ def test_cancel_all_means_what_is_open_of_the_symbol() -> None:
 
 def test_a_bracket_makes_its_exits_when_the_entry_is_filled() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET, strategy="s", correlation_id="k")
+    desk.bracket(strategy="s", correlation_id="k")
     assert said(desk.fill("100")) == [
         ("filled", "filled"),
         ("accepted", "accepted"),
@@ -180,7 +179,7 @@ def test_a_bracket_makes_its_exits_when_the_entry_is_filled() -> None:
 
 def test_a_brackets_entry_that_is_cancelled_protects_what_was_filled() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET, stop_loss_limit_price="44.5")
+    desk.bracket(stop_loss_limit_price="44.5")
     desk.fill("30")
     desk.report("cancelled", filled_quantity="30")
     assert sent(desk, 1) == [("new", "-tp", "30"), ("new", "-sl", "30")]
@@ -190,14 +189,14 @@ def test_a_brackets_entry_that_is_cancelled_protects_what_was_filled() -> None:
 
 def test_a_bracket_that_is_not_filled_makes_no_exits() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.report("expired")
     assert sent(desk) == [("new", "", "100")]
 
 
 def test_a_filled_exit_cancels_the_other() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     desk.fill("100", "55", exit="-tp", side="sell")
     assert sent(desk, 3) == [("cancel", "-sl", "100")]
@@ -208,7 +207,7 @@ def test_a_filled_exit_cancels_the_other() -> None:
 
 def test_a_partly_filled_exit_takes_as_much_off_the_other() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     events = desk.fill("30", "45", exit="-sl", side="sell")
     assert [(one["event"], one["quantity"], one["filled_quantity"]) for one in events] == [
@@ -229,7 +228,7 @@ def test_a_partly_filled_exit_takes_as_much_off_the_other() -> None:
 
 def test_cancelling_one_exit_cancels_both() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     desk.cancel(order_id=order_id("c1") + "-tp")
     assert sent(desk, 3) == [("cancel", "-tp", "100")]
@@ -239,7 +238,7 @@ def test_cancelling_one_exit_cancels_both() -> None:
 
 def test_the_price_of_an_exit_can_be_replaced_and_its_quantity_not() -> None:
     desk = OrderSystem(type="cash")
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("100")
     loss = order_id("c1") + "-sl"
     assert desk.replace(order_id=loss, stop_price="46") == []
@@ -252,7 +251,7 @@ def test_an_oco_is_its_two_exits_and_has_their_fills() -> None:
     desk = OrderSystem()
     desk.new("c0")
     desk.fill("100", client="c0")
-    events = desk.new(**OCO)
+    events = desk.bracket(**OCO)
     assert said(events) == [("accepted", "accepted")] * 3
     assert sent(desk, 1) == [("new", "-tp", "100"), ("new", "-sl", "100")]
     assert holding(desk) == (100, 0, 100)
@@ -274,7 +273,7 @@ def test_cancelling_an_oco_cancels_both_and_then_itself() -> None:
     desk = OrderSystem()
     desk.new("c0")
     desk.fill("100", client="c0")
-    desk.new(**OCO)
+    desk.bracket(**OCO)
     desk.fill("40", "55", exit="-tp", side="sell")
     desk.cancel()
     assert [one[:2] for one in sent(desk, 3)] == [("cancel", "-tp"), ("cancel", "-sl")]
@@ -287,10 +286,10 @@ def test_cancelling_an_oco_cancels_both_and_then_itself() -> None:
 
 def test_identifiers_of_exits_cannot_be_taken() -> None:
     desk = OrderSystem()
-    desk.new("c1", **BRACKET)
+    desk.bracket()
     assert refusal(desk.new("c1-tp")) == ("client_order_id", "given to no other order", "c1-tp")
     desk.new("c2-sl")
-    assert refusal(desk.new("c2", **BRACKET)) == (
+    assert refusal(desk.bracket("c2")) == (
         "client_order_id",
         "given to no other order",
         "c2-sl",

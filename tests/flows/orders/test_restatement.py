@@ -10,15 +10,7 @@ from hypothesis import strategies as st
 from flows.oms import Oms, OmsParams
 from schemas.instruments import INSTRUMENTS
 from schemas.topic import Topic
-from tests.flows.orders.order_system import (
-    BRACKET,
-    MARKET_NS,
-    OrderSystem,
-    Row,
-    order_id,
-    refusal,
-    said,
-)
+from tests.flows.orders.order_system import MARKET_NS, OrderSystem, Row, order_id, refusal, said
 from tests.flows.positions.books import Books
 
 EX_NS = MARKET_NS + 60_000_000_000
@@ -136,7 +128,7 @@ def test_open_orders_of_the_symbol_are_cancelled_and_told_why(
 
 def test_a_bracket_that_was_open_makes_no_exits_in_old_shares() -> None:
     desk = OrderSystem()
-    desk.new(**BRACKET)
+    desk.bracket()
     desk.fill("40")
     count = len(desk.instructions)
     desk.act("split", EX_NS, **SPLIT)
@@ -152,7 +144,7 @@ def test_a_bracket_that_was_open_makes_no_exits_in_old_shares() -> None:
 
 def test_an_oco_is_cancelled_with_its_exits() -> None:
     desk = owning()
-    desk.new(**BRACKET | {"order_class": "oco", "side": "sell"})
+    desk.bracket(order_class="oco", side="sell")
     desk.act("split", EX_NS, **SPLIT)
     count = len(desk.instructions)
     desk.mark("AIG", 24.99, 25.01, ts_event=EX_NS)
