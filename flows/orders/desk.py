@@ -141,7 +141,12 @@ def _checked(blotter: Blotter, order: Order, terms: Command) -> Rejection | None
     for one, _ in left_out:
         one.counts = False
         blotter.recount(one)
-    open_terms = terms._replace(quantity=(terms.quantity or 0) - order.filled)
+    total, shown = terms.quantity or 0, terms.display_quantity
+    left = total - order.filled
+    if shown is not None and shown <= total:
+        # Of an iceberg's last slice less is shown than it asked for: that is no reason to refuse another price.
+        shown = min(shown, left)
+    open_terms = terms._replace(quantity=left, display_quantity=shown)
     refused = check_replacement(blotter.account, blotter.market, open_terms)
     for one, counts in left_out:
         one.counts = counts
