@@ -6,7 +6,7 @@ from flows.orders.account import Account
 from flows.orders.answers import Outbox, Row
 from flows.orders.checks import Rejection, reference_price
 from flows.orders.commands import Command
-from flows.orders.market import Market
+from flows.orders.market import Market, Quoted
 from flows.orders.money import divided
 from flows.orders.order import KnownOrders, Order
 from flows.orders.order_columns import PackedOrders
@@ -225,8 +225,7 @@ class Blotter:
         """Ask the execution for other terms."""
         order.pending = (*order.pending, terms)
         symbol = self.market.symbol(order.holding.symbol)
-        price = reference_price(terms, symbol) or 0
-        order.reference = max(order.reference, self.market.set_aside(terms.limit_price, price))
+        order.reference = max(order.reference, self._set_aside(terms, symbol))
         self.recount(order)
         self.instruct(order, "replace", terms)
 
@@ -236,12 +235,14 @@ class Blotter:
         self.instruct(order, "cancel", order.terms)
 
     def value(self, order: Order) -> None:
-        """Take the price at which an order counts, and where its symbol has no mark its position too."""
+        """Take the price at which an order counts, and where its symbol has no mark its position too.
+
+        That is the dearest of its terms and of those that are asked for: any of them may be the one that is filled.
+        """
         symbol = self.market.symbol(order.holding.symbol)
-        price = reference_price(order.terms, symbol) or 0
-        order.reference = self.market.set_aside(order.terms.limit_price, price)
+        order.reference = max(self._set_aside(one, symbol) for one in (order.terms, *order.pending))
         if symbol.price is None:
-            order.holding.revalue(price)
+            order.holding.revalue(reference_price(order.terms, symbol) or 0)
 
     def stand(self, order: Order) -> None:
         """An order can meet others of its account, at its limit or any price."""
@@ -297,6 +298,10 @@ class Blotter:
                 self.account.purse(order.currency).reserved += order.reserved
             if order.stands:
                 self.stand(order)
+
+    def _set_aside(self, terms: Command, symbol: Quoted) -> int:
+        """What is set aside for one share under some terms."""
+        return self.market.set_aside(terms.limit_price, reference_price(terms, symbol) or 0)
 
 
 _NOTHING = (None, None, None)

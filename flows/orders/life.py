@@ -146,6 +146,7 @@ def _replaced(blotter: Blotter, order: Order, report: Report) -> None:
 def _not_replaced(blotter: Blotter, order: Order) -> None:
     refused = order.pending[0].quantity if order.pending else None
     order.pending = order.pending[1:]
+    blotter.value(order)
     blotter.recount(order)
     if order.is_exit and not order.is_filled:
         # What it closes may have changed since that was asked for.

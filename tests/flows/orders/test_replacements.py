@@ -1,6 +1,6 @@
 """Replacements: what they are checked with, what they tie up until they are answered, and which terms they leave."""
 
-from tests.flows.orders.order_system import OrderSystem, refusal
+from tests.flows.orders.order_system import OrderSystem, refusal, said
 
 
 def test_the_last_slice_of_an_iceberg_can_have_another_price() -> None:
@@ -11,3 +11,23 @@ def test_the_last_slice_of_an_iceberg_can_have_another_price() -> None:
     assert desk.instructions[-1]["display_quantity"] == 300
     # More than the order is to have is refused still.
     assert refusal(desk.replace(quantity="900", display_quantity="901"))[0] == "display_quantity"
+
+
+def test_the_dearest_terms_that_are_not_answered_yet_stay_tied_up() -> None:
+    desk = OrderSystem(type="cash", funded="15100")
+    desk.new()
+    desk.replace(limit_price="80")
+    desk.replace(limit_price="150")
+    desk.report("replaced", limit_price="80")
+    # The venue may fill it at 150 any moment.
+    assert refusal(desk.new("c2", quantity="140")) == ("buying_power", "100", "7000")
+    desk.report("replaced", limit_price="150")
+    assert refusal(desk.new("c3", quantity="140")) == ("buying_power", "100", "7000")
+
+
+def test_what_a_refused_replacement_had_tied_up_can_be_spent_again() -> None:
+    desk = OrderSystem(type="cash", funded="15100")
+    desk.new()
+    desk.replace(limit_price="150")
+    desk.report("replace_rejected")
+    assert said(desk.new("c2", quantity="140")) == [("accepted", "accepted")]
