@@ -76,6 +76,8 @@ REPLACEABLE = (
 )
 """What a replacement may change of an order."""
 
+_TRAILS = ("trail_amount", "trail_percent")
+
 
 def commands(batch: pa.RecordBatch) -> Iterator[Command]:
     """The rows of a batch of ``orders``, in order."""
@@ -89,7 +91,12 @@ def commands_of(columns: Sequence[Sequence[Any]]) -> Iterator[Command]:
 
 
 def replaced(terms: Command, command: Command) -> Command:
-    """The terms that an order has when a replacement is done; what the command leaves out stays."""
+    """The terms that an order has when a replacement is done; what the command leaves out stays.
+
+    But for how far a stop trails: an amount takes the place of a percentage, and the other way round, as an order has one.
+    """
     changes = {name: getattr(command, name) for name in REPLACEABLE}
     given = {name: value for name, value in changes.items() if value is not None}
+    if any(name in given for name in _TRAILS):
+        given = dict.fromkeys(_TRAILS) | given
     return terms._replace(ts_event=command.ts_event, correlation_id=command.correlation_id, **given)

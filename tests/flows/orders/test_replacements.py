@@ -31,3 +31,17 @@ def test_what_a_refused_replacement_had_tied_up_can_be_spent_again() -> None:
     desk.replace(limit_price="150")
     desk.report("replace_rejected")
     assert said(desk.new("c2", quantity="140")) == [("accepted", "accepted")]
+
+
+def test_a_trailing_stop_that_is_to_trail_by_a_percentage_trails_by_no_amount() -> None:
+    desk = OrderSystem()
+    trails = {"order_type": "trailing_stop", "limit_price": None, "trail_amount": "2"}
+    desk.new(**trails)
+    desk.replace(trail_percent="10")
+    sent = desk.instructions[-1]
+    assert (sent["trail_amount"], sent["trail_percent"]) == (None, 10)
+    desk.replace(quantity="200")
+    assert desk.instructions[-1]["trail_percent"] == 10
+    desk.replace(trail_amount="3")
+    sent = desk.instructions[-1]
+    assert (sent["trail_amount"], sent["trail_percent"]) == (3, None)
