@@ -252,7 +252,10 @@ def _renew(blotter: Blotter, exit_: Order) -> None:
     """Both exits have ended, one of them filled before it could grow: what neither has closed has exits of its own."""
     orders = blotter.known.orders
     partner, entry = orders.get(exit_.partner_id or ""), orders.get(exit_.parent_order_id or "")
-    if partner is None or entry is None or entry.outdated is not None:
+    if partner is None or entry is None:
+        return
+    # An entry that had ended before a corporate action is not marked by it; its exits were open, and are.
+    if any(one.outdated is not None for one in (entry, exit_, partner)):
         return
     rest = exit_.shared - exit_.filled - partner.filled
     if rest > 0 and FILLED in (exit_.status, partner.status):

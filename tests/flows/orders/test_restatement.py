@@ -155,6 +155,24 @@ def test_an_oco_is_cancelled_with_its_exits() -> None:
     assert all(one["reason"].startswith("split 2 for 1") for one in events)
 
 
+def test_exits_that_a_split_has_ended_are_not_renewed_at_the_old_prices() -> None:
+    desk = OrderSystem()
+    desk.bracket()
+    desk.fill("40")
+    desk.fill("60")
+    desk.act("split", EX_NS, **SPLIT)
+    desk.mark("AIG", 24.99, 25.01, ts_event=EX_NS)
+    count = len(desk.instructions)
+    # What its limit had at the venue was filled before, and its growth came too late.
+    desk.fill("40", "55", exit="-tp", side="sell", ts_event=EX_NS - 1)
+    desk.report("replace_rejected", exit="-tp", filled_quantity="40")
+    desk.restart()
+    desk.report("cancelled", exit="-sl")
+    # A stop at 45 would be reached at once by a price of 25.
+    assert desk.instructions[count:] == []
+    assert held(desk) == 120
+
+
 def test_an_action_that_is_repeated_or_lacks_something_changes_nothing() -> None:
     desk = owning()
     for _ in range(2):
