@@ -189,6 +189,13 @@ def after_end(blotter: Blotter, exit_: Order, event: str, reason: str | None) ->
         blotter.cancel(partner)
 
 
+def stays(blotter: Blotter, order: Order) -> None:
+    """A cancellation was refused: an OCO whose exit stays can be asked to be cancelled again."""
+    parent = _oco(blotter, order)
+    if parent is not None:
+        parent.cancelling = False
+
+
 def is_refused(order: Order, event: str) -> bool:
     """Whether an order is an exit whose end with such an event nobody asked for, while it was not filled."""
     return (

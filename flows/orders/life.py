@@ -115,6 +115,7 @@ def _take(blotter: Blotter, order: Order, report: Report) -> None:
         _not_replaced(blotter, order)
     elif kind == CANCEL_REJECTED:
         order.cancelling = False
+        exits.stays(blotter, order)
     elif kind == TRIGGERED:
         if not order.stands and order.terms.order_type not in ACTIVE:
             blotter.stand(order)

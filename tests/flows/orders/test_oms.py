@@ -284,6 +284,19 @@ def test_cancelling_an_oco_cancels_both_and_then_itself() -> None:
     assert refusal(desk.replace(quantity="10"))[0] == "order"
 
 
+def test_an_oco_can_be_cancelled_again_where_a_broker_has_refused_it() -> None:
+    desk = OrderSystem()
+    desk.new("c0")
+    desk.fill("100", client="c0")
+    desk.bracket(**OCO)
+    desk.cancel()
+    desk.report("cancelled", exit="-sl")
+    desk.report("cancel_rejected", exit="-tp", reason="try again")
+    count = len(desk.instructions)
+    desk.cancel()
+    assert [one["order_id"] for one in desk.instructions[count:]] == [order_id("c1") + "-tp"]
+
+
 def test_identifiers_of_exits_cannot_be_taken() -> None:
     desk = OrderSystem()
     desk.bracket()
