@@ -248,7 +248,7 @@ def new_terms(row: dict[str, Any]) -> dict[str, Any]:
         "qty": _text(row["quantity"]),
         "side": "buy" if row["side"] == "buy" else "sell",
         "type": row["order_type"],
-        "time_in_force": _TIMES_IN_FORCE.get(row["time_in_force"], row["time_in_force"]),
+        "time_in_force": _time_in_force(row),
         "client_order_id": row["broker_order_id"],
     }
     return terms | _limit(row)
@@ -257,7 +257,16 @@ def new_terms(row: dict[str, Any]) -> dict[str, Any]:
 def replacing_terms(row: dict[str, Any]) -> dict[str, Any]:
     """The same of a replacement; its own name makes it known if it was asked for before."""
     name = f"{row['broker_order_id']}{_MARK}{row['sequence']}"
-    return {"qty": _text(row["quantity"]), "client_order_id": name} | _limit(row)
+    terms = {
+        "qty": _text(row["quantity"]),
+        "time_in_force": _time_in_force(row),
+        "client_order_id": name,
+    }
+    return terms | _limit(row)
+
+
+def _time_in_force(row: dict[str, Any]) -> str:
+    return _TIMES_IN_FORCE.get(row["time_in_force"], str(row["time_in_force"]))
 
 
 def _limit(row: dict[str, Any]) -> dict[str, Any]:

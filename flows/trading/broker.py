@@ -43,7 +43,11 @@ class BrokerVenue(Venue):
 
     def replace(self, order_id: str, terms: Terms, market: Market) -> list[Answer]:
         """A replacement: told to the broker, which shows no slices."""
-        self._orders[order_id] |= {"quantity": terms.quantity, "limit_price": terms.limit_price}
+        self._orders[order_id] |= {
+            "quantity": terms.quantity,
+            "limit_price": terms.limit_price,
+            "time_in_force": terms.time_in_force,
+        }
         del market
         self._told("replace", order_id, self._orders[order_id])
         return []

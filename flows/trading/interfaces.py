@@ -353,11 +353,12 @@ Answer = Filled | Told
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What of an order at a venue can be replaced; ``quantity`` is its new total."""
+    """What of an order at a venue can be replaced; ``quantity`` is its new total, when it ends goes by only brokers."""
 
     quantity: int
     limit_price: int | None
     display_quantity: int | None
+    time_in_force: str
 
 
 class Venue(ABC):

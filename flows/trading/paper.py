@@ -13,7 +13,6 @@ to us: what we take stays in its trades and quotes.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from flows.trading.auctions import auction_time, joins
@@ -103,12 +102,11 @@ class PaperVenue(Venue):
         if terms.quantity <= resting.filled:
             return [Told(order_id, "replace_rejected", "so much is filled already")]
         order = resting.order
-        before = Terms(order.quantity, order.limit_price, order.display_quantity)
+        before = order.quantity, order.limit_price, order.display_quantity
         order.quantity, order.limit_price = terms.quantity, terms.limit_price
         order.display_quantity = terms.display_quantity
-        keeps = terms.quantity <= before.quantity and terms == replace(
-            before, quantity=terms.quantity
-        )
+        same_terms = before[1:] == (terms.limit_price, terms.display_quantity)
+        keeps = same_terms and terms.quantity <= before[0]
         replaced = Told(order_id, "replaced")
         if keeps or resting.auction_at is not None:
             resting.shown = min(resting.shown, resting.left)

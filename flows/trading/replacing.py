@@ -157,6 +157,8 @@ def _replace_leg(desk: "Desk", working: Working, leg: Leg, new: NewTerms) -> Non
     """What goes off comes off what has no venue yet, then off the last part; what is added goes to the first."""
     order = leg.order
     moved = _is_moved(leg, new)
+    # A broker ends an order at the close itself where that is for the day: it has to be asked for more time.
+    brokers = desk.context.brokers if new.time_in_force != order.time_in_force else ()
     change = new.quantity - order.quantity
     fewer = min(max(-change, 0), leg.unrouted)
     leg.unrouted -= fewer
@@ -168,7 +170,7 @@ def _replace_leg(desk: "Desk", working: Working, leg: Leg, new: NewTerms) -> Non
         less = min(max(-change, 0), one.left)
         change += less
         more = change if change > 0 and one is parts[0] else 0
-        if moved or less or more:
+        if moved or less or more or one.venue in brokers:
             one.wanted = one.quantity - less + more
     working.replaced = not any(one.wanted is not None for one in parts)
     for one in parts:

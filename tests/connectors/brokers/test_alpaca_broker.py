@@ -190,13 +190,15 @@ def test_a_replaced_order_goes_on_under_its_name(log: Log, account: StandIn) -> 
     ask(log, "new", "o.1")
     with working(log, account):
         wait_for(log, lambda: told(log) == ["o.1 accepted"])
-        ask(log, "replace", "o.1", quantity=Decimal(70), limit_price=Decimal("10.60"))
+        terms = {"quantity": Decimal(70), "limit_price": Decimal("10.60"), "time_in_force": "gtd"}
+        ask(log, "replace", "o.1", **terms)
         wait_for(log, lambda: told(log)[1:] == ["o.1 replaced"])
         [other] = [name for name in account.by_name if name != "o.1"]
         account.fill(other, "70", "10.55")
         wait_for(log, lambda: told(log)[2:] == ["o.1 filled"])
     assert other.startswith("o.1~")
-    assert (account.by_name[other]["qty"], account.by_name[other]["limit_price"]) == ("70", "10.6")
+    sent = account.by_name[other]
+    assert (sent["qty"], sent["limit_price"], sent["time_in_force"]) == ("70", "10.6", "gtc")
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,22 @@ def test_an_order_ends_as_the_broker_says(report: str, became: str) -> None:
     assert trader.last_report["reason"] == "its words"
 
 
+def test_a_broker_is_asked_to_let_an_order_stand_longer() -> None:
+    """It ends an order of the day by itself, whatever the client was told."""
+    trader = open_market()
+    trader.order(limit_price="10.00", venue="ALPACA")
+    trader.replace(limit_price="10.00", venue="ALPACA", time_in_force="gtc")
+    trader.resume()
+    assert trader.reports == ["o routed"]
+    sent = trader.out["broker_orders"][-1]
+    assert (sent["action"], sent["time_in_force"], sent["quantity"]) == ("replace", "gtc", 100)
+    trader.broker("replaced", "o-1.1", "r")
+    assert trader.reports[-1] == "o replaced"
+    trader.seconds = (CLOSE_NS - OPEN_NS) / SECOND_NS + 1
+    trader.pass_time()
+    assert trader.reports[-1] == "o replaced"
+
+
 def test_a_cancel_waits_for_the_brokers_word() -> None:
     trader = open_market()
     trader.order(limit_price="10.02", venue="ALPACA")
