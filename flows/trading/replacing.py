@@ -131,8 +131,10 @@ def _replace_expiry(desk: "Desk", working: Working, new: NewTerms) -> None:
     if (new.time_in_force, new.ts_expire) == (order.time_in_force, working.ts_expire):
         return
     order.time_in_force, working.ts_expire = new.time_in_force, new.ts_expire
-    for leg in working.legs.values():
-        leg.order.time_in_force = new.time_in_force
+    if working.worker is None:
+        # An algorithm's children have what it gave them: what is to be filled at once is not to rest.
+        for leg in working.legs.values():
+            leg.order.time_in_force = new.time_in_force
     if desk.has_time:
         found = expires_at(new.time_in_force, new.ts_expire, desk.market)
         # What has passed already expires before the next event.
