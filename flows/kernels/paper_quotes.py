@@ -18,8 +18,8 @@ NEVER = np.iinfo(np.int64).min
 # One side of one venue: its best price (NaN where there is none), the size there, and when it was told.
 TOUCH = np.dtype([("price", "f8"), ("size", "f8"), ("time", "i8")])
 
-# A symbol: its time, the price of its last trade (NaN before the first).
-SYMBOL = np.dtype([("now", "i8"), ("last", "f8")])
+# A symbol: its time, the price of its last trade (NaN before the first), and when that was.
+SYMBOL = np.dtype([("now", "i8"), ("last", "f8"), ("sold", "i8")])
 
 
 @jit
@@ -213,4 +213,5 @@ def take_trades(
         )
         if sets[i]:
             symbols[slot].last = prices[i]
+            symbols[slot].sold = times[i]
     return len(slots)

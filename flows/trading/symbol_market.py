@@ -71,6 +71,12 @@ class SymbolMarket(Market):
         return self.price(self._tape.last(self._slot))
 
     @property
+    def session_sale(self) -> int | None:
+        """The same of the session that is open; None where it has had none yet."""
+        begins = self.hours.session(self.now)[0]
+        return self.last if self._tape.sold(self._slot) >= begins else None
+
+    @property
     def seen(self) -> Seen:
         """What the tape has shown until its minute began."""
         if self._seen.minute != self._tape.minute(self._slot):

@@ -109,6 +109,10 @@ class Tape:
         """Price of the last trade that sets it; NaN if none did."""
         return float(self.symbols[slot]["last"])
 
+    def sold(self, slot: int) -> int:
+        """When that trade was; long ago before the first."""
+        return int(self.symbols[slot]["sold"])
+
     def touches(self, slot: int) -> list[Any]:
         """Of each venue by number: bid and ask, each price (NaN for none), size and time."""
         found: list[Any] = self._touches[slot].tolist()
@@ -273,7 +277,7 @@ class Tape:
             "places": list(self._places),
         }
         arrays = {
-            "symbols": self.symbols[:symbols].view(np.int64),
+            **_saved_symbols(self.symbols[:symbols]),
             "touches": touches.view(np.int64),
             "newest": self._newest[:symbols, :venues],
             "halted": self._halted[:symbols, :venues].astype(np.int8),
@@ -285,7 +289,7 @@ class Tape:
 
     def _restore(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
         symbols, venues = arrays["newest"].shape
-        self.symbols[:symbols] = arrays["symbols"].view(kernel.SYMBOL)
+        _restore_symbols(self.symbols[:symbols], arrays)
         touches = arrays["touches"].view(kernel.TOUCH).reshape(symbols, venues, 2)
         self._touches[:symbols, :venues] = touches
         self._newest[:symbols, :venues] = arrays["newest"]
@@ -316,6 +320,7 @@ class Tape:
         self.symbols = np.zeros(symbols, kernel.SYMBOL)
         self.symbols["now"] = kernel.NEVER
         self.symbols["last"] = np.nan
+        self.symbols["sold"] = kernel.NEVER
         self._touches = np.zeros((symbols, venues, 2), kernel.TOUCH)
         self._touches["price"] = np.nan
         self._newest = np.full((symbols, venues), kernel.NEVER, dtype=np.int64)
@@ -356,6 +361,20 @@ class Tape:
             more = np.full((2 * len(self._places), 4 * LEVELS), np.nan)
             more[: len(self._levels)] = self._levels
             self._levels = more
+
+
+def _saved_symbols(symbols: Any) -> dict[str, Any]:
+    """Time and last price side by side, as there was nothing else once; and when that price was paid."""
+    pairs = np.stack([symbols["now"], symbols["last"].copy().view(np.int64)], axis=1)
+    return {"symbols": pairs.reshape(-1), "sold": symbols["sold"].copy()}
+
+
+def _restore_symbols(symbols: Any, arrays: dict[str, Any]) -> None:
+    pairs = arrays["symbols"].reshape(-1, 2)
+    symbols["now"] = pairs[:, 0]
+    symbols["last"] = pairs[:, 1].copy().view(np.float64)
+    # Where an earlier version did not say when, it was in the session that was open.
+    symbols["sold"] = arrays.get("sold", symbols["now"])
 
 
 def _walk(

@@ -1,23 +1,23 @@
 """Stops: when an order that is held becomes active, and how a trailing stop trails.
 
-A stop goes by the last sale, as brokers have it: a buy is triggered at or above it, a sale at or below. Of a symbol
+A stop goes by the last sale, as brokers have it: a buy is triggered at or above it, a sale at or below. A sale of an
+earlier session says nothing: since then the shares may have been split, or have gone without their dividend. Of a symbol
 whose trades nobody tells, such as a currency, it goes by the quote that the order would meet. A trailing stop
 follows the best such price since it was entered and never goes back; where it lies between two ticks it is the
 one further away. Nothing is triggered out of hours.
 """
 
 from flows.orders.money import ONE
-from flows.trading.interfaces import Market
+from flows.trading.symbol_market import SymbolMarket
 from flows.trading.working import Working
 
 HELD_TYPES = ("stop", "stop_limit", "trailing_stop")
 
 
-def reference_price(market: Market, *, is_buy: bool) -> int | None:
-    """The price that stops go by now."""
-    last = market.last
-    if last is not None:
-        return last
+def reference_price(market: SymbolMarket, *, is_buy: bool) -> int | None:
+    """The price that stops go by now; None where the session has none yet."""
+    if market.last is not None:
+        return market.session_sale
     return market.ask if is_buy else market.bid
 
 
@@ -39,7 +39,7 @@ def trail(working: Working, price: int, tick: int) -> None:
         working.stop_price = max(stop, working.stop_price or 0)
 
 
-def is_triggered(working: Working, market: Market) -> bool:
+def is_triggered(working: Working, market: SymbolMarket) -> bool:
     """Whether a held order is to become active now; moves a trailing stop."""
     price = reference_price(market, is_buy=working.order.is_buy)
     if price is None:
