@@ -200,9 +200,10 @@ class Blotter:
     def accept(self, terms: Command, parent_order_id: str | None = None) -> Order:
         """Remember an order and tell of it; it ties up nothing yet."""
         name = terms.symbol or ""
+        # Asked for, and not what was looked up last: after a restart that was nothing yet.
+        currency = self.market.currency(name)
         symbol = self.market.symbol(name)
         holding = self.account.holdings.get(name)
-        currency = symbol.currency
         if holding is None or (currency is not None and holding.purse.currency != currency):
             holding = self.account.holding(symbol, currency or "")
         self.numbers += 1

@@ -157,6 +157,11 @@ class Market:
             self._listed(one)
         return None if one.currency is None else one
 
+    def currency(self, name: str) -> str | None:
+        """What the symbol is traded in, as `listed` has it."""
+        one = self.listed(name)
+        return None if one is None else one.currency
+
     def symbol(self, name: str) -> Quoted:
         """The symbol, whether it is listed or not.
 

@@ -78,8 +78,9 @@ def hold(account: Account, piece: Piece, currency: str, price: int | None = None
     if holding is None:
         if not piece.quantity:
             return
+        traded_in = account.market.currency(piece.symbol)
         symbol = account.market.symbol(piece.symbol)
-        holding = account.holding(symbol, symbol.currency or currency)
+        holding = account.holding(symbol, traded_in or currency)
         if symbol.price is None and price is not None:
             holding.revalue(price)
     holding.trade(piece.quantity)

@@ -155,6 +155,32 @@ def test_an_oco_is_cancelled_with_its_exits() -> None:
     assert all(one["reason"].startswith("split 2 for 1") for one in events)
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_new_name_is_held_in_the_currency_that_it_is_listed_in(*, restarts: bool) -> None:
+    desk = OrderSystem()
+    desk.feed(INSTRUMENTS, {"symbol": "NEW", "currency": "EUR"})
+    desk.mark("NEW", 49.99, 50.01)
+    desk.new()
+    desk.fill("100")
+    desk.act("symbol_change", EX_NS, new_symbol="NEW")
+    if restarts:
+        desk.restart()
+    desk.mark("AIG", 49.99, 50.01, ts_event=EX_NS)
+    assert desk.flow._blotters["A"].account.holdings["NEW"].purse.currency == "EUR"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_exits_are_in_the_currency_that_is_listed_when_they_are_made(*, restarts: bool) -> None:
+    desk = OrderSystem()
+    desk.feed(INSTRUMENTS, {"symbol": "AIG", "currency": "EUR", "ts_event": EX_NS})
+    desk.bracket()
+    desk.mark("AIG", 49.99, 50.01, ts_event=EX_NS)
+    if restarts:
+        desk.restart()
+    desk.fill("40")
+    assert [one["currency"] for one in desk.instructions] == ["USD", "EUR", "EUR"]
+
+
 def test_exits_that_a_split_has_ended_are_not_renewed_at_the_old_prices() -> None:
     desk = OrderSystem()
     desk.bracket()
