@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import mode
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -130,13 +131,18 @@ def daily(days: int) -> pa.RecordBatch:
     starts = np.array(
         [int(date.replace(tzinfo=york).timestamp()) * SECOND for date in dates], dtype=np.int64
     )
-    n = len(dates)
+    return bars_of_sessions(starts, np.append(starts[1:], starts[-1] + DAY))
+
+
+def bars_of_sessions(starts: np.ndarray, ends: np.ndarray) -> pa.RecordBatch:
+    """1d bars of these starts and ends, a trade each."""
+    n = len(starts)
     prices = np.arange(n) + 10.0
     return BARS.batch(
         {
             "symbol": constant("A", n),
             "interval": constant("1d", n),
-            "ts_event": np.append(starts[1:], starts[-1] + DAY),
+            "ts_event": ends,
             "ts_start": starts,
             "open": prices,
             "high": prices + 1,
@@ -165,6 +171,45 @@ def test_weeks_and_months_are_those_of_the_sessions_dates() -> None:
     months = [row for row in rows if row["interval"] == "1mo"]
     found = [datetime.fromtimestamp(row["ts_start"] // SECOND, york).month for row in months]
     assert found == [10, 11, 12, 1]
+
+
+@pytest.mark.parametrize(
+    ("calendar", "zone", "first"),
+    [
+        # Midnight there is eleven in the morning of the day before in UTC.
+        ("XNZE", "Pacific/Auckland", "2025-11-24"),
+        ("XNZE", "Pacific/Auckland", "2026-05-25"),
+        # The calendars that are known end in 2026 and 2049, and begin in 1997: each within these bars.
+        ("XSHG", "Asia/Shanghai", "2026-11-30"),
+        ("XBOM", "Asia/Kolkata", "2026-11-30"),
+        ("XNYS", "America/New_York", "2049-11-29"),
+        ("XTKS", "Asia/Tokyo", "1996-11-25"),
+    ],
+)
+def test_weeks_begin_on_mondays_and_months_on_firsts_wherever_and_whenever(
+    calendar: str, zone: str, first: str
+) -> None:
+    """A Monday of an Auckland summer counted as Sunday's week, and December 2026 in Shanghai was 31 bars."""
+    monday = datetime.fromisoformat(first).replace(tzinfo=ZoneInfo(zone))
+    params = BarsRolledParams(intervals={"1w": "1d", "1mo": "1d"}, calendar=calendar)
+    edges = [int((monday + timedelta(days=day)).timestamp()) * SECOND for day in range(71)]
+    days = bars_of_sessions(np.array(edges[:-1]), np.array(edges[1:]))
+    rows = [row for batch in emitted(BarsRolled(params, None), days) for row in plain(batch)]
+    inner = {
+        interval: [row for row in rows if row["interval"] == interval][1:]
+        for interval in ("1w", "1mo")
+    }
+    dates = {
+        interval: [datetime.fromtimestamp(row["ts_start"] // SECOND, monday.tzinfo) for row in own]
+        for interval, own in inner.items()
+    }
+    assert len(dates["1w"]) >= 8
+    assert len(dates["1mo"]) >= 1
+    # A holiday lets a week or month begin later.
+    assert mode(date.weekday() for date in dates["1w"]) == 0
+    assert all(date.day <= 6 for date in dates["1mo"])
+    assert all(5 <= row["trade_count"] <= 9 for row in inner["1w"])
+    assert all(22 <= row["trade_count"] <= 36 for row in inner["1mo"])
 
 
 def test_a_bar_that_comes_behind_its_closed_window_is_late() -> None:
