@@ -146,12 +146,14 @@ def add_trades(
 def pass_time(slots: Int64s, times: Int64s, spec: Any, marks: Any, rows: Any) -> int:
     """Tell what waits where a symbol's time has passed; parameters and return value are those of `add_trades`.
 
-    The row's time is that of the newest event in it, not that of the watermark row.
+    The row's time is that of the newest event in it, not that of the watermark row; or the next nanosecond, where
+    that event is of the very time of the row before: two sides of a quote in two rows, trades of one moment.
     """
     written = 0
     for i in range(len(slots)):
         mark = marks[slots[i]]
-        if mark.changed and mark.now > mark.told and times[i] - mark.told >= spec[0]:
+        if mark.changed and times[i] > mark.told and times[i] - mark.told >= spec[0]:
+            mark.now = max(mark.now, mark.told + 1)
             written = _tell(slots[i], mark, spec, rows, written)
     return written
 

@@ -128,8 +128,11 @@ class Reference:
             if isinstance(event, Quote):
                 key.now = max(key.now, event.time)
                 self._tell(key)
-            elif self._differs(key) and event.time - key.rows[-1][0] >= self.params.interval:
-                self._write(key)
+            elif key.rows and key.values != key.rows[-1][1:4]:
+                then = key.rows[-1][0]
+                if event.time > then and event.time - then >= self.params.interval:
+                    key.now = max(key.now, then + 1)
+                    self._write(key)
 
     def _best(self, key: _Key, event: Quote | Mark) -> None:
         if isinstance(event, Quote):
@@ -244,6 +247,19 @@ def test_what_waits_is_told_by_the_first_event_of_any_kind_that_is_an_interval_a
         # A watermark row is no event: what is told has the time at which it came.
         assert last[:3] == (0.5 if isinstance(event, Mark) else 3, 100.0, 100.04)
     assert len(told(Run([*first, Mark("K", NOON + SECOND // 2)]))) == 1
+
+
+def test_what_comes_at_the_time_of_the_last_row_is_told_by_a_watermark_row() -> None:
+    """It was told by no watermark row: a quote whose sides came in two rows had no price until the next quote."""
+    one_side, other = Quote("K", NOON, "N", bid=(10.0, 1.0)), Quote("K", NOON, "N", ask=(10.5, 1.0))
+    for interval in (0, SECOND):
+        for since, rows in ((0, 1), (SECOND, 2), (3_600 * SECOND, 2)):
+            events = [one_side, other, Mark("K", NOON + since), Mark("K", NOON + since)]
+            run = Run(events, MarksParams(interval=interval))
+            assert [row[4] for row in told(run)] == [None, 10.25][:rows]
+            assert [row[0] - NOON for row in run.rows["K"]] == [0, 1][:rows]
+    trades = [trade(0, 10.0), trade(0, 30.0), Mark("K", NOON + SECOND), trade(1.5, 31.0)]
+    assert [row[3] for row in told(Run(trades))] == [10.0, 30.0, 31.0]
 
 
 def test_the_best_is_over_all_venues() -> None:
