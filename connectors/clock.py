@@ -43,7 +43,7 @@ _KEEP_NS = 60 * _SECOND_NS
 
 @dataclass(kw_only=True)
 class _Source:
-    """A live source: its newest row, and its keys with what was last said of them."""
+    """A live source: its newest row, which is not beyond its append, and its keys."""
 
     largest_ns: int
     appended_ns: int
@@ -153,7 +153,9 @@ class Clock:
             return False
         times = event_times(topic, batch)
         name = (record.header(HEADER_SOURCE) or b"").decode()
-        newest = int(times.max())
+        # A row may be minutes ahead of its append (one wrong clock, a bar told before its end): that moves its own
+        # symbol only, and makes no row of the source's others late.
+        newest = min(int(times.max()), record.append_time_ns)
         source = self._sources.get(name)
         if source is None:
             source = self._sources[name] = _Source(

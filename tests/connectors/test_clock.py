@@ -1,6 +1,7 @@
 """The clock: passes time on for live sources, and for nothing else."""
 
 from pathlib import Path
+from time import time_ns
 
 import numpy as np
 import pytest
@@ -110,6 +111,17 @@ def test_time_does_not_go_back_where_the_wall_clock_does(log: Log) -> None:
     clock.tick(appended + 10 * SECOND)
     assert clock.tick(appended + 5 * SECOND) == 0
     assert _watermarks(log) == [("QUIET", 1010 * SECOND)]
+
+
+def test_a_row_ahead_of_its_append_makes_no_other_symbols_rows_late(log: Log) -> None:
+    """One wrong time of four minutes ahead closed four minutes of every symbol of the source."""
+    clock = Clock(log, lateness_ns=SECOND)
+    honest = _trade(log, "HONEST", time_ns())
+    _trade(log, "WRONG", honest + 240 * SECOND)
+    clock.read()
+    clock.tick(honest + 2 * SECOND)
+    (told,) = [time for key, time in _watermarks(log) if key == "HONEST"]
+    assert told <= honest + SECOND
 
 
 def test_a_symbol_of_two_sources_has_the_time_of_the_one_behind(log: Log) -> None:
