@@ -37,6 +37,8 @@ class Message:
         Key of the `Request` that it answers; empty for a message of the stream.
     fault : str
         Why a line of a recording, which is then the payload, is no message; else empty.
+    opened : bool
+        Whether it is no message, but a recording's line on a new connection.
     """
 
     number: int
@@ -44,6 +46,7 @@ class Message:
     payload: bytes
     answers: str = ""
     fault: str = ""
+    opened: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,17 +146,22 @@ class Adapter(ABC):
     """One live source.
 
     ``source`` names it in headers, feed events and dead letters; ``url`` is where it is; ``headers`` are sent
-    when connecting. Neither may hold a secret that a log line would show: credentials go into `greeting` or headers.
+    when connecting; ``is_anew`` is whether what messages mean hangs on the connection that they came over, so that a
+    recording must tell where one begins. None may hold a secret that a log line would show: credentials go into `greeting` or headers.
     """
 
     source: str
     url: str
     limits: Limits
+    is_anew: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
         """HTTP headers of the connection's opening."""
         return {}
+
+    def forget(self) -> None:  # noqa: B027 - most have nothing to forget
+        """A new connection, over which nothing need be said: state that belonged to the last one is forgotten."""
 
     @abstractmethod
     def opened(self) -> list[str]:

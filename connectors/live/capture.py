@@ -1,6 +1,7 @@
 """The raw wire in a file, line by line: receive time in ns, a blank, the message. And back again.
 
-It is the layout of the Binance captures that others publish, so that tools which read those read these.
+It is the layout of the Binance captures that others publish, so that tools which read those read these. Where a source
+counts anew on every connection, a line that is no JSON stands before the first message of each.
 """
 
 import gzip
@@ -18,6 +19,7 @@ _BLOCK_BYTES = 1 << 20
 _GZIP_LEVEL = 1
 # Of a receive time in ns.
 _DIGITS_MOST = 19
+_OPENED = b"# a new connection"
 
 
 class CaptureWriter:
@@ -57,6 +59,10 @@ class CaptureWriter:
         self._file.flush()
         self._under.flush()
 
+    def opened(self, now_ns: int) -> None:
+        """Write that what follows comes over a new connection."""
+        self.write([Message(number=0, recv_ns=now_ns, payload=_OPENED)])
+
     def close(self) -> None:
         """End the file."""
         self._file.close()
@@ -64,7 +70,7 @@ class CaptureWriter:
 
 
 def read_capture(path: Path) -> Iterator[list[Message]]:
-    """The messages of a capture, in blocks; a line that is none is one with a `Message.fault`.
+    """The messages of a capture, in blocks; a line that is none has a `Message.fault` or is `Message.opened`.
 
     Raises
     ------
@@ -81,7 +87,10 @@ def read_capture(path: Path) -> Iterator[list[Message]]:
                 fault = "a receive time in ns, a blank and a message were needed"
                 messages.append(Message(number=number, recv_ns=0, payload=line, fault=fault))
                 continue
-            messages.append(Message(number=number, recv_ns=int(time), payload=payload))
+            is_opened = payload == _OPENED
+            messages.append(
+                Message(number=number, recv_ns=int(time), payload=payload, opened=is_opened)
+            )
         yield messages
 
 

@@ -59,16 +59,21 @@ class GenericAdapter(Adapter):
         self._readers = [_Reader(entry) for entry in mapping.messages]
         self._control = [(When(entry.when), entry) for entry in mapping.control]
         self._numbers: dict[tuple[int, str], Numbers] = {}
+        self.is_anew = mapping.sequence_restarts
 
     @property
     def headers(self) -> dict[str, str]:
         """HTTP headers of the connection's opening."""
         return {name: self._filled(value) for name, value in self._mapping.headers.items()}
 
-    def opened(self) -> list[str]:
-        """The subscriptions."""
+    def forget(self) -> None:
+        """Sequence numbers may begin anew."""
         if self._mapping.sequence_restarts:
             self._numbers.clear()
+
+    def opened(self) -> list[str]:
+        """The subscriptions."""
+        self.forget()
         return self._said(self._mapping.subscribe, self._symbols)
 
     def parse(self, messages: Sequence[Message]) -> Parsed:

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 
@@ -85,6 +86,8 @@ def run_live(
             messages = [item for item in items if isinstance(item, Message)]
             # The wire first: whatever happens to the rest, it can be replayed.
             if capture is not None:
+                if adapter.is_anew and isinstance(items[0], Opened):
+                    capture.opened(options.sink.clock.now_ns())
                 capture.write(messages)
             parsed = _parsed(adapter, items, messages)
             sink.take(messages, parsed)
@@ -135,7 +138,10 @@ def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions)
         for messages in read_capture(path):
             for part in _parts(messages, options.client.batch_messages, done):
                 append = sink.take if part[0].number > done else sink.skip
-                parsed = adapter.parse([message for message in part if not message.fault])
+                if part[0].opened:
+                    adapter.forget()
+                said = [message for message in part if not (message.fault or message.opened)]
+                parsed = adapter.parse(said)
                 parsed.bad += [
                     Bad(message.number, message.fault, message.payload)
                     for message in part
@@ -173,13 +179,15 @@ def _recorded(sink: SinkOptions, digest: str, state: FileState) -> SinkOptions:
 
 
 def _parts(messages: Sequence[Message], size: int, done: int) -> Iterator[Sequence[Message]]:
-    """Messages in parts, none of which goes over message ``done``."""
-    at = 0
-    while at < len(messages):
-        left = done + 1 - messages[at].number
-        end = at + min(size, left if left > 0 else size)
-        yield messages[at:end]
-        at = end
+    """Messages in parts, none of which goes over message ``done``, and a new connection begins one."""
+    opened = [at for at, message in enumerate(messages) if message.opened]
+    for begin, behind in pairwise(sorted({0, *opened, len(messages)})):
+        at = begin
+        while at < behind:
+            left = done + 1 - messages[at].number
+            end = min(behind, at + min(size, left if left > 0 else size))
+            yield messages[at:end]
+            at = end
 
 
 def _digest(path: Path) -> str:

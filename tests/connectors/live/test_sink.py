@@ -24,8 +24,9 @@ from connectors.records import decode_rows, decode_watermarks, is_watermarks
 from connectors.topics import create_topics
 from schemas.feed_events import FEED_EVENTS
 from schemas.market import TRADES
-from tests.connectors.live.conftest import records, rows
-from tests.connectors.live.test_client import MAPPING
+from tests.connectors.live.conftest import feeding, records, rows
+from tests.connectors.live.test_client import MAPPING, adapter, numbers, trade
+from tests.connectors.live.venue import Close, Hear, Say, Venue
 
 SECOND = 1_000_000_000
 MIDNIGHT = 1_767_571_200 * SECOND  # 2026-01-05T00:00:00Z
@@ -169,6 +170,32 @@ def test_a_replay_that_was_killed_is_gone_on_with(log: Log, tmp_path: Path) -> N
             assert trace(log, symbol) == trace(whole, symbol)
     with pytest.raises(FeedError, match="was fed before"):
         replay_capture(log, GenericAdapter(mapping, credentials={}), path, options)
+
+
+def test_a_recording_tells_where_numbers_begin_anew(log: Log, tmp_path: Path) -> None:
+    """All that came over the second connection was left out of a replay as duplicates."""
+    path = tmp_path / "wire.jsonl"
+    scripts = [
+        [Hear(), *(Say(trade(number)) for number in (1, 2, 3)), Close()],
+        [Hear(), *(Say(trade(number)) for number in (1, 2, 2, 5))],
+    ]
+    with Venue(scripts).running() as venue:
+        live = adapter(venue, sequence_restarts=True)
+        with feeding(log, live, capture=path) as running:
+            running.until(lambda: 5 in numbers(log))
+    assert numbers(log) == [1, 2, 3, 1, 2, 5]
+
+    # A replay has no credentials, and may be cut into any parts and gone on with.
+    mapping = LiveMapping(**MAPPING, sequence_restarts=True)
+    options = LiveOptions(client=ClientOptions(batch_messages=2))
+    with open_log(f"sqlite:///{tmp_path / 'other.db'}") as other:
+        create_topics(other, 2)
+        with pytest.raises(KeyboardInterrupt):
+            replay_capture(other, _Dies(mapping, credentials={}), path, options)
+        counts = replay_capture(other, GenericAdapter(mapping, credentials={}), path, options)
+        assert receipt(other, [TRADES]) == receipt(log, [TRADES])
+    assert (counts.rows, counts.rejected) == ({"trades": 6}, 0)
+    assert counts.events == {"duplicate": 1, "gap": 1}
 
 
 def test_a_bad_line_of_a_recording_is_a_dead_letter_with_its_bytes(
