@@ -11,13 +11,19 @@ import numpy as np
 from connectors.feeds.archive import line_blocks
 from connectors.feeds.messages import MessageParser, Taken, TopicRows, notice_rows
 from connectors.feeds.parts import MessageFile, Stretch
-from connectors.feeds.source import Fault
+from connectors.feeds.source import Fault, Rows
+from connectors.records import event_times
 from schemas.arrays import Int64s
 from schemas.feed_events import FEED_EVENTS
+from schemas.validation import MAX_SKEW_NS
 
 _NS_DIGITS = 19
 _UNIT_NS = {13: 1_000_000, _NS_DIGITS: 1}
 _NEEDED = "a receive time of 13 (ms) or 19 (ns) digits, a blank and a message were needed"
+
+_AHEAD = (
+    f"ts_event must be at most {MAX_SKEW_NS // 60_000_000_000} minutes ahead of the receive time"
+)
 
 _END, _BLANK, _ZERO = b"\n 0"
 
@@ -63,7 +69,11 @@ class CaptureFile(MessageFile):
         numbers = lines.numbers
         return Stretch(
             groups=tuple(
-                TopicRows(topic=group.topic, rows=group.rows, at=numbers[group.at])
+                TopicRows(
+                    topic=group.topic,
+                    rows=_refusing(group, lines.recv_ns[group.at]),
+                    at=numbers[group.at],
+                )
                 for group in groups
             ),
             faults=_faults(lines, taken),
@@ -131,6 +141,14 @@ class _Lines:
         self.recv_ns = np.array(times, np.int64)
         self.numbers = np.array(numbers, np.int64)
         self.bad = tuple(bad)
+
+
+def _refusing(group: TopicRows, recv_ns: Int64s) -> Rows:
+    """The rows, refusing those that were too far ahead when they came: a live feed rejected them for that."""
+    ahead = event_times(group.topic, group.rows.batch) > recv_ns + MAX_SKEW_NS
+    if not ahead.any():
+        return group.rows
+    return Rows(batch=group.rows.batch, refused={**group.rows.refused, _AHEAD: ahead})
 
 
 def _faults(lines: _Lines, taken: Taken) -> tuple[Fault, ...]:

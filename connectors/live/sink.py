@@ -16,6 +16,7 @@ from connectors.metrics import FEED_COMMITS, FEED_REJECTED, FEED_ROWS
 from connectors.records import event_times, key_column
 from schemas.arrays import Int64s
 from schemas.feed_events import FEED_EVENTS
+from schemas.field import RECEIVE_TIME
 from schemas.sessions import DEFAULT_CALENDAR
 from schemas.topic import Topic
 from schemas.validation import validate
@@ -141,7 +142,9 @@ class LiveSink:
         """The rows that are as declared, with the time of the stream at each; the others become bad messages."""
         groups = []
         for topic, batch, numbers in parsed.groups:
-            checked = validate(topic, batch, self._options.clock.now_ns())
+            # By when it was received, not by when it is appended: a recording gives the same rows at any later time.
+            latest_ns = np.minimum(_received(batch), self._options.clock.now_ns())
+            checked = validate(topic, batch, latest_ns)
             for at, reason in zip(checked.rejected.tolist(), checked.reasons, strict=True):
                 number = int(numbers[at])
                 payload = messages[number - messages[0].number].payload
@@ -197,8 +200,8 @@ class LiveSink:
 
         A venue's clock that runs ahead must end no session early: no time is beyond the receiving.
         """
-        received = batch.column("ts_recv").view(pa.int64()).to_numpy(zero_copy_only=False)
-        reached = np.minimum(event_times(topic, batch), received) - self._options.lateness_ns
+        reached = np.minimum(event_times(topic, batch), _received(batch))
+        reached -= self._options.lateness_ns
         times: Int64s = np.maximum(np.maximum.accumulate(reached), self._stream_ns)
         return times
 
@@ -251,3 +254,8 @@ class LiveSink:
         if self._options.file is not None:
             return self._options.file[1].name, number
         return self._adapter.source, messages[number - messages[0].number].recv_ns
+
+
+def _received(batch: pa.RecordBatch) -> Int64s:
+    received: Int64s = batch.column(RECEIVE_TIME).view(pa.int64()).to_numpy(zero_copy_only=False)
+    return received

@@ -2,15 +2,19 @@
 
 import json
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from connectors.feeds.options import FeedOptions
+from connectors.feeds.pace import Clock
 from connectors.feeds.program import feed
 from connectors.live.adapter import Message, Parsed
+from connectors.live.capture import CaptureWriter
 from connectors.live.program import LiveOptions, replay_capture
+from connectors.live.sink import LiveSink, SinkOptions
 from connectors.live.sources import LiveSource, open_adapter
 from connectors.log import Log, open_log
 from connectors.receipts import receipt
@@ -146,6 +150,43 @@ def test_a_faulty_wire_gives_all_rows_but_the_lost_and_says_what_was_lost(
     found = books(log)
     for symbol, book in venue.books.items():
         assert found[symbol + suffix] == book.levels()
+
+
+def test_a_row_too_far_ahead_when_it_came_is_none_of_a_recording_either(
+    log: Log, tmp_path: Path
+) -> None:
+    """A replay took it, and made ten minutes of honest rows behind it late."""
+    path = tmp_path / "wire.jsonl"
+    first_ms = 1_767_600_000_000
+    said = []
+    for number in range(1, 11):
+        sent_ms = first_ms + 1000 * number
+        time_ms = sent_ms + (600_000 if number == 4 else 0)
+        text = f'{{"e":"trade","E":{time_ms},"s":"BTCUSDT","t":{number},"p":"9.5","q":"2","T":{time_ms},"m":true,"M":true}}'
+        said.append(
+            Message(number=number, recv_ns=(sent_ms + 20) * 1_000_000, payload=text.encode())
+        )
+    capture = CaptureWriter(path)
+    capture.write(said)
+    capture.close()
+    adapter = open_adapter(LiveSource(name="binance", symbols=("BTCUSDT",)))
+    clock = Clock(now_ns=lambda: said[-1].recv_ns)
+    with closing(LiveSink(log, adapter, SinkOptions(calendar="24/7", clock=clock))) as sink:
+        sink.take(said, adapter.parse(said))
+    live = receipt(log, [TRADES])
+    assert live[0].rows == 9
+    letters = [row["payload"] for row in rows(log, "dead_letter")]
+
+    with open_log(f"sqlite:///{tmp_path / 'files.db'}") as other:
+        create_topics(other, 2)
+        feed(other, [path], FeedOptions(calendar="24/7"))
+        assert receipt(other, [TRADES]) == live
+    with open_log(f"sqlite:///{tmp_path / 'again.db'}") as other:
+        create_topics(other, 2)
+        again = open_adapter(LiveSource(name="binance"))
+        replay_capture(other, again, path, LiveOptions())
+        assert receipt(other, [TRADES]) == live
+        assert [row["payload"] for row in rows(other, "dead_letter")] == letters
 
 
 @pytest.mark.shared
