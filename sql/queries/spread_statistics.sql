@@ -17,9 +17,10 @@ FROM
 (
     SELECT
         *,
-        -- Seconds until the next row, whole in the interval in which the row begins.
+        -- Seconds until the next row, whole in the interval in which the row begins. Numbers order rows of one time
+        -- only: they begin anew where the flow does, with other parameters.
         least(
-            (toUnixTimestamp64Nano(leadInFrame(ts_event, 1, ts_event) OVER (ORDER BY number ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING))
+            (toUnixTimestamp64Nano(leadInFrame(ts_event, 1, ts_event) OVER (ORDER BY ts_event, number ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING))
                 - toUnixTimestamp64Nano(ts_event)) / 1e9,
             {max_gap_s:Float64}
         ) AS stood

@@ -366,6 +366,18 @@ def test_spreads_weigh_by_the_time_that_they_stood(
     same(desk.query("spread_statistics", **_SYMBOL), expected)
 
 
+def test_spreads_are_the_same_where_the_flow_began_anew_in_the_midst(desk: Desk) -> None:
+    """Rows of two epochs have the same numbers: they were taken in turns, hours apart, forwards and back."""
+    columns = _nbbo()
+    rows = len(columns["number"])
+    numbers = np.concatenate([np.arange(1, rows // 2 + 1), np.arange(1, rows - rows // 2 + 1)])
+    again = columns | {"symbol": pa.array(["ANEW"] * rows), "number": numbers}
+    with connect(desk.settings.store) as client:
+        insert(client, TOPICS["nbbo"], _landed(TOPICS["nbbo"], again), "anew")
+    found = desk.query("spread_statistics", symbol="ANEW")
+    assert found.equals(desk.query("spread_statistics", **_SYMBOL))
+
+
 def test_depth_weighs_each_level_by_the_time_that_it_stood(
     desk: Desk, duck: duckdb.DuckDBPyConnection
 ) -> None:
