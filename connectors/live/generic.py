@@ -100,10 +100,16 @@ class GenericAdapter(Adapter):
             raise ValueError("the message fits no entry of the mapping")
         # All of a message is read before any row of it is added: a bad message gives none.
         read = [(at, reader, reader.rows(value, message.recv_ns)) for at, reader in fitting]
+        # Entries of one topic tell one event together: without its levels a clear would leave an empty book.
+        twice = {
+            reader.topic.name
+            for at, reader, found in read
+            if not self._in_order(at, reader, found, message, value, parsed)
+        }
         kept = [
             (reader, row)
-            for at, reader, found in read
-            if self._in_order(at, reader, found, message, value, parsed)
+            for _, reader, found in read
+            if reader.topic.name not in twice
             for row in found
         ]
         last = max((at for at, (one, _) in enumerate(kept) if one.marks_last), default=-1)
@@ -122,10 +128,15 @@ class GenericAdapter(Adapter):
         parsed: Parsed,
     ) -> bool:
         """Whether rows are to be kept: not where their number came before."""
-        if reader.sequence is None or not rows:
+        if reader.sequence is None:
             return True
-        number = _number(reader.sequence.find(value, value), reader.sequence)
-        symbol = rows[0].get(reader.topic.key) or ""
+        told = reader.sequence.find(value, value)
+        symbol = rows[0].get(reader.topic.key) if rows else reader.symbol(value, message.recv_ns)
+        if not rows and (told is MISSING or symbol is None):
+            # Nothing says whose message it is, or that it has a number.
+            return True
+        number = _number(told, reader.sequence)
+        symbol = symbol or ""
         numbers = self._numbers.setdefault((at, symbol), Numbers())
         expected = numbers.expected
         found = numbers.take(number)
@@ -202,6 +213,15 @@ class _Reader:
         self._reads = [
             (name, _read(self.topic.field(name), source)) for name, source in entry.fields.items()
         ]
+
+    def symbol(self, message: Any, recv_ns: int) -> str | None:
+        """Symbol of a message that has no rows, such as one that changes the book's other side; None if unsaid."""
+        read = dict(self._reads)[self.topic.key]
+        try:
+            found: str | None = read(None, message, recv_ns)
+        except ValueError:
+            return None
+        return found
 
     def rows(self, message: Any, recv_ns: int) -> list[dict[str, Any]]:
         """The rows of a message."""

@@ -125,6 +125,27 @@ def test_a_gap_asks_for_a_new_connection_where_that_brings_a_whole_book(
     assert parsed(book, update(1, ["1", "1"])).noticed == []
 
 
+def test_a_message_without_rows_has_its_number_all_the_same(book: GenericAdapter) -> None:
+    """A change of the other side only was a gap: a venue of two-sided books was left again and again."""
+    found = parsed(book, update(1, ["1", "1"]), update(2), update(3, ["1", "2"]), update(2))
+    assert [(one.kind, one.expected, one.found) for one in found.noticed] == [("duplicate", 4, 2)]
+    assert found.reconnect == ""
+    lost = parsed(book, update(5))
+    assert lost.reconnect == "gap of XBT/USD: 4 was to come, 5 came"
+    # Where nothing says whose it is, or that it has a number, there is none to follow.
+    unsaid = [{"channel": "book", "bids": [], "seq": 9}, {"channel": "book", "bids": []}]
+    silent = parsed(book, *unsaid, update(6, ["1", "2"]))
+    assert (silent.noticed, silent.bad) == ([], [])
+
+
+def test_a_whole_book_that_comes_twice_leaves_the_book_as_it_is(book: GenericAdapter) -> None:
+    """Its levels were left out as duplicates, and the row that clears the book before them was not."""
+    whole = update(1, ["10.5", "2"], kind="snapshot")
+    ((_, batch, numbers),) = parsed(book, whole, whole, update(2, ["10.4", "1"])).groups
+    assert batch["action"].to_pylist() == ["clear", "level", "level"]
+    assert numbers.tolist() == [1, 1, 3]
+
+
 def test_values_must_be_as_asked_true_is_not_one(book: GenericAdapter) -> None:
     quote = {
         "channel": "ticker",
