@@ -59,6 +59,7 @@ class GenericAdapter(Adapter):
         self._readers = [_Reader(entry) for entry in mapping.messages]
         self._control = [(When(entry.when), entry) for entry in mapping.control]
         self._numbers: dict[tuple[int, str], Numbers] = {}
+        self._joined: set[tuple[int, str]] = set()
         self.is_anew = mapping.sequence_restarts
 
     @property
@@ -67,7 +68,8 @@ class GenericAdapter(Adapter):
         return {name: self._filled(value) for name, value in self._mapping.headers.items()}
 
     def forget(self) -> None:
-        """Sequence numbers may begin anew."""
+        """No stream has come over the new connection yet; sequence numbers may begin anew."""
+        self._joined.clear()
         if self._mapping.sequence_restarts:
             self._numbers.clear()
 
@@ -137,7 +139,11 @@ class GenericAdapter(Adapter):
             return True
         number = _number(told, reader.sequence)
         symbol = symbol or ""
-        numbers = self._numbers.setdefault((at, symbol), Numbers())
+        stream = (at, symbol)
+        # What was lost between two connections is no reason for a third: between those something is lost again.
+        is_joined = stream in self._joined
+        self._joined.add(stream)
+        numbers = self._numbers.setdefault(stream, Numbers())
         expected = numbers.expected
         found = numbers.take(number)
         if found is Found.NEXT:
@@ -153,7 +159,7 @@ class GenericAdapter(Adapter):
                 found=number,
             )
         )
-        if found is Found.AHEAD and self._mapping.on_gap == "reconnect":
+        if found is Found.AHEAD and is_joined and self._mapping.on_gap == "reconnect":
             parsed.reconnect = f"gap of {symbol}: {expected} was to come, {number} came"
         return found is not Found.TWICE
 

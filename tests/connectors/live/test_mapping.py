@@ -125,6 +125,22 @@ def test_a_gap_asks_for_a_new_connection_where_that_brings_a_whole_book(
     assert parsed(book, update(1, ["1", "1"])).noticed == []
 
 
+def test_what_was_lost_between_two_connections_asks_for_no_third(tmp_path: Path) -> None:
+    """Where numbers go on over connections, each new one began with a gap, and was left for it."""
+    path = tmp_path / "exchange.toml"
+    path.write_text(BOOK.replace("sequence_restarts = true", "sequence_restarts = false"))
+    book = GenericAdapter(read_live_mapping(path), credentials={})
+    assert parsed(book, update(1, ["1", "1"])).reconnect == ""
+    assert parsed(book, update(3, ["1", "2"])).reconnect != ""
+    book.opened()
+    joined = parsed(book, update(9, ["1", "1"], kind="snapshot"), update(10, ["1", "2"]))
+    assert [(one.kind, one.expected, one.found) for one in joined.noticed] == [("gap", 4, 9)]
+    assert joined.reconnect == ""
+    assert (
+        parsed(book, update(12, ["1", "1"])).reconnect == "gap of XBT/USD: 11 was to come, 12 came"
+    )
+
+
 def test_a_message_without_rows_has_its_number_all_the_same(book: GenericAdapter) -> None:
     """A change of the other side only was a gap: a venue of two-sided books was left again and again."""
     found = parsed(book, update(1, ["1", "1"]), update(2), update(3, ["1", "2"]), update(2))
