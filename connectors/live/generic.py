@@ -114,10 +114,11 @@ class GenericAdapter(Adapter):
             if reader.topic.name not in twice
             for row in found
         ]
-        last = max((at for at, (one, _) in enumerate(kept) if one.marks_last), default=-1)
+        # A message may tell of several books, and each of their events ends with it.
+        last = {_book(one, row): at for at, (one, row) in enumerate(kept) if one.marks_last}
         for at, (reader, row) in enumerate(kept):
             if reader.marks_last:
-                row["is_last"] = at == last
+                row["is_last"] = at == last[_book(reader, row)]
             rows.add(reader.topic, message.number, message.recv_ns, row)
 
     def _in_order(
@@ -239,6 +240,11 @@ class _Reader:
         return [
             {name: read(part, message, recv_ns) for name, read in self._reads} for part in parts
         ]
+
+
+def _book(reader: _Reader, row: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """What the book events of a row are of."""
+    return reader.topic.name, row.get(reader.topic.key), row.get("venue")
 
 
 def _read(field: Field, source: FieldSource) -> Read:

@@ -114,6 +114,24 @@ def test_a_message_that_fits_several_entries_gives_rows_of_each_and_ends_with_th
     assert not found.bad
 
 
+def test_each_book_of_a_message_is_whole_where_the_message_ends(tmp_path: Path) -> None:
+    """Only the last row of all was the end of an event: the other symbols' books were never looked at."""
+    path = tmp_path / "exchange.toml"
+    of_each = BOOK.replace('symbol = "$.symbol"', 'symbol = "2"').replace('sequence = "seq"', "")
+    path.write_text(of_each)
+    book = GenericAdapter(read_live_mapping(path), credentials={})
+    levels = [
+        ["10", "1", "A"],
+        ["20", "1", "B"],
+        ["11", "1", "A"],
+        ["21", "0", "B"],
+        ["5", "1", "C"],
+    ]
+    ((_, batch, _),) = parsed(book, update(1, *levels)).groups
+    found = list(zip(batch["symbol"].to_pylist(), batch["is_last"].to_pylist(), strict=True))
+    assert found == [("A", False), ("B", False), ("A", True), ("B", True), ("C", True)]
+
+
 def test_a_gap_asks_for_a_new_connection_where_that_brings_a_whole_book(
     book: GenericAdapter,
 ) -> None:
