@@ -60,7 +60,9 @@ class GenericAdapter(Adapter):
         self._control = [(When(entry.when), entry) for entry in mapping.control]
         self._numbers: dict[tuple[int, str], Numbers] = {}
         self._joined: set[tuple[int, str]] = set()
-        self.is_anew = mapping.sequence_restarts
+        self.is_anew = mapping.sequence_restarts or any(
+            one.sequence is not None and one.marks_last for one in self._readers
+        )
 
     @property
     def headers(self) -> dict[str, str]:
@@ -103,10 +105,16 @@ class GenericAdapter(Adapter):
         # All of a message is read before any row of it is added: a bad message gives none.
         read = [(at, reader, reader.rows(value, message.recv_ns)) for at, reader in fitting]
         # Entries of one topic tell one event together: without its levels a clear would leave an empty book.
-        twice = {
+        whole = {
             reader.topic.name
-            for at, reader, found in read
-            if not self._in_order(at, reader, found, message, value, parsed)
+            for _, reader, found in read
+            for row in found
+            if row.get("action") == "clear"
+        }
+        twice = {
+            one[1].topic.name
+            for one in read
+            if not self._in_order(*one, message, value, parsed, is_whole=one[1].topic.name in whole)
         }
         kept = [
             (reader, row)
@@ -129,8 +137,14 @@ class GenericAdapter(Adapter):
         message: Message,
         value: Any,
         parsed: Parsed,
+        *,
+        is_whole: bool,
     ) -> bool:
-        """Whether rows are to be kept: not where their number came before."""
+        """Whether rows are to be kept: not where their number came before.
+
+        But the whole book that a new connection begins with is: its number is that of the last change, which may
+        have come before, when another was lost.
+        """
         if reader.sequence is None:
             return True
         told = reader.sequence.find(value, value)
@@ -147,7 +161,7 @@ class GenericAdapter(Adapter):
         numbers = self._numbers.setdefault(stream, Numbers())
         expected = numbers.expected
         found = numbers.take(number)
-        if found is Found.NEXT:
+        if found is Found.NEXT or (is_whole and not is_joined and found is Found.TWICE):
             return True
         kind = {Found.AHEAD: "gap", Found.LATE: "gap_filled", Found.TWICE: "duplicate"}[found]
         parsed.noticed.append(

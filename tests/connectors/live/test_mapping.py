@@ -159,6 +159,22 @@ def test_what_was_lost_between_two_connections_asks_for_no_third(tmp_path: Path)
     )
 
 
+def test_the_whole_book_of_a_new_connection_counts_though_its_number_came_before(
+    tmp_path: Path,
+) -> None:
+    """After a gap in a quiet market the book stayed as it was without the lost change, for good."""
+    path = tmp_path / "exchange.toml"
+    path.write_text(BOOK.replace("sequence_restarts = true", "sequence_restarts = false"))
+    book = GenericAdapter(read_live_mapping(path), credentials={})
+    assert parsed(book, update(1, ["1", "1"]), update(3, ["2", "1"])).reconnect != ""
+    assert book.is_anew
+    book.forget()
+    whole = update(3, ["2", "1"], ["1.5", "7"], kind="snapshot")
+    ((_, batch, _),) = parsed(book, whole, update(3, ["2", "1"]), update(4, ["2", "5"])).groups
+    assert batch["action"].to_pylist() == ["clear", "level", "level", "level"]
+    assert batch["price"].to_pylist() == [None, 2.0, 1.5, 2.0]
+
+
 def test_a_message_without_rows_has_its_number_all_the_same(book: GenericAdapter) -> None:
     """A change of the other side only was a gap: a venue of two-sided books was left again and again."""
     found = parsed(book, update(1, ["1", "1"]), update(2), update(3, ["1", "2"]), update(2))
