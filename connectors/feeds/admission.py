@@ -21,7 +21,7 @@ from connectors.feeds.fx import Fx
 from connectors.feeds.iex import Iex
 from connectors.feeds.instruments import Instruments
 from connectors.feeds.lean_bars import LeanBars
-from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState, file_key
+from connectors.feeds.ledger import BEGUN, FileState, Ledger, RunState, file_key, open_keys
 from connectors.feeds.lobster import Lobster
 from connectors.feeds.named_bars import NamedBars
 from connectors.feeds.options import FeedOptions
@@ -184,7 +184,7 @@ def admit(
             f"older than what the log has: {_some(older)}. Nothing was appended; feed a symbol's days in "
             "order and the files of one day together; --late-ok feeds them as late rows"
         )
-    return Admission(open_keys=_open_keys(resumed, ledger), took=took)
+    return Admission(open_keys=open_keys(resumed, ledger), took=took)
 
 
 def _refuse_changed(file: FeedFile, ledger: Ledger, options: FeedOptions) -> None:
@@ -211,17 +211,6 @@ def _refuse_changed(file: FeedFile, ledger: Ledger, options: FeedOptions) -> Non
 
 def _half_fed(state: FileState, options: FeedOptions) -> bool:
     return state.status == BEGUN and state.window == options.window and not options.again
-
-
-def _open_keys(resumed: Sequence[RunState], ledger: Ledger) -> dict[str, int]:
-    open_keys: dict[str, int] = {}
-    for run in resumed:
-        for key in run.keys:
-            last_ns = max(times[key] for times in ledger.last_ns.values() if key in times)
-            # A closed session's watermark lies behind its rows.
-            if ledger.watermarks_ns.get(key, last_ns) <= last_ns:
-                open_keys[key] = last_ns
-    return open_keys
 
 
 def _older(file: FeedFile, ledger: Ledger, options: FeedOptions) -> list[str]:

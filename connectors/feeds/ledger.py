@@ -105,6 +105,12 @@ class RunState:
     taken: dict[str, str] = field(default_factory=dict)
 
     @property
+    def is_left_open(self) -> bool:
+        """Whether all its files are fed, and the sessions left open for those that follow."""
+        files = self.files.values()
+        return self.status == BEGUN and bool(files) and all(one.status == DONE for one in files)
+
+    @property
     def writer(self) -> str:
         """Name of the log's writer under which it commits."""
         return writer_name(self.run.rpartition(":")[0])
@@ -256,6 +262,18 @@ class Ledger:
             if known is None or (known.status == BEGUN and known.lines <= state.lines):
                 run.files[key] = state
         return run
+
+
+def open_keys(runs: Iterable[RunState], ledger: Ledger) -> dict[str, int]:
+    """Keys whose last session these runs have left open, and the latest event time of each."""
+    found: dict[str, int] = {}
+    for run in runs:
+        for key in run.keys:
+            last_ns = max(times[key] for times in ledger.last_ns.values() if key in times)
+            # A closed session's watermark lies behind its rows.
+            if ledger.watermarks_ns.get(key, last_ns) <= last_ns:
+                found[key] = last_ns
+    return found
 
 
 def read_ledger(log: Log) -> Ledger:

@@ -99,40 +99,55 @@ def run_live(
     return sink.counts
 
 
-def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions) -> LiveCounts:
-    """Feed the recording of a live source: the same messages, parsed in the same way.
+def replay_captures(
+    log: Log, open_adapter: Callable[[], Adapter], paths: Sequence[Path], options: LiveOptions
+) -> Iterator[LiveCounts]:
+    """Feed recordings of a live source, one behind the other: sessions end with the last of them.
 
-    A call that was killed is gone on with by the next one.
+    A call that was killed is gone on with by the same one again.
 
     Parameters
     ----------
     log : Log
         With its topics made.
-    adapter : Adapter
-        The source that was recorded.
-    path : pathlib.Path
-        The recording.
+    open_adapter : callable
+        Gives the source that was recorded, anew for each recording.
+    paths : sequence of pathlib.Path
+        The recordings, in the order of their times.
     options : LiveOptions
         How; the rows are not live.
+
+    Yields
+    ------
+    LiveCounts
+        What came, of each recording; nothing of one that the call that was killed has fed whole.
 
     Raises
     ------
     FeedError
-        Where it was fed before, or another way has begun to feed it.
+        Where one was fed before, or another way has begun to feed it; nothing is appended then.
     BrokenFileError
-        At the end, where the file breaks off; what comes before that was fed.
+        At the end of one that breaks off; what comes before that was fed.
     """
-    digest = _digest(path)
-    known = None if options.again else read_ledger(log).fed(digest, "", Window())
-    if known is not None and known[1].status != BEGUN:
-        raise FeedError(f"{path} was fed before, as {known[1].label}; --again feeds it once more")
-    if known is not None and not known[0].run.startswith(f"live:{adapter.source}:"):
-        raise FeedError(
-            f"{path} was begun in another way, as {known[1].label} ({known[0].run}): go on in that way; "
-            "--again feeds it from its start"
-        )
-    # Of an earlier call that was killed: up to here it is in the log.
-    done = known[1].lines if known is not None else 0
+    source = open_adapter().source
+    later = [*(True for _ in paths[1:]), False]
+    for path, more in zip(paths, later, strict=True):
+        _begun(log, source, path, options, more=more)
+    for path, more in zip(paths, later, strict=True):
+        yield replay_capture(log, open_adapter(), path, options, more=more)
+
+
+def replay_capture(
+    log: Log, adapter: Adapter, path: Path, options: LiveOptions, *, more: bool = False
+) -> LiveCounts:
+    """Feed the recording of a live source: the same messages, parsed in the same way.
+
+    A call that was killed is gone on with by the next one. ``more`` is whether another recording follows, so that
+    no session ends with this one. Parameters and errors are those of `replay_captures`.
+    """
+    digest, done = _begun(log, adapter.source, path, options, more=more)
+    if done is None:
+        return LiveCounts()
     state = FileState(name=f"{path.absolute().parent.name}/{path.name}", topic="")
     with closing(LiveSink(log, adapter, _recorded(options.sink, digest, state))) as sink:
         for messages in read_capture(path):
@@ -148,8 +163,30 @@ def replay_capture(log: Log, adapter: Adapter, path: Path, options: LiveOptions)
                     if message.fault
                 ]
                 append(part, parsed)
-        sink.finish()
+        sink.finish(more=more)
     return sink.counts
+
+
+def _begun(
+    log: Log, source: str, path: Path, options: LiveOptions, *, more: bool
+) -> tuple[str, int | None]:
+    """A recording's digest, and how many lines of it an earlier call that was killed has fed; None for all."""
+    digest = _digest(path)
+    known = None if options.again else read_ledger(log).fed(digest, "", Window())
+    if known is None:
+        return digest, 0
+    run, state = known
+    is_own = run.run.startswith(f"live:{source}:")
+    if state.status != BEGUN:
+        if more and is_own and run.is_left_open:
+            return digest, None
+        raise FeedError(f"{path} was fed before, as {state.label}; --again feeds it once more")
+    if not is_own:
+        raise FeedError(
+            f"{path} was begun in another way, as {state.label} ({run.run}): go on in that way; "
+            "--again feeds it from its start"
+        )
+    return digest, state.lines
 
 
 def _parsed(adapter: Adapter, items: Sequence[Item], messages: Sequence[Message]) -> Parsed:

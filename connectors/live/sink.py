@@ -8,7 +8,14 @@ import pyarrow as pa
 
 from connectors.crash_points import crash_point
 from connectors.feeds.append import EVENT, Appender
-from connectors.feeds.ledger import BEGUN, DONE, FileState, LedgerWriter, read_ledger
+from connectors.feeds.ledger import (
+    BEGUN,
+    DONE,
+    FileState,
+    LedgerWriter,
+    open_keys,
+    read_ledger,
+)
 from connectors.feeds.pace import Clock
 from connectors.live.adapter import Adapter, Bad, Message, Noticed, Parsed
 from connectors.log import Log, NewRecord
@@ -96,6 +103,13 @@ class LiveSink:
             batch_rows=options.batch_rows,
             clock=options.clock,
         )
+        if options.file is not None:
+            left = [
+                run
+                for run in self._known.runs.values()
+                if run.is_left_open and run.run.startswith(f"live:{adapter.source}:")
+            ]
+            self._appender.go_on(open_keys(left, self._known))
         self._stream_ns = np.iinfo(np.int64).min
         self._seen: set[tuple[str, str]] = set()
         self._told: dict[str, dict[str, int]] = {}
@@ -129,10 +143,11 @@ class LiveSink:
         self._add(messages, parsed, groups)
         self._appender.take()
 
-    def finish(self) -> None:
-        """The last commit: of a recording, the ends of its sessions too."""
-        self._appender.finish(set())
-        self._commit(DONE)
+    def finish(self, *, more: bool = False) -> None:
+        """The last commit: of a recording, the ends of its sessions too, unless more recordings of them follow."""
+        if not more:
+            self._appender.finish(set())
+        self._commit(DONE, BEGUN if more else DONE)
 
     def close(self) -> None:
         """Let the writer go."""
@@ -170,7 +185,7 @@ class LiveSink:
             self.counts.rows[topic.name] = rows
             FEED_ROWS.labels(topic.name).inc(batch.num_rows)
 
-    def _commit(self, status: str) -> None:
+    def _commit(self, status: str, of_run: str = "") -> None:
         appended = self._appender.take()
         for topic, times in appended.keys.items():
             self._told.setdefault(topic, {}).update(times)
@@ -185,7 +200,7 @@ class LiveSink:
                 state.rows, state.rejected = sum(self.counts.rows.values()), self.counts.rejected
                 files[key] = state
             control = self._ledger.record(
-                status, files=files, keys=self._told, watermarks=self._closed
+                of_run or status, files=files, keys=self._told, watermarks=self._closed
             )
             records = [*records, control]
             self._told, self._closed = {}, {}

@@ -36,7 +36,7 @@ class LiveRequest:
 def feed_live(settings: Settings, paths: Sequence[Path], asked: LiveRequest) -> None:
     """Feed from a live source until Ctrl-C, or its recordings to their ends."""
     from connectors.live.items import ClientOptions
-    from connectors.live.program import LiveOptions, replay_capture, run_live
+    from connectors.live.program import LiveOptions, replay_captures, run_live
     from connectors.live.sink import SinkOptions
     from connectors.live.sources import LiveSource, open_adapter
     from connectors.log import open_log
@@ -73,8 +73,9 @@ def feed_live(settings: Settings, paths: Sequence[Path], asked: LiveRequest) -> 
         if asked.live is not None:
             stop = _stop_after(asked.seconds)
             _tell(run_live(log, open_adapter(source), options, stop, _log_events), json=asked.json)
-        for path in paths:
-            _tell(replay_capture(log, open_adapter(source), path, options), json=asked.json)
+        else:
+            for counts in replay_captures(log, lambda: open_adapter(source), paths, options):
+                _tell(counts, json=asked.json)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from connectors.live.capture import CaptureWriter
 from connectors.live.generic import GenericAdapter
 from connectors.live.items import ClientOptions
 from connectors.live.mapping import LiveMapping
-from connectors.live.program import LiveOptions, replay_capture
+from connectors.live.program import LiveOptions, replay_capture, replay_captures
 from connectors.live.sink import LiveSink, SinkOptions
 from connectors.log import Log, open_log
 from connectors.receipts import receipt
@@ -170,6 +170,44 @@ def test_a_replay_that_was_killed_is_gone_on_with(log: Log, tmp_path: Path) -> N
             assert trace(log, symbol) == trace(whole, symbol)
     with pytest.raises(FeedError, match="was fed before"):
         replay_capture(log, GenericAdapter(mapping, credentials={}), path, options)
+
+
+def test_recordings_of_one_session_are_one_session(log: Log, tmp_path: Path) -> None:
+    """The first one ended the session, and all rows of the second were late for its bars."""
+    paths = [tmp_path / name for name in ("a.jsonl", "b.jsonl", "c.jsonl")]
+    for at, path in enumerate(paths):
+        writer = CaptureWriter(path)
+        said = [message(1 + line, "AB"[at % 2], 10 * at + line) for line in range(5)]
+        writer.write([*said, replace(message(6, "ABC"[at], 10 * at + 6), number=6)])
+        writer.close()
+    options = LiveOptions(
+        sink=SinkOptions(calendar="24/7", lateness_ns=0), client=ClientOptions(batch_messages=1)
+    )
+    mapping = LiveMapping(**MAPPING)
+
+    def open_adapter() -> GenericAdapter:
+        return GenericAdapter(mapping, credentials={})
+
+    with open_log(f"sqlite:///{tmp_path / 'whole.db'}") as whole:
+        create_topics(whole, 2)
+        counts = list(replay_captures(whole, open_adapter, paths, options))
+        assert [one.rows for one in counts] == [{"trades": 6}] * 3
+        assert all("behind" not in one.events for one in counts)
+        # Killed in the midst of the second, the same call goes on there.
+        assert next(replay_captures(log, open_adapter, paths, options)).messages == 6
+        with pytest.raises(KeyboardInterrupt):
+            replay_capture(log, _Dies(mapping, credentials={}), paths[1], options, more=True)
+        again = list(replay_captures(log, open_adapter, paths, options))
+        assert [one.messages for one in again] == [0, 6, 6]
+        for one in (log, whole):
+            assert receipt(one, [TRADES]) == receipt(whole, [TRADES])
+            for symbol in "ABC":
+                # A session ends once, behind all its rows.
+                *before, last = trace(one, symbol)
+                assert last[0] == "watermark"
+                assert {kind for kind, _ in before} == {"row"}
+    with pytest.raises(FeedError, match="was fed before"):
+        list(replay_captures(log, open_adapter, paths, options))
 
 
 def test_a_recording_tells_where_numbers_begin_anew(log: Log, tmp_path: Path) -> None:
