@@ -43,6 +43,8 @@ class Asking:
         self._limit = RateLimit(adapter.limits.requests)
         self._asked: dict[str, tuple[float, Backoff]] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        # Until when, by the loop's clock, the venue wants to be asked nothing.
+        self._quiet_until_s = 0.0
 
     @property
     def tasks(self) -> tuple[asyncio.Task[None], ...]:
@@ -79,19 +81,30 @@ class Asking:
 
     async def _answer(self, request: Request, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
-        rate = self._adapter.limits.requests
-        what = f"of requests' weight ({request.key})"
-        await self._buffer.limited(self._limit, rate, what, request.cost)
+        await self._turn(request)
         try:
             body = await asyncio.to_thread(self._get, request.url)
         except (urllib3.exceptions.HTTPError, _NoAnswerError) as error:
             if isinstance(error, _NoAnswerError) and error.retry_s:
                 told = f"{error}; it asks to wait {error.retry_s:g} s"
                 await self._buffer.notice("rate_limited", told)
+                until_s = asyncio.get_running_loop().time() + error.retry_s
+                self._quiet_until_s = max(self._quiet_until_s, until_s)
                 await asyncio.sleep(error.retry_s)
             await self._buffer.failed(request, f"{type(error).__name__}: {error}")
         else:
             await self._buffer.message(self._adapter.answered(request, body), answers=request.key)
+
+    async def _turn(self, request: Request) -> None:
+        """Wait until the limit allows a request, and the venue does: who goes on when told to wait is banned."""
+        loop = asyncio.get_running_loop()
+        rate = self._adapter.limits.requests
+        what = f"of requests' weight ({request.key})"
+        await self._buffer.limited(self._limit, rate, what, request.cost)
+        while (wait_s := self._quiet_until_s - loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+            # All that wait would ask in one moment.
+            await self._buffer.limited(self._limit, rate, what, request.cost)
 
     def _get(self, url: str) -> bytes:
         answer = _pool(url).request("GET", url, retries=False, timeout=self._options.request_s)

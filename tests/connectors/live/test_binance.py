@@ -1,6 +1,7 @@
 """Binance live, on loopback: recorded captures with drops, duplicates, reordering and cuts, and true books."""
 
 import json
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -22,7 +23,7 @@ from connectors.topics import create_topics
 from schemas.market import BOOK_EVENTS, QUOTES, TRADES
 from tests.connectors.live.binance_venue import BinanceVenue, Told, plan, scripts
 from tests.connectors.live.conftest import Running, events, feeding, rows
-from tests.connectors.live.venue import Hear, Say, Venue
+from tests.connectors.live.venue import Hear, Say, Until, Venue, Wait
 
 MARKETS = {"spot": ("binance", "BINANCE", ""), "usdm": ("binance-usdm", "BINANCE_USDM", "-PERP")}
 
@@ -243,6 +244,31 @@ def test_many_streams_are_subscribed_to_a_hundred_at_a_time() -> None:
     names = [name for one in said for name in one["params"]]
     assert names[:3] == ["s0@trade", "s0@bookTicker", "s0@depth@100ms"]
     assert len(set(names)) == 210
+
+
+def test_while_the_venue_asks_to_wait_no_other_book_is_asked_for(log: Log) -> None:
+    """Only the book that was answered so waited; a venue bans who goes on, for up to three days."""
+    snapshot = b'{"lastUpdateId":9,"bids":[["1","2"]],"asks":[]}'
+    asked: list[tuple[float, str]] = []
+
+    def answer(path: str) -> tuple[int, dict[str, str], bytes]:
+        asked.append((time.monotonic(), path))
+        return (429, {"Retry-After": "1"}, b"no") if len(asked) == 1 else (200, {}, snapshot)
+
+    def update(symbol: str) -> Say:
+        told = {"e": "depthUpdate", "E": 5, "s": symbol, "U": 8, "u": 9, "b": [], "a": []}
+        return Say(json.dumps({"stream": f"{symbol.lower()}@depth@100ms", "data": told}))
+
+    script = [Hear(), update("ABC"), Until(lambda: bool(asked)), Wait(0.2), update("XYZ")]
+    with Venue([script], answer=answer).running() as venue:
+        source = LiveSource(
+            name="binance", symbols=("ABC", "XYZ"), url=venue.url, rest_url=venue.rest_url
+        )
+        with feeding(log, open_adapter(source)) as running:
+            running.until(lambda: len(rows(log, "book_events")) == 4)
+    (first, _), *others = asked
+    assert len(others) == 2
+    assert min(moment for moment, _ in others) >= first + 1
 
 
 def test_snapshots_are_asked_for_through_the_proxy_that_the_system_has(
