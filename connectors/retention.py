@@ -123,7 +123,7 @@ class Cut:
     start, end : int
         What the log holds.
     wanted : int
-        Retention alone would cut below this offset.
+        Retention alone would cut below this offset; never the newest record.
     before : int
         This may be cut: everything below it.
     held_by : str
@@ -231,11 +231,21 @@ def _by_age(log: Log, place: Place, retention: Retention, now_ns: int) -> int:
     return log.offset_at(*place, now_ns - retention.age_ns)
 
 
+def _newest(log: Log, place: Place, end: int) -> int:
+    """The offset of a partition's newest record; where a marker follows it, that is not the last one."""
+    try:
+        newest = log.last(*place)
+    except CorruptLogError:
+        return end - 1
+    return end if newest is None else newest.offset
+
+
 def _cut(
     log: Log, place: Place, policy: str, wanted: int, held: Mapping[Place, Sequence[Hold]]
 ) -> Cut:
     start, end = log.start(*place), log.end(*place)
-    wanted = min(max(wanted, start), end)
+    # The newest record stays: its append time tells proofs from when on all of the partition is there.
+    wanted = max(start, min(wanted, _newest(log, place, end))) if wanted > start else start
     # A topic that nothing is known of (one that does not land) is left whole.
     least = min(held.get(place, [Hold("it does not land", start)]), key=lambda one: one.before)
     before = max(start, min(wanted, least.before))

@@ -19,6 +19,9 @@ from flows.engines.stepper import Counts
 from flows.flow import Flow, Order
 from schemas.faults import LATE
 
+# Later than any commit.
+_NOT_KNOWN = (1 << 63) - 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
@@ -106,16 +109,18 @@ def _why_not_whole(log: Log, kind: type[Flow], shard: int, known: Sequence[Epoch
 def _outputs_whole_since(log: Log, kind: type[Flow]) -> int:
     """The append time behind which every record of the flow's outputs is kept, ns; -1 for all of them.
 
-    A partition of which nothing is left says nothing: what it had is older than retention lets pass.
+    A partition of which nothing is left does not tell: what it had may be younger than the oldest snapshot, from
+    which rows would be computed again that the log was never missing. Retention leaves a partition's newest record
+    for this; only cuts of earlier versions, or a broker's own, leave none.
     """
     topics = log.topics()
     since = -1
     for name in (*(topic.name for topic in kind.outputs), LATE.name):
         for partition in range(topics[name].partitions):
             start = log.start(name, partition)
-            if start and start < log.end(name, partition):
+            if start:
                 records = log.read(name, partition, start, max_bytes=1).records
-                since = max([since, *(record.append_time_ns for record in records[:1])])
+                since = max(since, records[0].append_time_ns if records else _NOT_KNOWN)
     return since
 
 

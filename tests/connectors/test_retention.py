@@ -15,6 +15,7 @@ from connectors.log import (
     CorruptLogError,
     Log,
     NewRecord,
+    Record,
     Stretch,
     TopicConfig,
     TruncatedError,
@@ -115,19 +116,39 @@ def test_progress_is_kept_for_a_week_or_as_the_settings_say(log: Log) -> None:
 
 
 def test_nothing_is_cut_that_has_not_landed_in_both_sinks(log: Log) -> None:
-    end = log.end("trades", 0)
+    newest = log.end("trades", 0) - 1
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 0
     assert "lander" in of_trades(plan(log, _ALL, _NOW_NS)).held_by
     landed(log, 20, (CLICKHOUSE,))
     assert of_trades(plan(log, _ALL, _NOW_NS)).held_by == "lander: not in lake yet"
     landed(log, 9, (LAKE,))
     cut = of_trades(plan(log, _ALL, _NOW_NS))
-    assert (cut.before, cut.wanted, cut.held_by) == (9, end, "lander: not in lake yet")
+    assert (cut.before, cut.wanted, cut.held_by) == (9, newest, "lander: not in lake yet")
     landed(log)
     cut = of_trades(plan(log, _ALL, _NOW_NS))
-    assert (cut.before, cut.held_by) == (end, "")
+    assert (cut.before, cut.held_by) == (newest, "")
     apply(log, [cut])
-    assert (log.start("trades", 0), log.end("trades", 0)) == (end, end)
+    assert (log.start("trades", 0), log.end("trades", 0)) == (newest, newest + 1)
+
+
+def test_the_newest_record_stays_though_it_is_damaged_or_a_marker_follows(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landed(log)
+    newest = log.last("trades", 0)
+    assert newest is not None
+    end, last = log.end, log.last
+    monkeypatch.setattr(log, "end", lambda name, at: end(name, at) + (name == "trades"))
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == newest.offset
+    monkeypatch.undo()
+
+    def damaged(name: str, partition: int) -> Record | None:
+        if name == "trades":
+            raise CorruptLogError("it is damaged")
+        return last(name, partition)
+
+    monkeypatch.setattr(log, "last", damaged)
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == newest.offset
 
 
 def test_what_the_lander_may_have_to_write_again_stays(log: Log) -> None:
@@ -153,7 +174,7 @@ def test_nothing_is_cut_behind_a_flows_oldest_snapshot(log: Log) -> None:
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 0
     snapshot(log, "one", 26, epoch=2)
     assert of_trades(plan(log, _ALL, _NOW_NS)).before == 26
-    assert of_trades(plan(log, _ALL, _NOW_NS, without=["one"])).before == log.end("trades", 0)
+    assert of_trades(plan(log, _ALL, _NOW_NS, without=["one"])).before == log.end("trades", 0) - 1
 
 
 @pytest.mark.parametrize("record", [0, 1])
@@ -209,7 +230,7 @@ def test_a_run_that_is_not_complete_holds_everything(log: Log) -> None:
     cut = of_trades(plan(log, _ALL, _NOW_NS))
     assert (cut.before, cut.held_by) == (0, "run trial: not complete")
     log.append([control_record(manifest, 0, {"kind": "done"})])
-    assert of_trades(plan(log, _ALL, _NOW_NS)).before == log.end("trades", 0)
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == log.end("trades", 0) - 1
 
 
 def test_who_seals_receipts_has_what_is_not_sealed_kept(log: Log) -> None:
@@ -217,15 +238,15 @@ def test_who_seals_receipts_has_what_is_not_sealed_kept(log: Log) -> None:
     landed(log)
     key = Ed25519PrivateKey.generate()
     end = log.end("trades", 0)
-    assert of_trades(plan(log, _ALL, _NOW_NS)).before == end, "nobody has asked for receipts"
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == end - 1, "nobody has asked for receipts"
     seal(log, key)
     append_trades(log, 2, 5)
     landed(log)
     cut = of_trades(plan(log, _ALL, _NOW_NS))
     assert (cut.before, cut.held_by) == (end, "receipts: not sealed yet")
-    assert of_trades(plan(log, _ALL, _NOW_NS, without=["receipts"])).before == cut.end
+    assert of_trades(plan(log, _ALL, _NOW_NS, without=["receipts"])).before == cut.end - 1
     seal(log, key)
-    assert of_trades(plan(log, _ALL, _NOW_NS)).before == cut.end
+    assert of_trades(plan(log, _ALL, _NOW_NS)).before == cut.end - 1
     log.append([control_record(RECEIPTS_TOPIC, 0, {"no": "link"})])
     cut = of_trades(plan(log, _ALL, _NOW_NS))
     assert (cut.before, cut.held_by) == (0, "receipts: the chain is broken")
