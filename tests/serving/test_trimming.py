@@ -14,6 +14,7 @@ from connectors.receipts import receipt
 from connectors.retention import Retention, apply, plan
 from flows.bars import Bars
 from flows.engines.local import run_until_end
+from flows.engines.progress import last_progress
 from flows.engines.recount import recount
 from flows.indicators import Indicators
 from flows.intake import Intake
@@ -140,6 +141,24 @@ def test_progress_is_cut_below_the_snapshots_checkpoint_and_flows_go_on(
     assert failing(sqlite_log, store_url, lake) == []
     with open_log(f"lake:///{lake}") as whole:
         assert all(one.identical for one in comparisons(whole, ["intake", "bars"]))
+
+
+def test_what_is_cut_that_only_a_flow_that_was_given_up_had_not_read_is_no_fault(
+    sqlite_log: Log, store_url: str, tmp_path: Path
+) -> None:
+    """`topics trim --without FLOW`, and no audit ever came to its end again."""
+    lake = tmp_path / "lake"
+    worked(sqlite_log, store_url, lake)
+    append_trades(sqlite_log, 5, 10)
+    sqlite_log.append([NewRecord("trades.in", 0, trade(at)) for at in range(5)])
+    run_until_end(sqlite_log, [Intake])
+    land(sqlite_log, store_url, lake)
+    policies = {"trades": Retention(age_ns=1)}
+    apply(sqlite_log, plan(sqlite_log, policies, time.time_ns(), without=["bars"]))
+    last = last_progress(sqlite_log, Bars, 0)
+    assert last is not None
+    assert sqlite_log.start("trades", 0) > last[1].positions["trades"][0]
+    assert failing(sqlite_log, store_url, lake) == []
 
 
 @pytest.mark.parametrize("outputs_gone", [False, True])
