@@ -190,14 +190,32 @@ def _find(settings: Settings, url: str, removed: list[Removed], link: StoreLink)
         holes |= {(one.topic, one.partition): one.end for one in stored}
         if not (removed or beyond or read_state(log).mending):
             return None
-        found = Findings(
-            removed=removed, beyond=beyond, before_ns=whole_before_ns(log, holes, _writers())
-        )
-    if found.before_ns is not None:
-        found.cuts = cut_from(url, found.before_ns)
+        found = Findings(removed=removed, beyond=beyond)
+    _cut_whole(url, holes, found)
     with open_log(url) as log:
         found.excess = excesses(log, link, settings.lake_path, TOPICS.values())
     return found
+
+
+def _cut_whole(url: str, holes: dict[Place, int], found: Findings) -> None:
+    """Cut a draft until no flow stands beyond what is left.
+
+    Once is enough as long as the clock went forwards. Where it stepped back, what was made of records that went may
+    have an earlier append time than they had.
+    """
+    while holes:
+        with open_log(url) as log:
+            before_ns = whole_before_ns(log, holes, _writers())
+        if before_ns is None:
+            return
+        found.before_ns = before_ns
+        found.cuts += cut_from(url, before_ns)
+        with open_log(url) as log:
+            holes = {
+                (one.topic, one.partition): one.end
+                for one in stored_beyond(log)
+                if not one.who.startswith("the lander")
+            }
 
 
 def _is_removed(one: Beyond, excess: Sequence[Excess]) -> bool:

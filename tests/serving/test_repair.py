@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,11 +22,13 @@ from connectors.landing_loss import LostTailError, record_mending
 from connectors.log import CorruptLogError, Log, LogError, open_log
 from connectors.topics import create_topics
 from flows.bars import Bars
+from flows.engines.compare import compare
 from flows.engines.local import run_until_end
 from flows.indicators import Indicators
 from serving.audit import audit
 from serving.repair import mend_sinks, repair
 from serving.settings import Settings
+from tests.connectors.corrupting import corrupt
 from tests.connectors.landing_rows import append_trades
 from tests.stores import store_process
 
@@ -249,3 +252,31 @@ def test_a_file_of_the_lake_that_cannot_be_read_is_named_before_anything_is_mend
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CorruptLogError, match=path.name):
         repair(settings, yes=True, tell=lambda _: None)
+
+
+def test_where_the_clock_stepped_back_what_was_made_of_what_goes_goes_too(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Indicators of bars that a repair took away had an earlier append time, and stayed behind."""
+    hour_s = 3_600
+    with open_log(settings.log) as log:
+        create_topics(log, 1)
+        for ahead_s in (0, 3 * hour_s):
+            append_trades(log, ahead_s, 10)
+            # The clock runs ahead while bars are computed, and is put right afterwards.
+            with monkeypatch.context() as patch:
+                time_ns = time.time_ns() + 2 * ahead_s * 10**9
+                patch.setattr("connectors.sqlite_append.time.time_ns", lambda at=time_ns: at)
+                run_until_end(log, [Bars])
+            run_until_end(log, [Indicators])
+        land(log, settings)
+        lost = log.end("trades", 0) - 5
+    corrupt(path_of(settings), "trades", lost)
+    mend(settings)
+    with open_log(settings.log) as log:
+        run_until_end(log, FLOWS)
+        append_trades(log, 7, 10)
+        run_until_end(log, FLOWS)
+        land(log, settings)
+        assert all(one.identical for kind in FLOWS for one in compare(log, kind, 0))
+    assert_whole(settings)
