@@ -1,9 +1,10 @@
 """One partition of a log as the lake has it: windows of its records, with their rows, in order of offset."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,8 @@ _RECORDS = 256
 _SMALL_DICTIONARY = 64
 # A merge of files may come between a listing and a read, and another one behind it.
 _LISTINGS = 5
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,30 +154,42 @@ class LakePartition:
         CorruptLogError
             Where a file is damaged, or gone for good.
         """
+        return self._read(lambda: self._window(offset))
+
+    def last_offset(self) -> int | None:
+        """The offset of the newest record; None where there is none.
+
+        Raises
+        ------
+        CorruptLogError
+            As of `window`.
+        """
+        return self._read(self._last_offset)
+
+    def _read(self, read: Callable[[], Found]) -> Found:
+        """What is read of the files; of those of now where some have been merged since they were listed."""
         with self._lock:
             for _ in range(_LISTINGS - 1):
                 try:
-                    return self._window(offset)
+                    return read()
                 except FileNotFoundError:
                     self._list_control()
                     self._rows = None
             try:
-                return self._window(offset)
+                return read()
             except FileNotFoundError as error:
                 raise CorruptLogError(
                     f"lake file {error.filename}: it is gone; bring it back from a copy, or land the lake "
                     "again from the log"
                 ) from error
 
-    def last_offset(self) -> int | None:
-        """The offset of the newest record; None where there is none."""
-        with self._lock:
-            for one in reversed(self._control):
-                with readable(one.path), pq.ParquetFile(one.path) as file:
-                    groups = offset_groups(file, "offset")
-                if groups and one.span.first < self.end:
-                    newest = groups[-1][2]
-                    return newest if newest < self.end else self._newest_before_end(one.path)
+    def _last_offset(self) -> int | None:
+        for one in reversed(self._control):
+            with readable(one.path), pq.ParquetFile(one.path) as file:
+                groups = offset_groups(file, "offset")
+            if groups and one.span.first < self.end:
+                newest = groups[-1][2]
+                return newest if newest < self.end else self._newest_before_end(one.path)
         return None
 
     def _newest_before_end(self, path: Path) -> int | None:

@@ -21,6 +21,8 @@ from schemas.codec import HEADER_ROWS
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 
+# A merge of files may come between a listing and a read, and another one behind it.
+_LISTINGS = 5
 _RECORD = ["_partition", "_offset"]
 _EMPTY = {"_partition": pl.Int32, "_offset": pl.Int64, "rows": pl.Int64, "distinct": pl.Int64}
 
@@ -135,8 +137,7 @@ def _in_log(counts: RowCounts, topic: Topic, ends: dict[int, int]) -> pl.DataFra
 def _cut(log: Log, lake: Path, topic: Topic, ends: dict[int, int]) -> pl.DataFrame:
     """Records below the log's start that have rows, by the lake's control records."""
     starts = {partition: log.start(topic.name, partition) for partition in ends}
-    files = sorted(control_folder(lake, topic.name).glob("*.parquet"))
-    if not files or not any(starts.values()):
+    if not any(starts.values()):
         return pl.DataFrame(schema=_EMPTY)
     headers = pl.col("headers")
     said = headers.list.eval(
@@ -146,19 +147,21 @@ def _cut(log: Log, lake: Path, topic: Topic, ends: dict[int, int]) -> pl.DataFra
         {"partition": list(starts), "start": list(starts.values())},
         schema={"partition": pl.Int32, "start": pl.Int64},
     )
-    counted = (
-        pl.scan_parquet(files, hive_partitioning=False)
-        .join(bounds, on="partition")
-        .filter(pl.col("offset") < pl.col("start"))
-        .select(
-            _partition=pl.col("partition"),
-            _offset=pl.col("offset"),
-            rows=said.list.first().cast(pl.String).cast(pl.Int64).fill_null(0),
-        )
-        .filter(pl.col("rows") > 0)
-        .with_columns(distinct=pl.col("rows"))
+    folder = control_folder(lake, topic.name)
+    return _counted(
+        lambda: sorted(folder.glob("*.parquet")),
+        lambda records: (
+            records.join(bounds, on="partition")
+            .filter(pl.col("offset") < pl.col("start"))
+            .select(
+                _partition=pl.col("partition"),
+                _offset=pl.col("offset"),
+                rows=said.list.first().cast(pl.String).cast(pl.Int64).fill_null(0),
+            )
+            .filter(pl.col("rows") > 0)
+            .with_columns(distinct=pl.col("rows"))
+        ),
     )
-    return _framed(_collected(counted, files))
 
 
 def _in_store(store: StoreLink, topic: Topic) -> pl.DataFrame:
@@ -174,14 +177,29 @@ def _in_store(store: StoreLink, topic: Topic) -> pl.DataFrame:
 
 
 def _in_lake(lake: Path, topic: Topic) -> pl.DataFrame:
-    files = topic_files(lake, topic)
-    if not files:
-        return pl.DataFrame(schema=_EMPTY)
-    rows = pl.scan_parquet(files, hive_partitioning=False)
-    counted = rows.group_by(_RECORD).agg(
-        rows=pl.len().cast(pl.Int64), distinct=pl.col("_row").n_unique().cast(pl.Int64)
+    return _counted(
+        lambda: topic_files(lake, topic),
+        lambda rows: rows.group_by(_RECORD).agg(
+            rows=pl.len().cast(pl.Int64), distinct=pl.col("_row").n_unique().cast(pl.Int64)
+        ),
     )
-    return _framed(_collected(counted, files))
+
+
+def _counted(
+    listed: Callable[[], list[Path]], count: Callable[[pl.LazyFrame], pl.LazyFrame]
+) -> pl.DataFrame:
+    """What is counted of files; listed again where the lander has merged some of them meanwhile."""
+    for _ in range(_LISTINGS):
+        files = listed()
+        if not files:
+            return pl.DataFrame(schema=_EMPTY)
+        try:
+            return _framed(
+                _collected(count(pl.scan_parquet(files, hive_partitioning=False)), files)
+            )
+        except FileNotFoundError as error:
+            gone = error
+    raise LakeError(f"lake: a file was gone at each of {_LISTINGS} listings: {gone}") from gone
 
 
 def _collected(counted: pl.LazyFrame, files: Sequence[Path]) -> pl.DataFrame:

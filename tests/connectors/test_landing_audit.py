@@ -1,0 +1,63 @@
+"""The audit of what landed, beside a lander at work."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from connectors import landing_audit
+from connectors.lake_compaction import FILES_MIN, Compactor
+from connectors.lake_control import control_folder, sort_control
+from connectors.lake_log import LakeLog
+from connectors.lander import Lander
+from connectors.lander_sinks import LakeSink
+from connectors.landing_audit import landing_checks
+from connectors.log import Log
+from connectors.parquet import sort_rows
+from connectors.topics import create_topics
+from schemas.market import TRADES
+from tests.connectors.landing_rows import append_trades
+
+
+def merge(lake: Path) -> int:
+    """As a lander merges them; how many files are gone."""
+    compactor = Compactor(lake)
+    rows = sum(
+        compactor.compact(folder, partial(sort_rows, TRADES))
+        for folder in sorted((lake / "trades").iterdir())
+    )
+    return rows + compactor.compact(control_folder(lake, "trades"), sort_control)
+
+
+def test_files_that_are_merged_while_they_are_counted_are_counted_all_the_same(
+    sqlite_log: Log, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An audit beside a lander ended with the name of a file whose rows were in another one by then."""
+    lake = tmp_path / "lake"
+    create_topics(sqlite_log, 1)
+    monkeypatch.setattr(LakeSink, "compact", lambda _: None)
+    for seed in range(FILES_MIN + 1):
+        append_trades(sqlite_log, seed, 2)
+        with Lander(sqlite_log, store_url, lake) as lander:
+            lander.run_until_end()
+    sqlite_log.trim("trades", 0, 3)
+    asked: list[int] = []
+    collected = landing_audit._collected
+
+    def merged_meanwhile(counted: pl.LazyFrame, files: Sequence[Path]) -> pl.DataFrame:
+        asked.append(len(files))
+        if len(asked) == 1:
+            assert merge(lake) > 0
+        return collected(counted, files)
+
+    monkeypatch.setattr(landing_audit, "_collected", merged_meanwhile)
+    as_it_was = LakeLog(f"lake:///{lake}")
+    checks = [one for one in landing_checks(sqlite_log, store_url, lake) if "trades" in one.subject]
+    assert asked[1] < asked[0]
+    assert [one.ok for one in checks] == [True, True]
+    newest, of_log = as_it_was.last("trades", 0), sqlite_log.last("trades", 0)
+    assert newest is not None
+    assert of_log is not None
+    assert newest.offset == of_log.offset
