@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from connectors.control import progress_topic
 from connectors.log import Log
 from flows.catalog import catalog
 from flows.engines.bounds import Bounds
 from flows.engines.compare import Comparison, outputs_of
 from flows.engines.differences import differing_keys
-from flows.engines.progress import Positions, shard_count
+from flows.engines.origin import outputs_cut
+from flows.engines.progress import Positions, read_progress, shard_count
 from flows.engines.sides import Summary, merge
 from flows.engines.stretches import Stretch, stretch_of, warmed
 from flows.flow import Flow, FlowError, Params
@@ -120,6 +122,14 @@ def compare_run(
                 if commit is None
                 else stretch_of(log, kind, shard, bounds, commit=commit, from_beginning=True)
             )
+            if other is None and commit is not None:
+                cut = _cut_since(log, kind, shard, bounds, commit)
+                if cut:
+                    raise FlowError(
+                        f"run {run.run!r}: what {kind.name}/{shard} gave live is cut ({cut}), and the run has all of "
+                        "it: make another run from the lake and compare the two (--into OTHER --from-lake "
+                        f"--compare {run.run})"
+                    )
             live = live or Stretch(
                 flow=kind.name, shard=shard, from_ns=bounds.from_ns, to_ns=bounds.to_ns
             )
@@ -165,6 +175,17 @@ def _warmed(log: Log, kind: type[Flow], stretch: Stretch, bounds: Bounds) -> Str
     return stretch if bounds.cold or not stretch.after else warmed(log, kind, stretch)
 
 
+def _cut_since(log: Log, kind: type[Flow], shard: int, bounds: Bounds, commit: int) -> str:
+    """What retention has cut of a live shard's rows up to a commit, in words; empty where nothing is.
+
+    From an event time on, who asks knows that the rows are there.
+    """
+    start = log.start(progress_topic(kind.name), shard)
+    if start and next(read_progress(log, kind, shard, start))[1].number > commit:
+        return f"its progress is kept from {start} on"
+    return "" if bounds.from_ns is not None else outputs_cut(log, kind)
+
+
 def _of_run(places: Places, run: Manifest, live: Stretch, pool: Pool) -> RowsAt:
     """A run's side of what is compared with a live stretch."""
     at = places.alone(run.run)
@@ -173,6 +194,16 @@ def _of_run(places: Places, run: Manifest, live: Stretch, pool: Pool) -> RowsAt:
         bounds = replace(bounds, from_offsets=_flat(live.begin), to_offsets=_flat(live.end))
     log = pool.logs.at(at)
     stretch = stretch_of(log, catalog()[live.flow], live.shard, bounds, from_beginning=True)
+    if live.after and stretch is not None and stretch.begin != live.begin:
+        raise FlowError(
+            f"run {run.run!r} cannot be compared with {live.flow}/{live.shard} from commit {live.after + 1} on, as "
+            "none of its own commits ends there: compare all of it"
+            + (
+                f", with --from-lake ({live.why})"
+                if live.why
+                else " or by times, or make one of the same --from"
+            )
+        )
     empty = Stretch(flow=live.flow, shard=live.shard)
     return RowsAt(log=at, stretch=stretch or empty, computed=False)
 

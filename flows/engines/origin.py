@@ -94,15 +94,23 @@ def _why_not_whole(log: Log, kind: type[Flow], shard: int, known: Sequence[Epoch
     cut = cut_away(log, known[0].begin)
     if cut:
         return f"the log before is cut ({'; '.join(cut)})"
+    gone = outputs_cut(log, kind)
+    if gone:
+        return f"the log before is cut ({gone})"
+    start = log.start(progress_topic(kind.name), shard)
+    if follows_runs(kind) and known[0].offset < start:
+        return f"the order of reads before is cut (progress is kept from {start} on)"
+    return ""
+
+
+def outputs_cut(log: Log, kind: type[Flow]) -> str:
+    """The first partition of a flow's outputs whose beginning is cut away, in words; empty where none is."""
     topics = log.topics()
     for name in (*(topic.name for topic in kind.outputs), LATE.name):
         for partition in range(topics[name].partitions):
             start = log.start(name, partition)
             if start:
-                return f"the log before is cut ({name}[{partition}] is kept from {start} on)"
-    start = log.start(progress_topic(kind.name), shard)
-    if follows_runs(kind) and known[0].offset < start:
-        return f"the order of reads before is cut (progress is kept from {start} on)"
+                return f"{name}[{partition}] is kept from {start} on"
     return ""
 
 

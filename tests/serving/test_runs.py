@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from connectors.clickhouse import connect
+from connectors.control import progress_topic
 from connectors.log import Log, LogError, open_log
 from connectors.receipts import receipt
 from connectors.run_log import run_names, run_topic, topics_of_run
@@ -19,6 +20,7 @@ from connectors.topics import create_topics
 from flows.bars import Bars, BarsParams
 from flows.engines.compare import Comparison
 from flows.engines.local import run_until_end
+from flows.engines.snapshots import manifests
 from flows.flow import FlowError, Params
 from flows.indicators import Indicators, IndicatorsParams
 from infra.kafka.artifacts import BrokerError
@@ -35,6 +37,7 @@ from serving.runs import drop_run
 from serving.settings import Settings
 from serving.settings_sources import flow_params
 from tests.conftest import skip_or_fail
+from tests.connectors.landing_rows import append_trades
 from tests.serving.lived import NAMES, Untouched, lived
 from tests.serving.proofs import land
 
@@ -293,3 +296,41 @@ def test_on_kafka_a_run_is_the_same_rows_and_is_dropped_whole(broker: str) -> No
     with open_log(f"kafka://{broker}") as log:
         again = made(log, "on_kafka", Arguments(flows=["bars"]))
         assert again.digests["bars"] == run.digests["bars"]
+
+
+def test_a_run_is_not_compared_with_rows_that_retention_has_cut(
+    sqlite_log: Log, store_url: str, tmp_path: Path
+) -> None:
+    """Each row that a week had taken from the live topics was told as one that only the run has."""
+    lived(sqlite_log, 1, epoch=False, kinds=[Bars])
+    land(sqlite_log, store_url, tmp_path / "lake")
+    trial = made(sqlite_log, "trial")
+    assert all(one.identical for one in compared(sqlite_log, "trial"))
+    oldest = manifests(sqlite_log, "bars", 0)[0]
+    sqlite_log.trim("trades", 0, oldest.positions["trades"]["0"])
+    assert all(one.identical for one in compared(sqlite_log, "trial"))
+    live = Places(log=sqlite_log.url, source=sqlite_log.url)
+    lake = Places(log=sqlite_log.url, source=f"lake:///{tmp_path / 'lake'}")
+    with Logs(sqlite_log) as logs, Pool(logs, 1) as pool:
+        with pytest.raises(FlowError, match=r"none of its own commits ends there.* --from-lake"):
+            compare_again(live, ["bars"], pool, run=trial)
+        again = compare_again(lake, ["bars"], pool, run=trial)
+    assert all(one.identical and one.in_log.rows for one in again)
+    sqlite_log.trim("bars", 0, 1)
+    with pytest.raises(FlowError, match=r"is cut \(bars\[0\] is kept from 1 on\).* --from-lake"):
+        compared(sqlite_log, "trial")
+    with Logs(sqlite_log) as logs, Pool(logs, 1) as pool:
+        other = make_run(lake, "other", Arguments(source=lake.source), {}, pool)
+        assert all(one.identical for one in compare_run(lake, other, trial, pool))
+
+
+def test_a_run_is_not_compared_with_commits_whose_progress_is_cut(sqlite_log: Log) -> None:
+    lived(sqlite_log, 1, epoch=False, kinds=[Bars])
+    made(sqlite_log, "trial")
+    append_trades(sqlite_log, 1, 4)
+    run_until_end(sqlite_log, [Bars])
+    assert all(one.identical for one in compared(sqlite_log, "trial"))
+    name = progress_topic("bars")
+    sqlite_log.trim(name, 0, sqlite_log.end(name, 0) - 1)
+    with pytest.raises(FlowError, match=r"its progress is kept from"):
+        compared(sqlite_log, "trial")
