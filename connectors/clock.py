@@ -57,7 +57,9 @@ class _Source:
     def due(self, now_ns: int) -> bool:
         """Whether it is time to say again how late it is there."""
         silence = max(0, now_ns - self.appended_ns)
-        return now_ns - self.ticked_ns >= max(_SECOND_NS, silence // _SILENCE_PER_TICK)
+        return _is_over(
+            max(_SECOND_NS, silence // _SILENCE_PER_TICK), since_ns=self.ticked_ns, now_ns=now_ns
+        )
 
 
 class Clock:
@@ -124,7 +126,10 @@ class Clock:
         records = [record for topic in self._topics.values() for record in self._say(topic, times)]
         rows = sum(count for _, count in records)
         new = [record for record, _ in records]
-        keep = now_ns - self._kept_ns >= _KEEP_NS and self._kept != self._positions
+        keep = (
+            _is_over(_KEEP_NS, since_ns=self._kept_ns, now_ns=now_ns)
+            and self._kept != self._positions
+        )
         if keep:
             new.append(control_record(CLOCK_TOPIC, 0, self._state()))
         if new:
@@ -221,6 +226,11 @@ class Clock:
                 self._positions[topic, partition] = offset
         for name, source in state["sources"].items():
             self._sources[name] = _Source(**{**source, "keys": set(source["keys"])})
+
+
+def _is_over(wait_ns: int, *, since_ns: int, now_ns: int) -> bool:
+    """Whether so much time has passed since a moment; also where the wall clock was set back before it."""
+    return not since_ns <= now_ns < since_ns + wait_ns
 
 
 def _largest(keys: Any, times: Int64s) -> Iterator[tuple[str, int]]:

@@ -124,6 +124,23 @@ def test_a_row_ahead_of_its_append_makes_no_other_symbols_rows_late(log: Log) ->
     assert told <= honest + SECOND
 
 
+def test_quiet_symbols_go_on_closing_where_the_wall_clock_was_set_back(log: Log) -> None:
+    """They waited, and the clock's state was not kept, until the wall clock was where it had been."""
+    clock = Clock(log, lateness_ns=0)
+    _trade(log, "QUIET", 1000 * SECOND)
+    appended = _trade(log, "BUSY", 1000 * SECOND)
+    clock.read()
+    clock.tick(appended + 10 * SECOND)
+    kept = log.end(CLOCK_TOPIC, 0)
+    back = appended - 3600 * SECOND
+    for after in range(1, 62):
+        _trade(log, "BUSY", (1010 + after) * SECOND)
+        clock.read()
+        clock.tick(back + after * SECOND)
+        assert _watermarks(log)[-1] == ("QUIET", (1010 + after) * SECOND)
+    assert log.end(CLOCK_TOPIC, 0) > kept + 1
+
+
 def test_a_symbol_of_two_sources_has_the_time_of_the_one_behind(log: Log) -> None:
     clock = Clock(log, lateness_ns=0)
     ahead = _trade(log, "BOTH", 1100 * SECOND, headers=(*LIVE, (HEADER_SOURCE, b"ahead")))
