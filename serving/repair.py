@@ -209,7 +209,11 @@ def _cut_whole(url: str, holes: dict[Place, int], found: Findings) -> None:
         if before_ns is None:
             return
         found.before_ns = before_ns
-        found.cuts += cut_from(url, before_ns)
+        cuts = cut_from(url, before_ns)
+        if not cuts:
+            # No cut by time reaches who stands beyond even so; it will say so when it is started.
+            return
+        found.cuts += cuts
         with open_log(url) as log:
             holes = {
                 (one.topic, one.partition): one.end
