@@ -225,8 +225,7 @@ class Blotter:
     def ask(self, order: Order, terms: Command) -> None:
         """Ask the execution for other terms."""
         order.pending = (*order.pending, terms)
-        symbol = self.market.symbol(order.holding.symbol)
-        order.reference = max(order.reference, self._set_aside(terms, symbol))
+        self.value(order)
         self.recount(order)
         self.instruct(order, "replace", terms)
 
@@ -238,12 +237,20 @@ class Blotter:
     def value(self, order: Order) -> None:
         """Take the price at which an order counts, and where its symbol has no mark its position too.
 
-        That is the dearest of its terms and of those that are asked for: any of them may be the one that is filled.
+        That is the dearest of its terms and of those that are asked for: any of them may be the one that is filled. An exit
+        that counts for both counts at the dearer of the two.
         """
         symbol = self.market.symbol(order.holding.symbol)
-        order.reference = max(self._set_aside(one, symbol) for one in (order.terms, *order.pending))
         if symbol.price is None:
             order.holding.revalue(reference_price(order.terms, symbol) or 0)
+        partner = self.known.orders.get(order.partner_id or "")
+        possible = [order.terms, *order.pending]
+        if partner is not None and partner.is_open:
+            possible += [partner.terms, *partner.pending]
+        order.reference = max(self._set_aside(one, symbol) for one in possible)
+        if partner is not None and partner.is_open:
+            partner.reference = order.reference
+            self.recount(partner)
 
     def stand(self, order: Order) -> None:
         """An order can meet others of its account, at its limit or any price."""

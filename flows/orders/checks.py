@@ -100,10 +100,13 @@ def reference_price(order: Command, symbol: Quoted) -> int | None:
     best = symbol.ask if is_buy else symbol.bid
     if best is None:
         best = symbol.price
-    limit = order.limit_price
+    limit, stop = order.limit_price, order.stop_price
+    if is_buy and order.order_class == "oco":
+        # Either exit may be the one that is filled, and the loss lies above the profit.
+        limit, stop = order.stop_loss_limit_price, order.stop_loss_price
     if limit is not None and is_buy:
         return limit
-    named = limit if limit is not None else order.stop_price
+    named = limit if limit is not None else stop
     if named is not None or best is None:
         return named if best is None else max(named or best, best)
     return best + _away(order, best) if is_buy else best

@@ -241,9 +241,9 @@ def _remaining(blotter: Blotter, exit_: Order) -> Order | None:
         _cancel_rest(blotter, entry)
     if partner is None or not partner.is_open:
         return None
-    if not partner.counts:
-        partner.counts = True
-        blotter.recount(partner)
+    partner.counts = True
+    blotter.value(partner)
+    blotter.recount(partner)
     return partner
 
 

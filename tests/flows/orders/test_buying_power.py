@@ -2,7 +2,7 @@
 
 from flows.oms import Oms, OmsParams
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
-from tests.flows.orders.order_system import OrderSystem, refusal, said
+from tests.flows.orders.order_system import OrderSystem, order_id, refusal, said
 
 ACCEPTED = [("accepted", "accepted")]
 
@@ -50,6 +50,22 @@ def test_a_market_buy_is_valued_at_the_ask_and_a_stop_at_its_stop() -> None:
     assert refusal(desk.new("c3", **stop))[2] == "5500"
     trail = {"order_type": "trailing_stop", "limit_price": None, "trail_percent": "10"}
     assert refusal(desk.new("c4", **trail))[2] == "5501.1"
+
+
+def test_an_oco_to_buy_needs_and_ties_up_what_its_dearer_exit_may_cost() -> None:
+    oco = {"order_class": "oco", "order_type": "market", "limit_price": None}
+    oco |= {"take_profit_price": "45", "stop_loss_price": "95"}
+    desk = OrderSystem(type="cash", funded="14000")
+    assert refusal(desk.new("c1", quantity="150", **oco)) == ("buying_power", "14000", "14250")
+    desk.new("c2", **oco)
+    assert refusal(desk.new("c3"))[1] == "4500"
+    desk.replace("", order_id=order_id("c2") + "-sl", stop_price="100")
+    assert refusal(desk.new("c4"))[1] == "4000"
+    desk.report("replace_rejected", client="c2", exit="-sl")
+    assert refusal(desk.new("c5"))[1] == "4500"
+    # The limit stays alone.
+    desk.report("rejected", client="c2", exit="-sl")
+    assert refusal(desk.new("c6", quantity="200"))[1] == "9500"
 
 
 def test_a_purchase_without_a_limit_needs_and_ties_up_a_cushion() -> None:
