@@ -192,7 +192,7 @@ def _cancel_all(blotter: Blotter, command: Command) -> None:
 
 def _open_order(blotter: Blotter, command: Command, event: str) -> Order | None:
     """The open order that a command means; None, and that is told, where there is none."""
-    order_id = command.order_id or order_id_of(command.account, command.client_order_id)
+    order_id = command.order_id or exits.order_id(blotter, command)
     order = blotter.known.orders.get(order_id)
     if order is not None and order.is_open:
         return order

@@ -13,6 +13,8 @@ contingent orders), and TradeStation takes each for an order of its own otherwis
 order passed with them: they close what it opened, so that the kill switch does not keep a position from being closed.
 """
 
+import re
+
 from flows.orders.blotter import Blotter
 from flows.orders.commands import Command
 from flows.orders.order import Order
@@ -27,6 +29,9 @@ from flows.orders.states import (
 from schemas.order_ids import EXIT_SUFFIXES, order_id_of
 
 _PROFIT, _LOSS = EXIT_SUFFIXES
+
+# What a client calls an exit: what it calls the order, the suffix, and from the second pair on its number.
+_OF_EXIT = re.compile(f"(.+)((?:{_PROFIT}|{_LOSS})[0-9]*)", re.DOTALL)
 
 # Others would end before the exits can have been of use.
 _LASTING = ("day", "gtc", "gtd")
@@ -46,6 +51,17 @@ def taken(blotter: Blotter, command: Command) -> str | None:
         if has_exits or order_id + client[-len(_PROFIT) :] in blotter.known:
             return client
     return None
+
+
+def order_id(blotter: Blotter, command: Command) -> str:
+    """Identifier of the order that a client calls so: of an exit, whose own begins with its order's, where none is called so."""
+    account, client = command.account, command.client_order_id
+    own = order_id_of(account, client)
+    named = None if own in blotter.known else _OF_EXIT.fullmatch(client)
+    if named is None:
+        return own
+    exit_ = order_id_of(account, named[1]) + named[2]
+    return exit_ if exit_ in blotter.known else own
 
 
 def cover(blotter: Blotter, entry: Order) -> None:

@@ -82,6 +82,29 @@ def test_an_exit_that_is_cancelled_for_the_others_fill_says_so() -> None:
     ]
 
 
+def test_a_client_can_name_an_exit_as_it_was_told_that_it_is_called() -> None:
+    desk = OrderSystem()
+    desk.bracket()
+    desk.fill("40")
+    called = {one["client_order_id"] for one in desk.events}
+    assert called == {"c1", "c1-tp", "c1-sl"}
+    desk.replace("c1-sl", stop_price="46")
+    desk.cancel("c1-tp")
+    assert sent(desk, 3) == [("replace", "-sl", 40), ("cancel", "-tp", 40)]
+    # What no exit is called is told as unknown, under what an order of that name would have.
+    (told,) = desk.cancel("c2-sl")
+    assert (told["event"], told["order_id"]) == ("cancel_rejected", order_id("c2-sl"))
+
+
+def test_a_client_order_of_the_name_of_an_exit_is_meant_before_it() -> None:
+    desk = OrderSystem(self_trade_allowed=True)
+    desk.new("c1-tp2")
+    desk.bracket()
+    desk.fill("40")
+    desk.cancel("c1-tp2")
+    assert desk.instructions[-1]["order_id"] == order_id("c1-tp2")
+
+
 def test_what_is_filled_behind_that_has_exits_of_its_own() -> None:
     desk = OrderSystem()
     desk.bracket()
