@@ -2,12 +2,14 @@
 
 A fill (ExecType F; in FIX 4.2 and before 1 and 2) is a trade of venue LastMkt, else SecurityExchange, else the
 sender; its id is ExecID, its side that of our order. A trade cancel (ExecType H) or correction (G) refers to an
-earlier fill by ExecRefID. Session messages and other reports are left out and counted; what MsgSeqNum misses
+earlier fill by ExecRefID; up to FIX 4.2 ExecTransType says that a report is one (1 and 2), or tells a status only (3),
+whatever its ExecType. Session messages and other reports are left out and counted; what MsgSeqNum misses
 becomes a ``gap`` in `feed_events`. A message sent again (PossDupFlag) is left out if its number was there, and
 fills a gap if it was not (``gap_filled``). Body length and checksum are not checked: the session did so when the message
 came, and logs with other names put in, as published ones have, would all fail.
 
-Source: FIX 4.4 with Errata 20030618, volumes 2 (session) and 4 (execution reports), https://www.fixtrading.org.
+Sources: FIX 4.4 with Errata 20030618, volumes 2 (session) and 4 (execution reports); FIX 4.2 with Errata 20010501,
+execution report; https://www.fixtrading.org.
 """
 
 import re
@@ -40,6 +42,8 @@ _SESSION = frozenset("012345A")
 _EXECUTION_REPORT = "8"
 _SEQUENCE_RESET = "4"
 _ACTIONS = {"F": "new", "1": "new", "2": "new", "H": "cancel", "G": "correct"}
+# By ExecTransType, which came to an end with FIX 4.2; a report with another one is what its ExecType says.
+_TRANSACTIONS = {"1": "cancel", "2": "correct", "3": ""}
 _SIDES = {"1": "buy", "3": "buy", "2": "sell", "4": "sell", "5": "sell", "6": "sell"}
 
 _Row = dict[str, object]
@@ -118,7 +122,7 @@ class _Messages:
             self._skip("session message")
         elif kind != _EXECUTION_REPORT:
             self._skip("application message of another kind")
-        elif fields["150"] not in _ACTIONS:
+        elif not _action(fields):
             self._skip("execution report that is no fill")
         else:
             self.rows.append(_row(fields))
@@ -191,8 +195,14 @@ def _fields(line: bytes) -> dict[str, str]:
     return fields
 
 
+def _action(fields: dict[str, str]) -> str:
+    """What an execution report does to a trade; empty where it does nothing."""
+    transaction = _TRANSACTIONS.get(fields.get("20", ""))
+    return _ACTIONS.get(fields["150"], "") if transaction is None else transaction
+
+
 def _row(fields: dict[str, str]) -> _Row:
-    action = _ACTIONS[fields["150"]]
+    action = _action(fields)
     return {
         "symbol": fields["55"].upper(),
         "venue": fields.get("30") or fields.get("207") or fields["49"],

@@ -103,6 +103,30 @@ def test_fills_cancels_and_corrections_become_trades(tmp_path: Path, end: str) -
     assert read.faults == []
 
 
+def test_up_to_fix_4_2_another_field_tells_cancels_corrections_and_statuses(tmp_path: Path) -> None:
+    """A bust, a correction and the answer to a status request were fills of their own: volume that nobody traded."""
+    lines = [
+        line(1, t150="2", t20="0"),
+        line(2, t17="E2", t150="2", t20="1", t19="E1"),
+        line(3, t17="E3", t150="1", t20="2", t19="E1", t31="26"),
+        line(4, t17="E4", t150="2", t20="3"),
+        # The bust of an order's only fill: the order is as new again.
+        line(5, t17="E5", t150="0", t20="1", t19="E1"),
+    ]
+    read = read_parts(Fix(), write(tmp_path / "log", lines))
+    got = read.rows["trades"].select("trade_id", "action", "ref_trade_id").rows()
+    assert got == [
+        ("E1", "new", None),
+        ("E2", "cancel", "E1"),
+        ("E3", "correct", "E1"),
+        ("E5", "cancel", "E1"),
+    ]
+    assert read.faults == []
+    assert {why: len(found) for why, found in read.skipped.items()} == {
+        "execution report that is no fill": 1
+    }
+
+
 def test_numbers_that_are_missing_are_noticed(tmp_path: Path) -> None:
     lines = [
         line(1),
