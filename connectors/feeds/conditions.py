@@ -1,4 +1,4 @@
-"""Which sale conditions let a US equity trade set a bar's prices and volume: two declared tables.
+"""Which sale conditions let a US equity trade set a bar's prices and volume: declared tables.
 
 The bits are those of QuantConnect/Lean ``Common/Data/Auxiliary/TradeConditionFlags.cs`` (Apache-2.0), in
 which AlgoSeek's trade files are written.
@@ -33,6 +33,9 @@ the opening and closing prints in another minute, and leaves some out.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
 
 from schemas.arrays import Bools, Int64s
 
@@ -125,3 +128,51 @@ VENDOR = SaleConditions(
 )
 
 TABLES: dict[str, SaleConditions] = {"vendor": VENDOR, "sip": SIP}
+
+# What is printed live, by the tapes' present rules: contingent trades set no price any more (UTP vendor alert 2015-4).
+# Trades of extended hours do here, as in `VENDOR`: else those hours would have bars without prices.
+_EXTENDED = FORM_T | EXTENDED_HOURS
+LIVE = SaleConditions(
+    no_high_low=(SIP.no_high_low & ~_EXTENDED) | STOCK_OPTION,
+    no_last=(SIP.no_last & ~_EXTENDED) | STOCK_OPTION,
+    no_volume=SIP.no_volume,
+)
+
+# The tapes' letters; those that are not here keep nothing from being set.
+_LETTERS = {
+    "4": DERIVATIVELY_PRICED,
+    "7": STOCK_OPTION,  # a qualified contingent trade
+    "C": CASH,
+    "H": PRICE_VARIATION,
+    "I": ODD_LOT,
+    "M": OFFICIAL_CLOSE,
+    "N": NEXT_DAY,
+    "P": PRIOR_REFERENCE_PRICE,
+    "Q": OFFICIAL_OPEN,
+    "R": SELLER,
+    "T": FORM_T,
+    "U": EXTENDED_HOURS | OUT_OF_SEQUENCE,
+    "V": STOCK_OPTION,
+    "Z": OUT_OF_SEQUENCE,
+}
+# One letter is two things: B is an average-price trade on tapes A and B, a bunched one on tape C.
+_CTA = _LETTERS | {"B": AVERAGE_PRICE}
+_UTP = _LETTERS | {"W": AVERAGE_PRICE, "G": OUT_OF_SEQUENCE}
+
+
+# Of the combinations that the tapes use some hundred occur; others may write anything.
+@lru_cache(maxsize=1024)
+def live_updates(letters: str, tape: str) -> tuple[bool, bool, bool]:
+    """Whether a trade sets high and low, last, and volume, by its letters and its tape (A, B or C).
+
+    Examples
+    --------
+    >>> live_updates("@I", "C")
+    (False, False, True)
+    """
+    known = _UTP if tape == "C" else _CTA
+    bits = 0
+    for letter in letters:
+        bits |= known.get(letter, 0)
+    high_low, last, volume = LIVE.updates(np.array([bits], np.int64))
+    return bool(high_low[0]), bool(last[0]), bool(volume[0])

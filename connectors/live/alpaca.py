@@ -2,7 +2,8 @@
 
 Alpaca numbers no message, so what is lost shows only as a lost connection. A correction or cancel
 names the trade by its id. A stock quote is the best bid and offer of the feed, of two exchanges maybe, so its
-venue is the feed's (``SIP``); that of the IEX feed is IEX itself (``V``).
+venue is the feed's (``SIP``); that of the IEX feed is IEX itself (``V``). The sale conditions of a stock's trade say what
+it sets of a bar (`connectors.feeds.conditions.live_updates`).
 
 The messages are those of Alpaca's documentation, "Real-time Stock Data" and "Real-time Crypto Data".
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from connectors.feeds.conditions import live_updates
 from connectors.feeds.messages import MALFORMED
 from connectors.feeds.source import FeedError
 from connectors.live.adapter import (
@@ -208,7 +210,7 @@ class AlpacaAdapter(Adapter):
             "price": part.get("p"),
             "size": part.get("s"),
             "side": _TAKER_SIDES.get(part.get("tks", "")),
-            "conditions": _codes(part.get("c")),
+            **self._sold(part, "c"),
             "trade_id": part.get("i"),
         }
 
@@ -219,10 +221,24 @@ class AlpacaAdapter(Adapter):
             "ts_event": part.get("t"),
             "price": part.get("cp"),
             "size": part.get("cs"),
-            "conditions": _codes(part.get("cc")),
+            **self._sold(part, "cc"),
             "trade_id": part.get("ci"),
             "action": "correct",
             "ref_trade_id": part.get("oi"),
+        }
+
+    def _sold(self, part: dict[str, Any], name: str) -> dict[str, Any]:
+        """Sale conditions, and what they let the trade set; crypto trades have none."""
+        codes = part.get(name)
+        if not isinstance(codes, list):
+            return {}
+        letters = "".join(code for code in codes if isinstance(code, str))
+        high_low, last, volume = live_updates(letters, str(part.get("z")))
+        return {
+            "conditions": _codes(codes),
+            "updates_high_low": high_low,
+            "updates_last": last,
+            "updates_volume": volume,
         }
 
     def _cancel(self, part: dict[str, Any]) -> dict[str, Any]:

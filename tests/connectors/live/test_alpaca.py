@@ -148,6 +148,8 @@ def test_every_kind_of_message_becomes_its_row(log: Log, tmp_path: Path) -> None
         for row in rows(log, "trades")
     )
     updates = {"updates_high_low": True, "updates_last": True, "updates_volume": True}
+    # An odd lot, and a contingent trade.
+    volume_only = updates | {"updates_high_low": False, "updates_last": False}
     assert trade == {
         "symbol": "AAPL",
         "venue": "D",
@@ -157,7 +159,7 @@ def test_every_kind_of_message_becomes_its_row(log: Log, tmp_path: Path) -> None
         "conditions": "@,I",
         "trade_id": "96921",
         "action": "new",
-        **updates,
+        **volume_only,
     }
     assert correction == {
         "symbol": "AAPL",
@@ -169,7 +171,7 @@ def test_every_kind_of_message_becomes_its_row(log: Log, tmp_path: Path) -> None
         "trade_id": "52983525034326",
         "action": "correct",
         "ref_trade_id": "52983525033527",
-        **updates,
+        **volume_only,
     }
     assert cancel == {
         "symbol": "AAPL",
@@ -211,6 +213,38 @@ def test_every_kind_of_message_becomes_its_row(log: Log, tmp_path: Path) -> None
         replay_capture(other, again, capture, LiveOptions())
         topics = [TRADES, QUOTES, VENDOR_BARS]
         assert receipt(other, topics) == receipt(log, topics)
+
+
+@pytest.mark.parametrize(
+    ("codes", "tape", "sets"),
+    [
+        (["@"], "C", (True, True, True)),
+        ([" ", "F"], "A", (True, True, True)),
+        # The official close repeats the closing auction, which was printed before.
+        (["@", "M"], "C", (False, False, False)),
+        (["Q"], "A", (False, False, False)),
+        (["@", "I"], "C", (False, False, True)),
+        (["W"], "C", (False, False, True)),
+        # B is an average-price trade on tapes A and B, a bunched one on C.
+        (["B"], "A", (False, False, True)),
+        (["B"], "C", (True, True, True)),
+        (["@", "4"], "C", (True, False, True)),
+        (["@", "T"], "C", (True, True, True)),
+        (["@", "T", "I"], "C", (False, False, True)),
+        (["@", "U"], "C", (True, False, True)),
+        (None, "C", (True, True, True)),
+    ],
+)
+def test_what_a_trade_sets_of_a_bar_is_said_by_its_sale_conditions(
+    codes: list[str] | None, tape: str, sets: tuple[bool, bool, bool]
+) -> None:
+    """All trades set everything: an odd lot the low of the day, the official close its volume again."""
+    told = {**DATA[0][0], "c": codes, "z": tape}
+    parser = AlpacaAdapter(FEEDS["alpaca-sip"], symbols=["AAPL"], credentials=KEYS)
+    said = Message(number=1, recv_ns=1_614_009_105_000_000_000, payload=json.dumps([told]).encode())
+    ((_, batch, _),) = parser.parse([said]).groups
+    (row,) = batch.to_pylist()
+    assert (row["updates_high_low"], row["updates_last"], row["updates_volume"]) == sets
 
 
 def test_a_wrong_key_ends_the_feed_and_says_why(log: Log) -> None:
