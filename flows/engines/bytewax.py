@@ -7,9 +7,9 @@ could not be committed atomically with the rows that a flow emits.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import bytewax.operators as op
@@ -31,12 +31,13 @@ _cluster_main: Any = cluster_main
 
 # How long the only worker sleeps at most where it has nothing to do: the log wakes it, a stop does not.
 _SLEEP_S = 0.1
-# Bytewax counts from when it began to ask for a batch: of a time after that it would make another sleep as long.
+# Never a time to come: Bytewax counts from when it began to ask for a batch, and would make another sleep as long; and
+# it counts by the wall clock, which may be set back: for as long as that, nothing would be looked at.
 _AT_ONCE = datetime.fromtimestamp(0, UTC)
-# How long until one of several workers looks again, since one that slept would not work what others ring for.
+# How long until one of several workers looks again; no longer, as meanwhile it does not work what others ring for.
 # Where rows have just come, more will; where none have, looking more often would only warm the machine.
-_BUSY = timedelta(microseconds=250)
-_IDLE = timedelta(milliseconds=1)
+_BUSY_S = 0.00025
+_IDLE_S = 0.001
 _BUSY_FOR_S = 0.05
 
 
@@ -268,6 +269,8 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
             free[name].pending = True
             free[name].steps += 1
             free[name].rung_at = self._rung_at = now
+        if not due and self._run.workers > 1:
+            sleep(_BUSY_S if now - self._rung_at < _BUSY_FOR_S else _IDLE_S)
         return [(name, name) for name in due]
 
     def _is_due(self, desk: _Desk) -> bool:
@@ -298,10 +301,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
         return first
 
     def next_awake(self) -> datetime | None:
-        if self._run.workers == 1:
-            return _AT_ONCE
-        busy = monotonic() - self._rung_at < _BUSY_FOR_S
-        return datetime.now(UTC) + (_BUSY if busy else _IDLE)
+        return _AT_ONCE
 
     def snapshot(self) -> None:
         return None

@@ -1,6 +1,9 @@
 """A run to the log's end comes to it, though another program goes on writing what its own flows write."""
 
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from time import monotonic
+from typing import ClassVar, Self
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from flows.engines.progress import last_progress
 from flows.intake import Intake
 from schemas.market import TRADES
 from tests.conformity.workload import topic_rows
+from tests.connectors.landing_rows import append_trades
 
 
 class FedWithoutEnd(SqliteLog):
@@ -34,3 +38,26 @@ def test_another_writer_of_a_flows_topic_does_not_keep_a_run_from_its_end(tmp_pa
         found = last_progress(log, Bars, 0)
         assert found is not None
         assert found[1].counts["trades"].read >= 1
+
+
+class SetBack(datetime):
+    """A wall clock that was some seconds ahead at first."""
+
+    asked: ClassVar[list[None]] = []
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        cls.asked.append(None)
+        return super().now(tz) + (len(cls.asked) < 50) * timedelta(seconds=20)
+
+
+def test_several_workers_go_on_where_the_wall_clock_is_set_back(
+    sqlite_log: SqliteLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They looked at nothing, not even whether to stop, until it was where it had been."""
+    create_topics(sqlite_log, 4)
+    append_trades(sqlite_log, 1, 20)
+    monkeypatch.setattr(bytewax, "datetime", SetBack)
+    begun = monotonic()
+    bytewax.run_kinds(sqlite_log, [Intake, Bars], workers=2, until_end=True)
+    assert monotonic() - begun < 15
