@@ -77,15 +77,19 @@ def supervisor_of(settings: Settings, *, api: bool = False) -> Supervisor:
 
 
 def _flows_have_begun(settings: Settings) -> bool:
-    """Whether every shard of every flow has written a progress record, now or in an earlier life."""
+    """Whether every shard of every flow has written a progress record, now or in an earlier life.
+
+    Of those that are run: what others were about to begin once, nobody goes on with.
+    """
     with open_log(settings.log) as log:
-        progress = [
-            (name, shard)
-            for name, config in log.topics().items()
-            if name.startswith(progress_topic(""))
-            for shard in range(config.partitions)
-        ]
-        return bool(progress) and all(log.end(*one) > 0 for one in progress)
+        topics = log.topics()
+        prepared = [name for name in topics if name.startswith(progress_topic(""))]
+        wanted = [progress_topic(name) for name in settings.run_flows] or prepared
+        return bool(wanted) and all(
+            name in topics
+            and all(log.end(name, shard) > 0 for shard in range(topics[name].partitions))
+            for name in wanted
+        )
 
 
 def store_address(settings: Settings) -> Address | None:
