@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 import orjson
 import pyarrow as pa
 
-from flows.orders.states import ENDED, UNKNOWN
+from flows.orders.states import ACCEPTED, ENDED, REJECTED, UNKNOWN
 from schemas.json_codec import encode_lines
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
@@ -16,8 +17,11 @@ from serving.api.state import ApiState
 from serving.gateway.gateway import OrderGateway
 from serving.hub.hub import Hub
 from serving.latest.history import History, rows_of
-from serving.latest.orders_view import Json, OrdersView, order_json
+from serving.latest.orders_view import FOLLOWED, Json, OrdersView, order_json, standing_after
 
+_RECEIVED = "received"
+# One of these is an order's first; where it is not here, older ones are not either.
+_FIRST_EVENTS = (ACCEPTED, REJECTED)
 # Orders of memory that are looked at together: a filter that few pass does not make one object after the other.
 _BLOCK = 500
 # Events of an order that are given, and pages of ClickHouse that one request asks for.
@@ -63,14 +67,22 @@ def objects_of(topic: Topic, batch: pa.RecordBatch) -> list[Json]:
 
 async def find_order(state: ApiState, order_id: str) -> Json | None:
     """How an order stands, with events and executions; None where there is none."""
-    found = await asyncio.to_thread(state.part(Hub).orders.order, order_id)
-    if found is not None:
+    hub, gateway = state.part(Hub), state.part(OrderGateway)
+    place = gateway.first_place(order_id)
+    was_read = place is not None and hub.has_read(ORDERS, place.partition, place.offset)
+    found = await asyncio.to_thread(hub.orders.order, order_id)
+    if found is not None and (_is_whole(state) or _has_all(state, found)):
         return found
-    first = await state.part(OrderGateway).first_command(order_id)
-    if first is not None:
-        # Acknowledged a moment ago, and not yet read back.
-        return {**order_json(objects_of(ORDERS, first)[0], None), "events": [], "executions": []}
-    return await _landed(state, order_id)
+    landed = await _landed(state, order_id) if found is not None or was_read else None
+    if found is not None:
+        return _joined(found, landed)
+    if landed is not None:
+        return landed
+    first = await gateway.first_command(order_id)
+    if first is None:
+        return await _landed(state, order_id)
+    # Acknowledged a moment ago, and not yet read back.
+    return {**order_json(objects_of(ORDERS, first)[0], None), "events": [], "executions": []}
 
 
 async def whose(state: ApiState, order_id: str) -> tuple[str, str] | None:
@@ -112,60 +124,113 @@ async def orders_page(
     ApiError
         422 for a cursor that is no order of the account.
     """
-    hub = state.part(Hub)
-    kept = None if cursor is None else hub.orders.account_of(cursor)
+    in_memory = True
     if cursor is not None:
-        await _check_cursor(state, asked.account, cursor, kept)
-    found = await asyncio.to_thread(_in_memory, hub.orders, asked, cursor, limit)
-    if len(found) < limit and not _is_whole(state):
-        behind = "" if cursor is None or kept is not None else cursor
-        found += await _older(state, asked, behind, limit - len(found))
-    return Page(found, found[-1]["order_id"] if len(found) == limit else None)
+        in_memory = await _check_cursor(state, asked.account, cursor)
+    found: list[Json] = []
+    behind, rounds = cursor, 0
+    async for block, is_stored in _newest_first(
+        state, asked, cursor, in_memory=in_memory, limit=limit
+    ):
+        for one in block:
+            behind = one["order_id"]
+            if asked.passes(one) and _within(one, asked):
+                found.append(one)
+                if len(found) == limit:
+                    return Page(found, behind)
+        rounds += is_stored
+        if rounds == _ROUNDS_MAX:
+            # Few pass: what lies behind may have more, and whoever asks for it goes on from here.
+            return Page(found, behind)
+    return Page(found, None)
 
 
-async def _check_cursor(
-    state: ApiState, account: str, cursor: str, kept: tuple[str, str, str] | None
-) -> None:
-    """Refuse what is no order of the account; ``kept`` is what memory has of it."""
-    owner = None if kept is None else kept[0]
-    if kept is None and not _is_whole(state):
+async def _check_cursor(state: ApiState, account: str, cursor: str) -> bool:
+    """Whether memory lists the order; refuse what is no order of the account."""
+    kept = (await asyncio.to_thread(state.part(Hub).orders.standings, [cursor])).get(cursor)
+    is_listed = kept is not None and _is_listed(state, kept)
+    owner = kept["account"] if kept is not None and is_listed else None
+    if not is_listed and not _is_whole(state):
         landed = await landed_command(state, cursor)
         owner = None if landed is None else landed.column("account")[0].as_py()
     if owner != account:
         raise unknown_cursor()
+    return is_listed
 
 
 def _is_whole(state: ApiState) -> bool:
-    """Whether memory has every order: there is nothing to ask ClickHouse for."""
+    """Whether memory has all of every order: there is nothing to ask ClickHouse for."""
     hub = state.part(Hub)
-    return hub.is_whole(ORDERS) and hub.orders.is_whole
+    return (
+        all(hub.is_whole(topic) for topic in FOLLOWED)
+        and hub.orders.is_whole
+        and hub.orders.executions().first == 0
+    )
 
 
-def _in_memory(view: OrdersView, asked: OrderFilter, cursor: str | None, limit: int) -> list[Json]:
-    found: list[Json] = []
-    only_open = asked.status is not None and asked.status not in ENDED
-    for block in view.newest_first(asked.account, cursor, _BLOCK, only_open=only_open):
-        found += [one for one in block if asked.passes(one) and _within(one, asked)]
-        if len(found) >= limit:
-            break
-    return found[:limit]
+def _is_listed(state: ApiState, order: Json) -> bool:
+    """Whether memory lists an order: not one whose command is older, which is listed where that has landed."""
+    is_made = order["ts_received"] is not None or order["parent_order_id"] is not None
+    return is_made or _is_whole(state)
 
 
-def _within(order: Json, asked: OrderFilter) -> bool:
-    received = order.get("ts_received")
-    if received is None:
-        return True
-    time = pa.scalar(received).cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).as_py()
-    return bool(asked.start_ns <= time < asked.end_ns)
+def _has_all(state: ApiState, order: Json) -> bool:
+    """Whether memory has all events and executions of an order of which it knows."""
+    events, filled = order["events"], order["filled_quantity"]
+    if not events:
+        return state.part(Hub).orders.is_told(order["order_id"])
+    traded = sum(Decimal(one["quantity"]) for one in order["executions"])
+    return events[0]["event"] in _FIRST_EVENTS and traded == Decimal(filled)
 
 
-async def _older(state: ApiState, asked: OrderFilter, behind: str, limit: int) -> list[Json]:
-    """Orders that memory does not hold any more."""
-    history = state.part(History)
+def _joined(kept: Json, landed: Json | None) -> Json:
+    """An order as memory and ClickHouse have it together: memory what is new, ClickHouse what is old."""
+    if landed is None:
+        return kept
+    names = {"events": "sequence", "executions": "execution_id"}
+    lists = {
+        name: list({one[key]: one for one in (*landed[name], *kept[name])}.values())
+        for name, key in names.items()
+    }
+    order = landed if kept["ts_received"] is None else kept
+    standing = [event for event in lists["events"] if event["status"] != UNKNOWN]
+    return {**(standing_after(order, standing[-1]) if standing else order), **lists}
+
+
+async def _newest_first(
+    state: ApiState, asked: OrderFilter, cursor: str | None, *, in_memory: bool, limit: int
+) -> AsyncIterator[tuple[list[Json], bool]]:
+    """Orders of an account in blocks, newest first, and whether ClickHouse was asked for a block."""
+    view, history = state.part(Hub).orders, state.part(History)
+    given: set[str] = set()
+    if in_memory:
+        only_open = asked.status is not None and asked.status not in ENDED
+        blocks = view.newest_first(asked.account, cursor, _BLOCK, only_open=only_open)
+        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+            listed = [one for one in block if _is_listed(state, one)]
+            given.update(one["order_id"] for one in listed)
+            untold = [
+                one["order_id"]
+                for one in listed
+                if one["status"] == _RECEIVED and not view.is_told(one["order_id"])
+            ]
+            newest = await _newest_events(history, asked.account, untold) if untold else {}
+            yield (
+                [
+                    standing_after(one, newest[one["order_id"]])
+                    if one["order_id"] in newest
+                    else one
+                    for one in listed
+                ],
+                bool(untold),
+            )
+    if _is_whole(state):
+        return
     # No partition is -1: nothing is bounded while memory holds nothing.
-    kept = state.part(Hub).orders.offsets() or {-1: 0}
-    found: list[Json] = []
-    for _ in range(_ROUNDS_MAX):
+    kept = view.offsets() or {-1: 0}
+    behind = "" if in_memory or cursor is None else cursor
+    size = limit if asked.status is None else max(limit, _BLOCK)
+    while True:
         page = await history.ask(
             "orders_before",
             account=asked.account,
@@ -176,31 +241,45 @@ async def _older(state: ApiState, asked: OrderFilter, behind: str, limit: int) -
             partitions=list(kept),
             offsets=list(kept.values()),
             behind=behind,
-            limit=limit,
+            limit=size,
         )
-        shaped = [one async for one in _standing(history, asked.account, rows_of(ORDERS, page))]
-        found += [one for one in shaped if asked.passes(one)]
-        if len(found) >= limit or page.num_rows < limit:
-            break
-        behind = shaped[-1]["order_id"]
-    return found[:limit]
+        stored = await _stored(view, history, asked.account, rows_of(ORDERS, page))
+        # What memory let go of meanwhile was given from there.
+        yield [one for one in stored if one["order_id"] not in given], True
+        if page.num_rows < size:
+            return
+        behind = stored[-1]["order_id"]
 
 
-async def _standing(
-    history: History, account: str, commands: pa.RecordBatch
-) -> AsyncIterator[Json]:
+async def _stored(
+    view: OrdersView, history: History, account: str, commands: pa.RecordBatch
+) -> list[Json]:
+    """Orders that have landed, as they stand: by memory, where it has newer events."""
     if commands.num_rows == 0:
-        return
-    events = await history.ask(
-        "newest_order_events",
-        account=account,
-        order_ids=commands.column("order_id").to_pylist(),
-    )
-    newest = {
-        one["order_id"]: one for one in objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, events))
-    }
-    for command in objects_of(ORDERS, commands):
-        yield order_json(command, newest.get(command["order_id"]))
+        return []
+    order_ids = commands.column("order_id").to_pylist()
+    newest = await _newest_events(history, account, order_ids)
+    newest |= await asyncio.to_thread(view.standings, order_ids)
+    return [
+        standing_after(order_json(command, None), newest[command["order_id"]])
+        if command["order_id"] in newest
+        else order_json(command, None)
+        for command in objects_of(ORDERS, commands)
+    ]
+
+
+async def _newest_events(history: History, account: str, order_ids: list[str]) -> dict[str, Json]:
+    found = await history.ask("newest_order_events", account=account, order_ids=order_ids)
+    events = objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, found))
+    return {one["order_id"]: one for one in events}
+
+
+def _within(order: Json, asked: OrderFilter) -> bool:
+    received = order.get("ts_received")
+    if received is None:
+        return True
+    time = pa.scalar(received).cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64()).as_py()
+    return bool(asked.start_ns <= time < asked.end_ns)
 
 
 async def _landed(state: ApiState, order_id: str) -> Json | None:

@@ -5,6 +5,7 @@ import asyncio
 import pyarrow as pa
 
 from connectors.log import Log
+from serving.gateway.known_orders import Place
 from serving.gateway.order_writer import Append, OrderWriter, Submission
 
 
@@ -47,6 +48,12 @@ class OrderGateway:
         if self._writer is None:
             raise RuntimeError("the gateway was not started")
         return await asyncio.to_thread(self._writer.first_command, order_id)
+
+    def first_place(self, order_id: str) -> Place | None:
+        """Where in the log the command is that made an order; None where it is not known."""
+        if self._writer is None:
+            raise RuntimeError("the gateway was not started")
+        return self._writer.first_place(order_id)
 
     async def submit(self, submission: Submission) -> Submission:
         """Write what was submitted, and return it once it is on disk.

@@ -19,7 +19,7 @@ from connectors.records import Partitioner, decode_rows, is_rows, rows_record
 from schemas.field import INT64, TEXT
 from schemas.orders import ORDERS
 from serving.gateway.first_commands import row_at, words_at
-from serving.gateway.known_orders import KnownOrders, packed
+from serving.gateway.known_orders import KnownOrders, Place, packed, unpacked
 from serving.gateway.order_rows import at_time, partitions_of, rows_of_commands, said
 
 # Rows of one commit: more would make those that wait behind it wait longer than they would gain.
@@ -31,7 +31,6 @@ _REMEMBERED_RECORDS = 200_000
 
 CONFLICT = "conflict"
 INVALID = "invalid"
-
 
 Append = Callable[[Sequence[AuditEntry], Sequence[NewRecord]], list[int]]
 
@@ -193,6 +192,11 @@ class OrderWriter:
         """
         place = self._known.find(order_id)
         return None if place is None else row_at(self._log, place)
+
+    def first_place(self, order_id: str) -> Place | None:
+        """Where the command is that made an order; None where it is not known. May be called from any thread."""
+        place = self._known.find(order_id)
+        return None if place is None else unpacked(place)
 
     def stop(self) -> None:
         """Write what waits, then end."""

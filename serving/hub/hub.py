@@ -5,6 +5,7 @@ import sys
 import threading
 
 from connectors.log import Log, LogError
+from schemas.orders import ORDER_EVENTS, ORDERS
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 from serving.hub.feed import TopicFeed
@@ -76,6 +77,8 @@ class Hub:
             if not any(begins.values()):
                 self._whole.add(topic.name)
             self._follow(topic, begins, newest=topic not in FOLLOWED)
+        if ORDER_EVENTS.name not in self._whole:
+            self._orders.begin_late(ends[ORDERS.name])
         self._reader.start()
         try:
             async with asyncio.timeout(_CATCH_UP_S):
@@ -105,6 +108,10 @@ class Hub:
         """The newest rows of a topic that is followed from the start; `LogError` where it is not read on."""
         self._check_read(topic)
         return self._feeds[topic].view
+
+    def has_read(self, topic: Topic, partition: int, offset: int) -> bool:
+        """Whether a record of a topic that is followed from the start was taken in, though it may be forgotten since."""
+        return self._feeds[topic.name].positions[partition] > offset
 
     def is_whole(self, topic: Topic) -> bool:
         """Whether all rows that the topic ever had were read: there is nothing to ask ClickHouse for."""

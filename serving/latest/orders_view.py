@@ -105,7 +105,14 @@ class OrdersView:
         # Orders of an account as they first came, and those of any that have ended.
         self._of_account: dict[str, list[str]] = {}
         self._ended: set[str] = set()
+        # Orders whose command is here, and whose newest event is not or may not be: ClickHouse has it.
+        self._elsewhere: set[str] = set()
+        self._before_start: dict[int, int] = {}
         self._count = 0
+
+    def begin_late(self, ends: dict[int, int]) -> None:
+        """Events are read from later on than the log has them: those of commands before these offsets may be missing."""
+        self._before_start = dict(ends)
 
     def append(
         self, topic: Topic, partition: int, offsets: list[int], batches: list[pa.RecordBatch]
@@ -138,6 +145,8 @@ class OrdersView:
                 self._ended.discard(order_id)
         self._note(_words(batch.column("account")), order_ids)
         self._events.append(partition, records)
+        if self._elsewhere:
+            self._elsewhere.difference_update(order_ids)
 
     def _append_commands(self, partition: int, records: _Records) -> None:
         batch = records.batch
@@ -145,6 +154,7 @@ class OrdersView:
         number = self._command_rows.append(partition, records.offsets, records.lengths, batch)
         numbers: Sequence[int] = range(number, number + batch.num_rows)
         order_ids = batch.column("order_id").to_pylist()
+        self._note_unheard(partition, records, order_ids)
         commands = _words(batch.column("command"))
         if commands.count("new") < len(commands):
             new = [row for row, command in enumerate(commands) if command == "new"]
@@ -156,6 +166,25 @@ class OrdersView:
             # Of a retry the first row counts.
             for order_id, row in zip(order_ids, numbers, strict=True):
                 self._commands.setdefault(order_id, row)
+
+    def _note_unheard(self, partition: int, records: _Records, order_ids: list[str]) -> None:
+        until = self._before_start.get(partition, 0)
+        pairs = zip(records.offsets, records.lengths, strict=True)
+        old = sum(length for offset, length in pairs if offset < until)
+        self._elsewhere.update(name for name in order_ids[:old] if name not in self._events.newest)
+
+    def is_told(self, order_id: str) -> bool:
+        """Whether what is here says how an order stands: no event of it was dropped behind the newest that is kept."""
+        newest = self._events.newest.get(order_id)
+        if newest is None:
+            return order_id not in self._elsewhere
+        return newest >= self._events.store.first
+
+    def standings(self, order_ids: Sequence[str]) -> dict[str, Json]:
+        """How orders stand, by identifier; of those that are not known here there is nothing."""
+        found = [self._standing(name) for name in order_ids]
+        shaped = self._shaped([one for one in found if one is not None])
+        return {one["order_id"]: one for one in shaped}
 
     def order(self, order_id: str) -> Json | None:
         """How an order stands, with its events and executions, oldest first; None where it is not known."""
@@ -249,9 +278,12 @@ class OrdersView:
 
     def _purge(self) -> None:
         """Forget orders of which no row is kept: what is listed is what has a command or an event here."""
+        newest, kept_from = self._events.newest, self._events.store.first
+        self._elsewhere.update(name for name, row in newest.items() if row < kept_from)
         self._events.purge()
         first = self._command_rows.first
         self._commands = {name: row for name, row in self._commands.items() if row >= first}
+        self._elsewhere.intersection_update(self._commands)
         kept = {
             account: [name for name in orders if self._standing(name) is not None]
             for account, orders in self._of_account.items()
@@ -296,9 +328,12 @@ def order_json(command: Json | None, event: Json | None) -> Json:
             "remaining_quantity": command["quantity"],
             "average_price": None,
         }
-    if event is not None:
-        found |= {name: value for name, value in event.items() if name not in _NOT_STANDING}
-    return found
+    return found if event is None else standing_after(found, event)
+
+
+def standing_after(order: Json, event: Json) -> Json:
+    """An order with what an event, or the same order by a newer one, says of how it stands."""
+    return {**order, **{name: event[name] for name in _STANDING}}
 
 
 def _known(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -332,12 +367,13 @@ def _by_account(accounts: list[str], order_ids: list[str]) -> Iterator[tuple[str
 _NOT_SHOWN = ("ts_event", "ts_recv", "command")
 # Of the event itself; the list of events has it.
 _NOT_STANDING = ("sequence", "event", "execution_id", "correlation_id")
+_STANDING = tuple(name for name in ORDER_EVENTS.schema.names if name not in _NOT_STANDING)
 # Exits of brackets were never commanded, and of a command nothing may have been heard yet: all orders have the same fields.
 _NOTHING_KNOWN: Json = dict.fromkeys(
     [
         *(name for name in ORDERS.schema.names if name not in _NOT_SHOWN),
         "ts_received",
-        *(name for name in ORDER_EVENTS.schema.names if name not in _NOT_STANDING),
+        *_STANDING,
     ]
 )
 

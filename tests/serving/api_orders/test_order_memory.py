@@ -1,0 +1,174 @@
+"""Orders of which memory has let go of a part: what is told of them is what landed, joined with what is here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from connectors.clickhouse import connect, create_tables, insert
+from connectors.landed import Decoded, landed_table
+from connectors.log import Log
+from connectors.records import decode_rows
+from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
+from schemas.topic import Topic
+from serving.api import order_pages
+from serving.hub.hub import Hub
+from tests.serving.api.apps import running
+from tests.serving.api_orders.test_order_history import listing
+from tests.serving.api_orders.test_order_routes import Api, event, execution
+from tests.serving.ordering import order
+
+_ORDERS = 30
+_STEPS = (("accepted", "0"), ("working", "0"), ("partially_filled", "50"), ("filled", "100"))
+_LIST = "/v1/orders?account=A1"
+
+
+def run(home: Path, store: str, work: Callable[[Api], Awaitable[None]]) -> None:
+    async def all_of_it() -> None:
+        async with running(home, store=store, partitions=1) as (app, client):
+            await work(Api(app, client))
+
+    asyncio.run(all_of_it())
+
+
+@pytest.fixture
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each topic of orders about 40 rows are kept, in place of 200,000."""
+    monkeypatch.setitem(Hub.__init__.__kwdefaults__, "rows_max", 40)
+
+
+async def placed(api: Api, names: range) -> list[str]:
+    answers = [await api.client.post("/v1/orders", json=order(f"o{name}")) for name in names]
+    ids = [answer.json()["order_id"] for answer in answers]
+    feed = api.hub._feeds[ORDERS.name]
+    while feed.positions[0] < api.log.end(ORDERS.name, 0):
+        await feed.moved()
+    return ids
+
+
+async def fill(api: Api, ids: list[str]) -> None:
+    """Each is accepted, routed and filled in two halves."""
+    rows = [
+        event(name, 4 * at + step, status, filled_quantity=filled)
+        for at, name in enumerate(ids)
+        for step, (status, filled) in enumerate(_STEPS, start=1)
+    ]
+    await api.append(ORDER_EVENTS, *rows)
+    halves = {"quantity": "50"}
+    executions = [execution(name, number, **halves) for number, name in enumerate(ids + ids)]
+    await api.append(EXECUTIONS, *executions)
+
+
+async def landed(api: Api, store: str, orders_from: int = 0) -> None:
+    """All that is in the log is in ClickHouse: of a second call, the orders from an offset on."""
+    topics = (ORDERS,) if orders_from else (ORDERS, ORDER_EVENTS, EXECUTIONS)
+    await asyncio.to_thread(land, api.log, store, topics, orders_from)
+
+
+def land(log: Log, store: str, topics: tuple[Topic, ...], first: int) -> None:
+    with connect(store) as client:
+        create_tables(client)
+        for topic in topics:
+            records = log.read(topic.name, 0, first).records
+            rows = [Decoded(record, decode_rows(topic, record)) for record in records]
+            insert(client, topic, landed_table(topic, rows), f"{topic.name} {first}")
+
+
+async def check_filled(client: httpx.AsyncClient, ids: list[str]) -> None:
+    for name in ids:
+        found = (await client.get(f"/v1/orders/{name}")).json()
+        assert (found["status"], found["filled_quantity"]) == ("filled", "100.0000000000")
+        assert [one["event"] for one in found["events"]] == [
+            "accepted",
+            "routed",
+            "partially_filled",
+            "filled",
+        ]
+        assert len(found["executions"]) == 2
+    for query, wanted in (("", ids[::-1]), ("&status=filled", ids[::-1]), ("&status=received", [])):
+        assert await listing(client, f"{_LIST}{query}", "orders", "order_id") == wanted
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_an_order_whose_events_memory_has_dropped_is_not_told_as_unheard_of(
+    tmp_path: Path, store_url: str
+) -> None:
+    """Orders have several events each: a filled order was `received` with nothing filled, until its command went too."""
+
+    async def work(api: Api) -> None:
+        ids = await placed(api, range(_ORDERS))
+        await fill(api, ids)
+        await landed(api, store_url)
+        await check_filled(api.client, ids)
+        assert api.hub.orders.order(ids[0])["status"] == "received"  # type: ignore[index]
+        # Their commands go as well: the door knows them for longer than the view.
+        more = await placed(api, range(_ORDERS, 3 * _ORDERS))
+        await landed(api, store_url, _ORDERS)
+        assert api.hub.orders.order(ids[0]) is None
+        assert (await api.client.get(f"/v1/orders/{ids[0]}")).json()["status"] == "filled"
+        listed = await listing(api.client, _LIST, "orders", "order_id")
+        assert listed == [*more[::-1], *ids[::-1]]
+
+    run(tmp_path / "home", store_url, work)
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_a_start_that_reads_more_commands_than_events_tells_how_orders_stand(
+    tmp_path: Path, store_url: str
+) -> None:
+    ids: list[str] = []
+
+    async def before(api: Api) -> None:
+        ids.extend(await placed(api, range(_ORDERS)))
+        await fill(api, ids)
+        await landed(api, store_url)
+
+    async def after(api: Api) -> None:
+        await check_filled(api.client, ids)
+        (new,) = await placed(api, range(_ORDERS, _ORDERS + 1))
+        assert (await api.client.get(f"/v1/orders/{new}")).json()["status"] == "received"
+
+    run(tmp_path / "home", store_url, before)
+    run(tmp_path / "home", store_url, after)
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_an_old_order_of_which_something_new_is_heard_is_listed_once_in_its_place(
+    tmp_path: Path, store_url: str
+) -> None:
+    """It was listed among the newest, by its event, and again where its command had landed."""
+
+    async def work(api: Api) -> None:
+        ids = await placed(api, range(3 * _ORDERS))
+        await api.append(ORDER_EVENTS, event(ids[0], 1, "accepted"))
+        await landed(api, store_url)
+        await api.append(ORDER_EVENTS, event(ids[0], 2, "cancelled"))
+        assert await listing(api.client, _LIST, "orders", "order_id") == ids[::-1]
+        one = (await api.client.get(f"{_LIST}&status=cancelled")).json()["orders"]
+        assert [found["order_id"] for found in one] == ids[:1]
+
+    run(tmp_path / "home", store_url, work)
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_a_list_that_few_pass_goes_on_behind_a_page_that_is_not_full(
+    tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended after ten rounds, as if nothing came behind: open orders were left out."""
+    monkeypatch.setattr(order_pages, "_ROUNDS_MAX", 2)
+    monkeypatch.setattr(order_pages, "_BLOCK", 10)
+
+    async def work(api: Api) -> None:
+        ids = await placed(api, range(3 * _ORDERS))
+        await api.append(ORDER_EVENTS, *(event(ids[at], at + 1, "cancelled") for at in (0, 40)))
+        await landed(api, store_url)
+        path, found, cursor = f"{_LIST}&status=cancelled&limit=10", [], ""
+        while cursor is not None:
+            page = (await api.client.get(f"{path}{cursor and f'&cursor={cursor}'}")).json()
+            found += [one["order_id"] for one in page["orders"]]
+            cursor = page["cursor"]
+        assert found == [ids[40], ids[0]]
+
+    run(tmp_path / "home", store_url, work)
