@@ -1,16 +1,20 @@
 """The commands that made orders, read again from the log: what their retries are compared with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import heapify, heappop, heapreplace
 from typing import Any
 
 import pyarrow as pa
 
-from connectors.log import Log, TruncatedError
+from connectors.log import Chunk, Log, TruncatedError
 from connectors.records import decode_rows
 from schemas.field import INT64
 from schemas.orders import ORDERS
 from serving.gateway.known_orders import Place, unpacked
 from serving.gateway.order_rows import said
+
+# Of one partition before it is the others' turn: some thousand orders.
+_READ_BYTES = 1 << 20
 
 
 def row_at(log: Log, place: int) -> pa.RecordBatch | None:
@@ -36,6 +40,21 @@ def words_at(log: Log, places: Iterable[int]) -> dict[int, dict[str, Any]]:
             rows = pa.array([at.row for at in asked.values()], INT64)
             found.update(zip(asked, said(batch.take(rows)), strict=True))
     return found
+
+
+def chunks_by_time(log: Log, positions: Mapping[int, int]) -> Iterator[tuple[int, Chunk]]:
+    """All of `orders` from offsets of partitions on, each partition in order, and the oldest first of what comes next."""
+    behind = [(0, partition, at) for partition, at in positions.items()]
+    heapify(behind)
+    while behind:
+        _, partition, at = behind[0]
+        chunk = log.read(ORDERS.name, partition, at, max_bytes=_READ_BYTES)
+        if chunk.next_offset == at:
+            heappop(behind)
+            continue
+        times = [record.append_time_ns for record in chunk.records]
+        heapreplace(behind, (max(times, default=0), partition, chunk.next_offset))
+        yield partition, chunk
 
 
 def _record_at(log: Log, at: Place) -> pa.RecordBatch | None:

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.audit_log import AuditEntry
-from connectors.log import Log, LogError, NewRecord
+from connectors.log import Chunk, Log, LogError, NewRecord
 from connectors.metrics import DOOR_COMMITS, DOOR_ORDERS
 from connectors.records import Partitioner, decode_rows, is_rows, rows_record
 from schemas.field import INT64, TEXT
 from schemas.orders import ORDERS
-from serving.gateway.first_commands import row_at, words_at
+from serving.gateway.first_commands import chunks_by_time, row_at, words_at
 from serving.gateway.known_orders import KnownOrders, Place, packed, unpacked
 from serving.gateway.order_rows import at_time, partitions_of, rows_of_commands, said
 
@@ -29,8 +29,7 @@ WAITING_MAX = 100_000
 # Records at the end of the log whose orders are known after a start.
 _REMEMBERED_RECORDS = 200_000
 
-CONFLICT = "conflict"
-INVALID = "invalid"
+CONFLICT, INVALID = "conflict", "invalid"
 
 Append = Callable[[Sequence[AuditEntry], Sequence[NewRecord]], list[int]]
 
@@ -148,7 +147,7 @@ class OrderWriter:
         self._log = log
         self._deliver = deliver
         self._append = append or (lambda _, records: log.append(records))
-        self._known = known or KnownOrders()
+        self._known = KnownOrders() if known is None else known
         self._clock = clock
         self._partitioner = Partitioner(config.partitions)
         self._next: dict[int, int] = {}
@@ -164,8 +163,9 @@ class OrderWriter:
             start = self._log.start(ORDERS.name, partition)
             end = self._log.end(ORDERS.name, partition)
             self._next[partition] = max(start, end - _REMEMBERED_RECORDS)
-            while self._next[partition] < end:
-                self._catch_up(partition)
+        # One partition after the other, those known at the end would be the last one's.
+        for partition, chunk in chunks_by_time(self._log, dict(self._next)):
+            self._know(partition, chunk)
         self._thread.start()
 
     def submit(self, submission: Submission) -> None:
@@ -233,15 +233,15 @@ class OrderWriter:
 
     def _catch_up(self, partition: int) -> None:
         """Learn what others have appended: the inbox's orders, those of another door."""
-        moved = True
-        while moved:
-            chunk = self._log.read(ORDERS.name, partition, self._next[partition])
-            for record in chunk.records:
-                if is_rows(record):
-                    block = _block(decode_rows(ORDERS, record), [])
-                    self._known.add(block.makes, partition, record.offset)
-            moved = chunk.next_offset != self._next[partition]
-            self._next[partition] = chunk.next_offset
+        for _, chunk in chunks_by_time(self._log, {partition: self._next[partition]}):
+            self._know(partition, chunk)
+
+    def _know(self, partition: int, chunk: Chunk) -> None:
+        for record in chunk.records:
+            if is_rows(record):
+                block = _block(decode_rows(ORDERS, record), [])
+                self._known.add(block.makes, partition, record.offset)
+        self._next[partition] = chunk.next_offset
 
     def _commit(self, group: list[Submission]) -> None:
         positions = {(ORDERS.name, partition): at for partition, at in self._next.items()}

@@ -270,6 +270,23 @@ def test_half_of_the_known_orders_at_least_are_the_newest() -> None:
     assert known.find("o0") is None
 
 
+def test_a_start_knows_the_newest_orders_of_all_partitions(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read one after the other, many orders of the last partition took the place of all others' newest ones."""
+    monkeypatch.setattr(first_commands, "_READ_BYTES", 1)
+    accounts = ("A1", "A3", "C2")
+    with writing(log) as door:
+        for number in range(20):
+            door.put(*(one(f"o{number}", account=account) for account in accounts))
+    known = KnownOrders(size_max=30)
+    with writing(log, known=known) as door:
+        for account in accounts:
+            other = one("o19", account=account, quantity="7")
+            assert [one.kind for one in door.put(other)[0].refused.values()] == [CONFLICT]
+    assert len({row["place"][0] for row in orders_in(log)}) == 3
+
+
 def test_the_first_place_of_a_known_order_stays() -> None:
     known = KnownOrders()
     known.add({"a": 0, "b": 1}, 1, 5)
