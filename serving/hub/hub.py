@@ -4,11 +4,13 @@ import asyncio
 import sys
 import threading
 
+from connectors.landings import CLICKHOUSE, landed_positions
 from connectors.log import Log, LogError
 from schemas.orders import ORDER_EVENTS, ORDERS
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 from serving.hub.feed import TopicFeed
+from serving.hub.frames import ACCOUNT
 from serving.hub.position import PositionError
 from serving.hub.reader import Arrived, Lost, TopicReader
 from serving.hub.subscription import Subscription, Wanted
@@ -71,9 +73,14 @@ class Hub:
         sys.setswitchinterval(_TURN_S)
         topics = [*FOLLOWED, *(TOPICS[name] for name in self._followed)]
         ends = {}
+        landed = (await asyncio.to_thread(landed_positions, self._log))[CLICKHOUSE]
         for topic in topics:
             records = self._rows_max if topic in FOLLOWED else _RECORDS_BACK
-            begins, ends[topic.name] = await asyncio.to_thread(self._bounds, topic, records)
+            # What has not landed, ClickHouse cannot be asked for: an account would stand as it did when it last landed.
+            there = landed.get(topic.name, {}) if topic.key == ACCOUNT else None
+            begins, ends[topic.name] = await asyncio.to_thread(
+                self._bounds, topic, records, None if topic in FOLLOWED else there
+            )
             if not any(begins.values()):
                 self._whole.add(topic.name)
             self._follow(topic, begins, newest=topic not in FOLLOWED)
@@ -172,12 +179,18 @@ class Hub:
     def _is_kept(self, topic: Topic) -> bool:
         return topic in FOLLOWED or topic.name in self._followed
 
-    def _bounds(self, topic: Topic, records: int) -> tuple[dict[int, int], dict[int, int]]:
-        """Where to begin to read the newest records of each partition, and the ends."""
+    def _bounds(
+        self, topic: Topic, records: int, landed: dict[int, int] | None = None
+    ) -> tuple[dict[int, int], dict[int, int]]:
+        """Where to begin to read the newest records of each partition, and all that has not landed; and the ends."""
         partitions = range(self._log.topics()[topic.name].partitions)
         ends = {one: self._log.end(topic.name, one) for one in partitions}
+        firsts = {
+            one: end - records if landed is None else min(end - records, landed.get(one, 0))
+            for one, end in ends.items()
+        }
         begins = {
-            one: max(self._log.start(topic.name, one), end - records) for one, end in ends.items()
+            one: max(self._log.start(topic.name, one), first) for one, first in firsts.items()
         }
         return begins, ends
 
