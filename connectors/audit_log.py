@@ -8,7 +8,7 @@ speak of this topic too.
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -33,6 +33,10 @@ _TAKEOVERS_MAX = 200
 _TAKEOVER_WAIT_S = 0.005
 _WORD_MAX = 100
 _TEXT_MAX = 8_000
+
+
+class OutdatedError(LogError):
+    """What records were made from has changed before they were appended; nothing of them is in the log."""
 
 
 class AuditLogError(LogError):
@@ -115,7 +119,13 @@ class AuditWriter:
         self._number = 0
         self._head = Head(0, NO_ROW)
 
-    def append(self, entries: Sequence[AuditEntry], records: Sequence[NewRecord] = ()) -> list[int]:
+    def append(
+        self,
+        entries: Sequence[AuditEntry],
+        records: Sequence[NewRecord] = (),
+        *,
+        holds: Callable[[], bool] | None = None,
+    ) -> list[int]:
         """Append rows to the chain; on disk when this returns.
 
         Parameters
@@ -125,6 +135,9 @@ class AuditWriter:
         records : sequence of NewRecord
             Of other topics, appended in the same commit: all or none. What is audited and the audit of it
             then cost one sync, and there is never one without the other.
+        holds : callable, optional
+            Whether what the records were made from is so still; asked behind the fence, so that no other writer of
+            the chain can change it between the answer and the commit.
 
         Returns
         -------
@@ -135,10 +148,14 @@ class AuditWriter:
         ------
         LogError
             Where the log fails; whether the commit took place, the log tells.
+        OutdatedError
+            Where it does not hold.
         """
         with self._lock:
             for _ in range(_TAKEOVERS_MAX):
                 writer = self._opened()
+                if holds is not None and not holds():
+                    raise OutdatedError("what the records were made from has changed meanwhile")
                 batch, head = chained(entries, self._head)
                 made = [*records, *([rows_record(AUDIT_LOG, 0, batch)] if entries else [])]
                 try:

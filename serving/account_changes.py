@@ -4,13 +4,14 @@ import getpass
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pyarrow as pa
 
-from connectors.audit_log import AuditEntry, AuditWriter
+from connectors.audit_log import AuditEntry, AuditWriter, OutdatedError
 from connectors.log import Log, NewRecord, open_log
 from connectors.records import Partitioner, rows_record
 from connectors.scan import scan_rows
@@ -41,7 +42,32 @@ class UnknownAccountError(AccountError):
     """There is no account of that name."""
 
 
-Audited = Callable[[str, str, Sequence[NewRecord]], None]
+Audited = Callable[[str, str, Sequence[NewRecord], Callable[[], bool]], None]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# So often others may have come first.
+_TRIES = 100
+
+
+def _settled(
+    deed: "Callable[Concatenate[Accounts, P], T]",
+) -> "Callable[Concatenate[Accounts, P], T]":
+    """Do it anew where what it has read was changed before its rows were appended.
+
+    A row of an account has all its values: appended beside another change it would take that back, a kill switch too.
+    """
+
+    @wraps(deed)
+    def again(accounts: "Accounts", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        for _ in range(_TRIES):
+            accounts._read_to = accounts._ends()  # noqa: SLF001 - a part of the class
+            with suppress(OutdatedError):
+                return deed(accounts, *args, **kwargs)
+        raise AccountError("others change accounts at the same time, again and again: try later")
+
+    return again
 
 
 class Accounts:
@@ -54,14 +80,15 @@ class Accounts:
     user : str
         Who does it: in the rows, and in the audit log.
     audited : callable or None
-        Appends records and the audit log's row of an action and its subject in one commit; None: as of the command
-        line.
+        Appends records and the audit log's row of an action and its subject in one commit, if what it is given last
+        holds (`AuditWriter.append`); None: as of the command line.
     """
 
     def __init__(self, log: Log, user: str, audited: Audited | None = None) -> None:
         self._log = log
         self._user = user
-        self._append = audited or self._from_command_line
+        self._audited = audited or self._from_command_line
+        self._read_to: dict[tuple[str, int], int] = {}
 
     def newest(self) -> dict[str, Row]:
         """Each account's newest row, in order of name; `FIRM` is all of them."""
@@ -70,6 +97,7 @@ class Accounts:
             found[row["account"]] = row
         return dict(sorted(found.items()))
 
+    @_settled
     def open(self, name: str, values: Mapping[str, Any], deposit: Decimal | None) -> str:
         """Make an account, with its first cash; what was done, in words.
 
@@ -101,6 +129,7 @@ class Accounts:
         paid = "" if deposit is None else f", {deposit} {currency} paid in"
         return f"account {name}: {wanted['type']}, {currency}{paid}"
 
+    @_settled
     def change(self, name: str, values: Mapping[str, Any], *, action: str = "account_set") -> str:
         """Change some values of an account; the others stay. What was done, in words.
 
@@ -121,6 +150,7 @@ class Accounts:
         told = ", ".join(f"{key} {_text(value)}" for key, value in changed.items())
         return f"account {name}: {told or 'made'}"
 
+    @_settled
     def move_cash(
         self,
         name: str,
@@ -149,6 +179,7 @@ class Accounts:
         self._append("account_cash", name, [self._record(CASH_MOVEMENTS, row)])
         return f"account {name}: {kind} of {amount} {currency}, movement {movement}"
 
+    @_settled
     def act(self, actions: Sequence[Mapping[str, Any]]) -> str:
         """Tell corporate actions; those that are known change nothing. How many were new, in words."""
         seen = {row["action_id"] for row in self._rows(CORPORATE_ACTIONS)}
@@ -169,6 +200,16 @@ class Accounts:
         """All corporate actions, in order of ex time."""
         rows = {row["action_id"]: row for row in reversed(list(self._rows(CORPORATE_ACTIONS)))}
         return sorted(rows.values(), key=lambda row: (row["ts_event"], row["action_id"]))
+
+    def _append(self, action: str, subject: str, records: Sequence[NewRecord]) -> None:
+        self._audited(action, subject, records, lambda: self._ends() == self._read_to)
+
+    def _ends(self) -> dict[tuple[str, int], int]:
+        return {
+            (topic.name, partition): self._log.end(topic.name, partition)
+            for topic in (ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS)
+            for partition in range(self._log.topics()[topic.name].partitions)
+        }
 
     def _rows(self, topic: Topic) -> Iterator[Row]:
         for partition in range(self._log.topics()[topic.name].partitions):
@@ -206,7 +247,9 @@ class Accounts:
         partition = Partitioner(partitions).of(str(row[topic.key]))
         return rows_record(topic, partition, _checked(topic, [row]))
 
-    def _from_command_line(self, action: str, subject: str, records: Sequence[NewRecord]) -> None:
+    def _from_command_line(
+        self, action: str, subject: str, records: Sequence[NewRecord], holds: Callable[[], bool]
+    ) -> None:
         writer = AuditWriter(self._log)
         entry = AuditEntry(
             actor=self._user,
@@ -217,7 +260,7 @@ class Accounts:
             origin="command line",
         )
         try:
-            writer.append([entry], records)
+            writer.append([entry], records, holds=holds)
         finally:
             writer.close()
 

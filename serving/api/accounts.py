@@ -173,9 +173,11 @@ async def _change(
     check_sees(who, account)
     state = state_of(request)
 
-    def audited(action: str, subject: str, records: Sequence[NewRecord]) -> None:
+    def audited(
+        action: str, subject: str, records: Sequence[NewRecord], holds: Callable[[], bool]
+    ) -> None:
         entry = entry_of(request, who.user, action, subject, Result.DONE)
-        state.audit.writer.append([entry], records)
+        state.audit.writer.append([entry], records, holds=holds)
 
     try:
         done = await asyncio.to_thread(deed, Accounts(state.log, who.user, audited))

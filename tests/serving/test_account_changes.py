@@ -1,6 +1,6 @@
 """Accounts and corporate actions from the command line: what is in the log then, and what is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from connectors.log import open_log
+from connectors.audit_log import verify_chain
+from connectors.log import Log, NewRecord, open_log
 from connectors.scan import scan_rows
 from connectors.topics import create_topics
 from flows.engines.local import run_until_end
@@ -18,7 +19,7 @@ from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
 from schemas.audit_log import AUDIT_LOG
 from schemas.positions import BALANCES
 from schemas.topic import Topic
-from serving.account_changes import AccountError
+from serving.account_changes import AccountError, Accounts
 from serving.cli import app
 from serving.settings_sources import load_settings
 
@@ -184,3 +185,30 @@ def test_actions_of_options_and_of_a_file_are_told_once(tapeflow: Command, tmp_p
     file.write_text("symbol,when,action\nIBM,2013-11-06,dividend\n")
     with pytest.raises(AccountError, match="no action has when"):
         tapeflow("action", "load", str(file))
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_change_beside_another_takes_nothing_of_it_back(sqlite_log: Log, partitions: int) -> None:
+    """A row has all values of its account: limits that were set while the kill switch was thrown let it trade again."""
+    create_topics(sqlite_log, partitions)
+    others = Accounts(sqlite_log, "other")
+    others.open("A1", {}, None)
+    meanwhile = [lambda: others.change("A1", {"halted": True})]
+
+    def audited(
+        action: str, subject: str, records: Sequence[NewRecord], holds: Callable[[], bool]
+    ) -> None:
+        if meanwhile:
+            meanwhile.pop()()
+        Accounts(sqlite_log, "me")._from_command_line(action, subject, records, holds)
+
+    accounts = Accounts(sqlite_log, "me", audited)
+    accounts.change("A1", {"max_orders_per_second": 5})
+    row = accounts.newest()["A1"]
+    assert (row["halted"], row["max_orders_per_second"]) == (True, 5)
+
+    paid = {"currency": None, "kind": None, "movement_id": "m1"}
+    meanwhile.append(lambda: others.move_cash("A1", Decimal(100), **paid))
+    assert "nothing changed" in accounts.move_cash("A1", Decimal(100), **paid)
+    assert len(list(accounts._rows(CASH_MOVEMENTS))) == 1
+    assert not list(verify_chain(sqlite_log))
