@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from connectors.log import UnknownTopicError
+from connectors.log import LogError, UnknownTopicError
 from schemas.registry import TOPICS
 from serving.api.problems import ApiError
 from serving.api.security import (
@@ -231,6 +231,9 @@ class _Connection:
                 await self._take(message.get("text") or message.get("bytes") or "")
             except ApiError as error:
                 await self._tell({"error": {"kind": error.kind, "detail": error.detail}})
+            except LogError as error:
+                # Of one topic that is not read on; the other streams of the connection are none the worse.
+                await self._tell({"error": {"kind": "unreadable", "detail": str(error)}})
 
     async def end(self) -> None:
         """Stop all streams."""

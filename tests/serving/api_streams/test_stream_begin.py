@@ -1,6 +1,7 @@
 """Where streams begin: what is told of it over a WebSocket and in events is the same, and nothing is missed from there."""
 
 import asyncio
+import dataclasses
 import json
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from websockets.exceptions import ConnectionClosed
 
 from connectors.log import Chunk
 from connectors.records import rows_record
@@ -56,6 +58,25 @@ def test_a_websocket_and_events_begin_at_the_same_position(
                 event = next(events(host, f"/v1/stream/{topic}", **{"Last-Event-ID": told}))
                 assert event["id"] == frame["position"] == "0:2"
                 assert json.loads(event["data"])["rows"] == frame["rows"]
+
+
+def test_a_topic_that_is_not_read_on_is_refused_and_other_streams_of_the_connection_go_on(
+    live: tuple[FastAPI, str],
+) -> None:
+    """The connection ended, and a page that asks for all its topics anew had none of them from then on."""
+    app, host = live
+    record = rows_record(CASH_MOVEMENTS, 0, movements(["A"]))
+    with talk(host) as socket:
+        subscribe(socket, topic="cash_movements")
+        app.state.api.log.append([dataclasses.replace(record, value=b"no Arrow")])
+        with pytest.raises(ConnectionClosed, match="unreadable"):
+            socket.recv(timeout=60)
+    with talk(host) as socket:
+        assert "subscribed" in subscribe(socket, topic="quotes")
+        error = subscribe(socket, topic="cash_movements")["error"]
+        assert (error["kind"], "is not read on" in error["detail"]) == ("unreadable", True)
+        append(app, QUOTES, quotes(["A"], 0))
+        assert json.loads(socket.recv(timeout=60))["topic"] == "quotes"
 
 
 def test_a_frame_says_that_there_are_no_newest_rows(live: tuple[FastAPI, str]) -> None:
