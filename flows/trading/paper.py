@@ -13,6 +13,7 @@ to us: what we take stays in its trades and quotes.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from flows.trading.auctions import auction_time, joins
@@ -30,6 +31,7 @@ from flows.trading.interfaces import (
     Venue,
     VenueModel,
 )
+from flows.trading.nights import Nights
 from flows.trading.pegs import pegged_price
 from flows.trading.queue_position import QueuePosition
 from flows.trading.resting import BookSide, Resting
@@ -65,10 +67,13 @@ class PaperVenue(Venue):
         self._waiting: dict[str, Resting] = {}
         self._auctions: dict[str, Resting] = {}
         self._hidden = Hidden(model, codes)
+        self._nights = Nights()
         self.rates = Rates(model)
 
     def send(self, order: Order, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
         """A new order."""
+        if not self._orders:
+            self._nights.has_passed(market)
         resting = Resting(order, self._next())
         self._orders[order.order_id] = resting
         if order.time_in_force in _AUCTIONS:
@@ -127,6 +132,8 @@ class PaperVenue(Venue):
         """A market event, which the market has in it already."""
         if not self._orders:
             return []
+        if self._nights.has_passed(market):
+            self._send_anew()
         if isinstance(event, QuoteEvent):
             return self._on_quote(event, market) if market.is_tradable else []
         answers = self._in_auction(event, market) if event.auction and self._auctions else []
@@ -143,6 +150,7 @@ class PaperVenue(Venue):
             "waiting": [one.saved() for one in self._waiting.values()],
             "auctions": [one.saved() for one in self._auctions.values()],
             "hidden": self._hidden.saved(),
+            "close": self._nights.close if self._orders else None,
         }
 
     def restore(self, saved: Any) -> None:
@@ -157,6 +165,7 @@ class PaperVenue(Venue):
             found[one.order.order_id] = one
         self._orders = {order_id: found[order_id] for order_id in saved["orders"]}
         self._hidden.restore(saved["hidden"])
+        self._nights.close = saved.get("close")
 
     # Taking
 
@@ -254,8 +263,15 @@ class PaperVenue(Venue):
             if side.orders:
                 answers += self._met(side, name, market)
                 if hears:
-                    self._advance(side, name, market)
+                    side.advance(partial(market.displayed_at, name, venues=self._codes))
         return answers
+
+    def _send_anew(self) -> None:
+        """What rested until the close comes in again with the first quote, in its order."""
+        resting = (*self._buys.orders, *self._sells.orders)
+        for one in sorted(resting, key=lambda one: one.sequence):
+            self._leave(one)
+            self._waiting[one.order.order_id] = one
 
     def _pegged_elsewhere(self, market: SymbolMarket) -> list[Resting]:
         return [
@@ -291,17 +307,6 @@ class PaperVenue(Venue):
             if resting.left and not resting.shown:
                 self._replenish(resting, market)
         return answers
-
-    def _advance(self, side: BookSide, name: str, market: SymbolMarket) -> None:
-        """Tell the queues of a side what is displayed."""
-        price, displayed = None, None
-        for resting in side.orders:
-            if resting.price is None or resting.queue.ahead == 0:
-                continue
-            if resting.price != price:
-                price = resting.price
-                displayed = market.displayed_at(name, price, self._codes)
-            resting.queue.on_displayed(displayed)
 
     def _on_trade(self, event: TradeEvent, market: SymbolMarket) -> list[Answer]:
         answers: list[Answer] = []
@@ -342,8 +347,6 @@ class PaperVenue(Venue):
         if price is not None:
             self._rest(resting, price, market)
 
-    # Auctions
-
     def _in_auction(self, event: TradeEvent, market: SymbolMarket) -> list[Answer]:
         """An auction's print: its orders are filled at its price, and what is left has ended."""
         answers: list[Answer] = []
@@ -359,8 +362,6 @@ class PaperVenue(Venue):
                 self._leave(resting)
                 answers.append(self._ended(resting, "expired", "the auction is over"))
         return answers
-
-    # What both need
 
     def _hears(self, venue: str) -> bool:
         return venue in self._codes if self._codes else venue not in OFF_EXCHANGE

@@ -1,6 +1,7 @@
 """Orders at a paper venue, and its two sides of a book: by price, then by time."""
 
 from bisect import bisect_left, insort
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -89,6 +90,17 @@ class BookSide:
         """Take an order out that is there."""
         at = bisect_left(self.orders, self._rank(resting), key=self._rank)
         del self.orders[at]
+
+    def advance(self, displayed_at: Callable[[int], int | None]) -> None:
+        """Tell the queues what is displayed at a price."""
+        price, displayed = None, None
+        for resting in self.orders:
+            if resting.price is None or resting.queue.ahead == 0:
+                continue
+            if resting.price != price:
+                price = resting.price
+                displayed = displayed_at(price)
+            resting.queue.on_displayed(displayed)
 
     def _rank(self, resting: Resting) -> tuple[int, int]:
         return self._sign * (resting.price or 0), resting.sequence
