@@ -7,6 +7,7 @@ from zlib import crc32
 from flows.orders.commands import Command, Words, words
 from flows.orders.exposure import Holding
 from flows.orders.states import ACCEPTED, ENDED, STATUSES, UNKNOWN, after
+from schemas.order_ids import EXIT_SUFFIXES
 
 # Of numbers in a JSON file of any reader only so many bits are safe; a check sum and a status have 35.
 _STATUS_BITS = 3
@@ -142,7 +143,7 @@ STATE = (
 class KnownOrders:
     """All orders of an account that are remembered, so that each client order id is accepted once.
 
-    Open orders are kept whole, and so are the last to have ended; of those that ended earlier only identifier,
+    Open orders are kept whole, and so are the last to have ended, and what open exits are of; of those that ended earlier only identifier,
     status and a check sum of what was asked. At ``maximum`` orders, those that had ended on earlier market
     days are forgotten, whole days at a time; where there are none, no further order is accepted.
 
@@ -220,10 +221,30 @@ class KnownOrders:
 
     def end(self, order: Order, day: int) -> None:
         """An order has ended."""
-        self._recent.append(order.order_id)
-        if len(self._recent) > self._whole:
-            oldest = self.orders.pop(self._recent.popleft())
-            self.refuse(oldest.order_id, oldest.status, words(oldest.asked), day)
+        recent = self._recent
+        recent.append(order.order_id)
+        # Two at most: what was kept beyond the bound goes when it is needed no more, and no end takes long.
+        for _ in range(2):
+            if len(recent) <= self._whole:
+                return
+            oldest = self.orders[recent.popleft()]
+            if self._is_needed(oldest, order):
+                recent.append(oldest.order_id)
+            else:
+                del self.orders[oldest.order_id]
+                self.refuse(oldest.order_id, oldest.status, words(oldest.asked), day)
+
+    def _is_needed(self, order: Order, ending: Order) -> bool:
+        """Whether an exit is open, or ends just now, that an ended order is the entry or the other one of.
+
+        What is left of it may ask for both.
+        """
+        names = [order.partner_id or ""]
+        for pair in range(1, order.pairs + 1):
+            number = str(pair) if pair > 1 else ""
+            names += [f"{order.order_id}{suffix}{number}" for suffix in EXIT_SUFFIXES]
+        exits = [self.orders[one] for one in names if one in self.orders]
+        return any(one.is_open or one is ending for one in exits)
 
     def saved(self) -> list[Any]:
         """The state as JSON values, but for the orders that are kept whole (`flows.orders.order_columns`)."""

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.oms import Oms, OmsParams
 from flows.orders.money import ONE
 from tests.flows.orders.order_system import OrderSystem, Row, order_id
 
@@ -108,6 +109,29 @@ class Execution:
 
 # "-tp2" to "-sl2", and back.
 _OTHER = str.maketrans("tpsl", "sltp")
+
+
+def test_what_exits_are_of_is_known_whole_however_many_orders_end_meanwhile() -> None:
+    desk = OrderSystem(self_trade_allowed=True)
+    desk.flow = Oms(OmsParams(max_ended_whole=1), desk.flow.snapshot())
+    desk.bracket()
+    desk.fill("40")
+    desk.fill("60")
+    for client in ("x1", "x2", "x3"):
+        desk.new(client)
+        desk.report("cancelled", client)
+    # Filled before it could grow, and then the other one was refused: 60 are without exits.
+    desk.fill("40", "55", exit="-tp", side="sell")
+    desk.report("replace_rejected", exit="-tp", filled_quantity="40")
+    desk.report("cancelled", exit="-sl", reason="its venue does not take it any more")
+    made = [(one["order_id"], one["quantity"]) for one in desk.instructions[-2:]]
+    assert made == [(f"{ENTRY}-tp2", 60), (f"{ENTRY}-sl2", 60)]
+    desk.report("cancelled", exit="-tp2")
+    desk.report("cancelled", exit="-sl2")
+    for client in ("x4", "x5", "x6", "x7"):
+        desk.new(client)
+        desk.report("cancelled", client)
+    assert list(desk.flow._blotters["A"].known.orders) == [order_id("x7")]
 
 
 @settings(max_examples=300)
