@@ -127,7 +127,7 @@ class Market:
             self._listed(one)
             one.bid, one.ask = _on_tick(bid, one.tick), _on_tick(ask, one.tick)
             if price is not None:
-                one.price = value = rounded(of_float(price), one.tick or 1)
+                one.price = value = _rounded(price, one.tick)
                 for holding in one.holdings:
                     holding.revalue(value)
         self.pass_time(int(all_times[-1]))
@@ -251,4 +251,10 @@ def _positive(size: float | None) -> int | None:
 
 
 def _on_tick(price: float | None, tick: int | None) -> int | None:
-    return None if price is None else rounded(of_float(price), tick or 1)
+    return None if price is None else _rounded(price, tick)
+
+
+def _rounded(price: float, tick: int | None) -> int:
+    """On the tick; one below half a tick is as it is, as an order at it would cost nothing otherwise."""
+    exact = of_float(price)
+    return rounded(exact, tick or 1) or exact

@@ -68,6 +68,16 @@ def test_an_oco_to_buy_needs_and_ties_up_what_its_dearer_exit_may_cost() -> None
     assert refusal(desk.new("c6", quantity="200"))[1] == "9500"
 
 
+def test_what_is_worth_less_than_half_a_tick_is_worth_something() -> None:
+    desk = OrderSystem(type="cash", funded="1")
+    desk.mark("AIG", 0.003, 0.004)
+    market = {"order_type": "market", "limit_price": None}
+    refused = ("buying_power", "1", "4000")
+    assert refusal(desk.new("c1", quantity="1000000", **market)) == refused
+    desk.restart()
+    assert refusal(desk.new("c2", quantity="1000000", **market)) == refused
+
+
 def test_a_purchase_without_a_limit_needs_and_ties_up_a_cushion() -> None:
     desk = OrderSystem(type="cash", funded="10251")
     desk.flow = Oms(OmsParams(market_cushion_bps=500), desk.flow.snapshot())
