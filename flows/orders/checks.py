@@ -20,7 +20,6 @@ from flows.orders.market import Market, Quoted
 from flows.orders.money import LARGEST, ONE, divided, text
 from schemas.accounts import FIRM
 
-_HUNDRED = 100 * ONE
 _LARGEST_NOTIONAL = LARGEST * ONE
 # What a table of instruments had best say; `connectors.feeds` takes all fields of the topic.
 _LISTING = "symbol,valid_from,venue,type,currency,tick_size,lot_size,calendar"
@@ -117,7 +116,7 @@ def _away(order: Command, best: int) -> int:
     if order.order_type == "trailing_stop":
         if order.trail_amount is not None:
             return order.trail_amount
-        return best * (order.trail_percent or 0) // _HUNDRED
+        return best * (order.trail_percent or 0) // (100 * ONE)
     return max(order.peg_offset or 0, 0) if order.order_type == "pegged" else 0
 
 
@@ -151,12 +150,8 @@ def _too_fast(account: Account, limits: Limits, order: Command) -> Rejection | N
     count = account.recent.count(order.ts_event)
     if count < most:
         return None
-    return Rejection(
-        "rate_limit",
-        str(most),
-        str(count + 1),
-        f"{count} orders were accepted within the last second; {most} may be",
-    )
+    why = f"{count} orders were accepted within the last second; {most} may be"
+    return Rejection("rate_limit", str(most), str(count + 1), why)
 
 
 def _duplicate(account: Account, limits: Limits, order: Command) -> Rejection | None:
@@ -313,6 +308,10 @@ def _value(
     notional = (order.quantity or 0) * price
     more = (after - before) * price
     position = after * price
+    is_spending = order.side == "buy" and not limits.is_margin
+    if not more and not is_spending and limits.max_order_notional == NO_LIMIT:
+        # Nothing is compared: a rate that nobody knows is no reason to keep a position.
+        return None
     if currency != limits.currency:
         into = [
             account.market.converted(amount, currency, limits.currency)
@@ -326,7 +325,6 @@ def _value(
     if more and position > limits.max_position_notional * ONE:
         limit = limits.max_position_notional
         return _over("position_notional", limit, position, "the position's value with open orders")
-    is_spending = order.side == "buy" and not limits.is_margin
     if not more and not is_spending:
         return None
     return _means(account, limits, account.market.set_aside(order.limit_price, notional), more)

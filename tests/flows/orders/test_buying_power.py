@@ -1,5 +1,7 @@
 """What an account can pay: cash less what open purchases may cost, or leverage times equity."""
 
+import pytest
+
 from flows.oms import Oms, OmsParams
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
 from tests.flows.orders.order_system import OrderSystem, order_id, refusal, said
@@ -66,6 +68,19 @@ def test_an_oco_to_buy_needs_and_ties_up_what_its_dearer_exit_may_cost() -> None
     # The limit stays alone.
     desk.report("rejected", client="c2", exit="-sl")
     assert refusal(desk.new("c6", quantity="200"))[1] == "9500"
+
+
+@pytest.mark.parametrize("kind", ["cash", "margin"])
+def test_what_is_held_can_be_sold_while_no_rate_of_its_currency_is_known(kind: str) -> None:
+    desk = OrderSystem(type=kind)
+    desk.new()
+    desk.fill("100")
+    desk.feed(ACCOUNTS, {"type": kind, "currency": "EUR"})
+    assert refusal(desk.new("c2"))[0] == "currency"
+    assert said(desk.new("c3", side="sell", limit_price="51")) == ACCEPTED
+    desk.feed(ACCOUNTS, {"type": kind, "currency": "EUR", "max_order_notional": "5000"})
+    # There is a limit, and nobody can say what it is.
+    assert refusal(desk.replace("c3", limit_price="52"))[0] == "currency"
 
 
 def test_what_is_worth_less_than_half_a_tick_is_worth_something() -> None:
