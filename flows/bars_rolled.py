@@ -26,7 +26,7 @@ from flows.snapshot import pack, unpack
 from schemas.arrays import Int64s
 from schemas.bars import BARS, BARS_ROLLED
 from schemas.field import INT32, INT64, TIMESTAMP
-from schemas.sessions import DAY_NS, DEFAULT_CALENDAR, session_starts
+from schemas.sessions import DAY_NS, DEFAULT_CALENDAR, days_before, days_behind, session_starts
 
 _ROOM = 8192
 _KEYS = 64
@@ -38,8 +38,6 @@ _MONDAY = 3
 # From a session's start, midnight where its exchange is, to its date in UTC: midnight in Auckland's summer is eleven
 # the day before, and west of Hawaii there is no exchange.
 _TO_DATE_NS = 13 * 3_600_000_000_000
-# Weeks and months go on so far beyond the sessions that a calendar knows: some end next year.
-_FIRST_NS, _LAST_NS = np.array(["1900-01-01", "2200-01-01"], "M8[ns]").astype(np.int64).tolist()
 
 _READ = ("symbol", "interval", "ts_event", "trade_count")
 _NUMBERS = ("open", "high", "low", "close", "volume", "vwap", "buy_volume", "sell_volume")
@@ -236,7 +234,9 @@ def _periods(calendars: list[str]) -> tuple[Int64s, Int64s]:
     """Starts of the weeks and months of all calendars' sessions, and the bounds of each."""
     parts = []
     for calendar in calendars:
-        starts = _all_starts(session_starts(calendar))
+        known = session_starts(calendar)
+        # A week or month that is begun where the calendar ends is as long as any other, and so are those behind it.
+        starts = np.concatenate([days_before(known), known, days_behind(known)])
         dates = (starts + _TO_DATE_NS) // DAY_NS
         weeks = (dates + _MONDAY) // 7
         months = dates.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
@@ -246,13 +246,3 @@ def _periods(calendars: list[str]) -> tuple[Int64s, Int64s]:
         ]
     bounds = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
     return np.concatenate(parts), bounds
-
-
-def _all_starts(starts: Int64s) -> Int64s:
-    """A calendar's session starts, and those of the days of 24 hours that `session_window` has on both sides.
-
-    A week or month that is begun where the calendar ends is as long as any other, and so are those behind it.
-    """
-    before = np.arange(starts[0] - DAY_NS, _FIRST_NS, -DAY_NS)[::-1]
-    behind = np.arange(starts[-1] + DAY_NS, _LAST_NS, DAY_NS)
-    return np.concatenate([before, starts, behind])

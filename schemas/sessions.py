@@ -20,6 +20,9 @@ DAY_NS = 86_400_000_000_000
 _FIRST_DATE = "1990-01-01"
 _END_DATE = "2050-01-01"
 
+# So far windows of 24 hours go on where those of a calendar are to be listed.
+_CONTINUED = np.array(["1900-01-01", "2200-01-01"], "M8[ns]").astype(np.int64)
+
 
 # Shards on several threads ask at once; making a calendar changes the process's warning filters meanwhile.
 MAKING = Lock()
@@ -63,6 +66,16 @@ def session_starts(calendar: str) -> Int64s:
     """
     with MAKING:
         return _session_starts(calendar)
+
+
+def days_before(starts: Int64s) -> Int64s:
+    """Starts of the windows of 24 hours before a calendar's first session, from 1900 on, as kernels have them."""
+    return np.arange(starts[0] - DAY_NS, _CONTINUED[0], -DAY_NS, dtype=np.int64)[::-1]
+
+
+def days_behind(starts: Int64s) -> Int64s:
+    """Starts of the windows of 24 hours behind a calendar's last session, up to 2200, as kernels have them."""
+    return np.arange(starts[-1] + DAY_NS, _CONTINUED[1], DAY_NS, dtype=np.int64)
 
 
 @cache

@@ -26,7 +26,7 @@ from schemas.codec import HEADER_LIVE, HEADER_SOURCE
 from schemas.faults import DEAD_LETTER
 from schemas.field import TIMESTAMP
 from schemas.registry import market_topics, raw_topics
-from schemas.sessions import session_starts
+from schemas.sessions import days_behind, session_starts
 from schemas.topic import Topic
 
 WALL = "wall"
@@ -85,7 +85,9 @@ class Appender:
         self._partitioners = {
             topic.name: Partitioner(configs[topic.name].partitions) for topic in topics
         }
-        self._starts = session_starts(calendar)
+        known = session_starts(calendar)
+        # Some calendars are known up to this year only; what is fed behind that must be closed too.
+        self._starts = np.concatenate([known, days_behind(known)])
         self._ts_recv = ts_recv
         self._live = live
         self._headers: Headers = ((HEADER_LIVE, b"1"),) if live else ()

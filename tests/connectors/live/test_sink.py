@@ -172,6 +172,23 @@ def test_a_replay_that_was_killed_is_gone_on_with(log: Log, tmp_path: Path) -> N
         replay_capture(log, GenericAdapter(mapping, credentials={}), path, options)
 
 
+def test_a_session_behind_all_that_the_calendar_knows_ends_too(log: Log, tmp_path: Path) -> None:
+    """Its end was held to be the start of the last session that is known: its last bars were never written."""
+    path = tmp_path / "wire.jsonl"
+    writer = CaptureWriter(path)
+    first = message(1, "A", 1)
+    told = first.payload.replace(b"2026-01-05T00", b"2050-06-15T10")
+    writer.write([replace(first, payload=told, recv_ns=2_538_900_001 * SECOND)])
+    writer.close()
+    options = LiveOptions(
+        sink=SinkOptions(calendar="XNYS", clock=Clock(now_ns=lambda: 2_538_900_010 * SECOND))
+    )
+    replay_capture(log, GenericAdapter(LiveMapping(**MAPPING), credentials={}), path, options)
+    (_, row), (kind, end) = trace(log, "A")
+    assert kind == "watermark"
+    assert row < end <= row + 86_400
+
+
 def test_recordings_of_one_session_are_one_session(log: Log, tmp_path: Path) -> None:
     """The first one ended the session, and all rows of the second were late for its bars."""
     paths = [tmp_path / name for name in ("a.jsonl", "b.jsonl", "c.jsonl")]
