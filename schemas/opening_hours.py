@@ -48,7 +48,8 @@ def opening_hours(calendar: str, first_day: int, last_day: int) -> Int64s:
 def hours_of_year(calendar: str, year: int, *, margin_days: int) -> Int64s:
     """As `opening_hours`, from some days before a UTC year to as many behind it; kept on disk.
 
-    Only years are, whose number is bounded.
+    Only years are, whose number is bounded. Of days that the calendar does not reach to there are none: some are known
+    up to the present year only.
     """
     january = np.array([year - 1970, year + 1 - 1970], "datetime64[Y]").astype("datetime64[D]")
     first_day, end_day = january.astype(int).tolist()
@@ -57,7 +58,11 @@ def hours_of_year(calendar: str, year: int, *, margin_days: int) -> Int64s:
         return opening_hours(calendar, *days)
 
     def make() -> tuple[str, Int64s]:
-        zone, found = _opening_hours(calendar, *days)
+        session_starts(calendar)  # raises, with the names that there are
+        known = [None if bound is None else bound // DAY_NS for bound in _bounds(calendar)]
+        first = days[0] if known[0] is None else max(days[0], known[0])
+        last = days[1] if known[1] is None else min(days[1], known[1])
+        zone, found = _opening_hours(calendar, first, max(first, last))
         return zone, found.ravel()
 
     return kept(f"{calendar} {year} {margin_days}", make, __file__).reshape(-1, 3)
@@ -77,15 +82,27 @@ def _opening_hours(calendar: str, first_day: int, last_day: int) -> tuple[str, I
     return zone, np.array(found, dtype=np.int64).reshape(-1, 3)
 
 
+def _bounds(calendar: str) -> tuple[int | None, int | None]:
+    """First and last day that a calendar knows, ns since 1970 UTC; None where it knows all."""
+    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415 - as below
+
+    dispatcher = global_calendar_dispatcher
+    factory = dispatcher._calendar_factories[dispatcher.resolve_alias(calendar)]  # noqa: SLF001 - it has no public way to the class
+    first, last = factory.bound_min(), factory.bound_max()
+    return first and first.value, last and last.value
+
+
 def _sessions(calendar: str, first_day: int, last_day: int) -> tuple[str, Int64s, Int64s]:
     import pandas as pd  # noqa: PLC0415 - half a second of imports, which most programs do not need
     from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415
 
     dispatcher = global_calendar_dispatcher
     factory = dispatcher._calendar_factories[dispatcher.resolve_alias(calendar)]  # noqa: SLF001
-    # A session may begin on the UTC day before; and the range must hold a session, whatever the holidays.
-    first = pd.Timestamp(first_day - 10, unit="D")
-    last = pd.Timestamp(last_day + 10, unit="D")
+    # A session may begin on the UTC day before; and the range must hold a session, whatever the holidays. What is asked
+    # for must be known, what is looked at beside it need not.
+    first, last = pd.Timestamp(first_day, unit="D"), pd.Timestamp(last_day, unit="D")
+    first = min(first, max(first - pd.Timedelta(days=10), factory.bound_min() or pd.Timestamp.min))
+    last = max(last, min(last + pd.Timedelta(days=10), factory.bound_max() or pd.Timestamp.max))
     with warnings.catch_warnings():
         # exchange_calendars 4.13 uses what pandas 3.1 deprecates; that is theirs to mend.
         warnings.simplefilter("ignore", DeprecationWarning)

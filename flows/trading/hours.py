@@ -18,8 +18,8 @@ class Hours:
     Parameters
     ----------
     calendar : str
-        Name in exchange_calendars. One that is not known there, or that does not reach to a time, is taken
-        for always open: refusing the market's events for a word in ``instruments`` would lose them.
+        Name in exchange_calendars. One that is not known there, or that does not reach to a time (some are known up
+        to the present year), is taken for always open then: refusing the market's events for a word in ``instruments`` would lose them.
     """
 
     def __init__(self, calendar: str) -> None:
@@ -55,14 +55,17 @@ def _sessions(calendar: str, year: int) -> tuple[list[int], list[int]]:
     next_year = int(np.datetime64(str(year + 1), "D").astype(int))
     try:
         found = hours_of_year(calendar, year, margin_days=_MARGIN_DAYS)
-        reaches = len(found) and found[-1, 2] >= (next_year + 1) * DAY_NS
     except CalendarError:
-        reaches = False
-    if not reaches:
+        return _sessions(ALWAYS, year)
+    if not len(found) or found[0, 0] >= next_year:
         return _sessions(ALWAYS, year)
     opens, closes = found[:, 1], found[:, 2]
     if calendar != ALWAYS:
         # Cut at midnight UTC there; a session that runs through it is one.
         begins = np.append(True, opens[1:] != closes[:-1])
         opens, closes = opens[begins], closes[np.append(begins[1:], True)]
+    if closes[-1] < (next_year + 1) * DAY_NS:
+        # Behind the last session that is known it is always open; up to there it is not.
+        days = np.arange(found[-1, 0] + 1, next_year + _MARGIN_DAYS) * DAY_NS
+        opens, closes = np.append(opens, days), np.append(closes, days + DAY_NS)
     return opens.tolist(), closes.tolist()
