@@ -5,12 +5,15 @@ import { decimal, moment, typed, words } from "./format.js";
 
 const OPEN = new Set(["received", "accepted", "working", "partially_filled"]);
 const ROWS_MAX = 300;
+const LISTED = 200;
 
 /** The blotter. */
 export class Blotter {
   constructor(mayTrade) {
     this.mayTrade = mayTrade;
     this.orders = new Map();
+    // How often events have come: what came while a list was asked for is newer than the list.
+    this.turn = 0;
     this.draw = atNextFrame(() => this.#draw());
     byId("blotter-open").addEventListener("change", this.draw);
     byId("replace-close").addEventListener("click", () => byId("replace-dialog").close());
@@ -18,23 +21,37 @@ export class Blotter {
     this.draw();
   }
 
-  /** Orders of an account as the API lists them. */
+  /** Orders of an account as the API lists them: they hold for whatever no event has come of since it was asked. */
   async load(account) {
-    const listed = await get("v1/orders", { account, limit: 200 });
-    for (const order of listed.orders) {
-      const held = this.orders.get(order.order_id);
-      // How they stand, their events may know better already; when they were received, only the list knows.
-      this.orders.set(order.order_id, { sequence: 0, ...order, ...held, received: order.ts_received ?? "" });
+    const since = this.turn;
+    const { orders } = await get("v1/orders", { account, limit: LISTED });
+    for (const order of orders) this.#know(order, since);
+    this.draw();
+    // Where a stream begins anew, events were missed: what is held as open may have ended, however old it is.
+    const listed = new Set(orders.map((order) => order.order_id));
+    const held = [...this.orders.values()].filter((order) => order.account === account && OPEN.has(order.status));
+    for (const { order_id: id, heard } of held) {
+      if (heard > 0 && heard <= since && !listed.has(id)) this.#know(await get(`v1/orders/${id}`), since);
     }
     this.draw();
   }
 
+  #know(order, since) {
+    const held = this.orders.get(order.order_id);
+    const isNewer = held && held.heard > since;
+    const [older, newer] = isNewer ? [order, held] : [held, order];
+    const { sequence = 0, heard = 0 } = held ?? {};
+    this.orders.set(order.order_id, { ...older, ...newer, sequence, heard, received: order.ts_received ?? held?.received ?? "" });
+  }
+
   /** Rows of `order_events`: the one with the greatest number says how its order stands. */
   take(rows) {
+    this.turn += 1;
+    const heard = this.turn;
     for (const row of rows) {
       const held = this.orders.get(row.order_id);
       if (held && held.sequence >= row.sequence) continue;
-      this.orders.set(row.order_id, { received: new Date().toISOString(), ...held, ...row });
+      this.orders.set(row.order_id, { received: new Date().toISOString(), ...held, ...row, heard });
       if (held && held.status !== row.status) announce(`${words(row.side)} ${row.symbol}: ${words(row.status)}`);
     }
     this.#forget();

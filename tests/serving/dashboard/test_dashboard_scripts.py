@@ -137,3 +137,32 @@ def test_of_more_orders_than_can_be_shown_the_newest_are_and_the_rest_is_told(
     scripts.evaluate("document.getElementById('panels').hidden = false")
     rows = [_order(number) for number in range(1, orders + 1)]
     assert _call(scripts, "blotter.js", body, rows) == [300, f"0 / {orders}", told]
+
+
+def test_a_list_that_is_asked_for_anew_says_how_orders_stand_but_for_what_came_meanwhile(
+    scripts: Page,
+) -> None:
+    """Events are missed where a stream begins anew: orders that were filled then stayed open on the page."""
+    body = """async (module, [rows, listed]) => {
+      const blotter = new module.Blotter(() => true);
+      blotter.take(rows);
+      const asked = window.fetch;
+      window.fetch = async (address) => {
+        const id = address.pathname.split("/orders/")[1];
+        blotter.take([{ ...rows[2], sequence: 7, status: "cancelled" }]);
+        return new Response(JSON.stringify(id ? { ...rows[1], sequence: undefined, status: "expired" } : { orders: listed }));
+      };
+      try {
+        await blotter.load("ALPHA");
+      } finally {
+        window.fetch = asked;
+      }
+      blotter.take([{ ...rows[0], sequence: 1 }]);
+      return rows.map((row) => blotter.orders.get(row.order_id).status);
+    }"""
+    rows = [_order(number) for number in (1, 2, 3)]
+    listed = [{**rows[0], "status": "filled"}, {**rows[2], "status": "working"}]
+    for one in listed:
+        del one["sequence"]
+    found = _call(scripts, "blotter.js", body, [rows, listed])
+    assert found == ["filled", "expired", "cancelled"]
