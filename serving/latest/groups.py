@@ -6,6 +6,7 @@ from schemas.topic import Topic
 _WITHIN: dict[str, tuple[str, ...]] = {
     "quotes": ("venue",),
     "bars": ("interval",),
+    "bars_revised": ("interval",),
     "bars_rolled": ("interval",),
     "vendor_bars": ("interval", "price_type"),
     "event_bars": ("bar",),
@@ -15,6 +16,7 @@ _WITHIN: dict[str, tuple[str, ...]] = {
     "relative": ("interval",),
     "source_lags": ("venue", "interval"),
     "book_top": ("venue",),
+    "breadth_parts": ("interval", "symbol"),
     "breadth": ("interval",),
     "index_levels": ("interval",),
     "scans": ("scan",),

@@ -75,6 +75,16 @@ def test_the_newest_row_of_each_group_is_the_last_that_came(batches: list[Bars])
     assert len(view) == len(known)
 
 
+def test_rows_that_stand_side_by_side_do_not_replace_one_another() -> None:
+    """Of a conflated stream of revised bars, only one interval's newest came."""
+    # Of a check's findings each is one, and none is newer than the others.
+    events = {"quality_results"}
+    times = {"ts_event", "ts_end", "revision"}
+    for topic in TOPICS.values():
+        if times.intersection(topic.identity) and topic.name not in events:
+            assert set(topic.identity) - times <= set(group_fields(topic)), topic.name
+
+
 def test_memory_follows_the_groups_and_not_the_rows() -> None:
     """Each record brings one row of a group that stays, beside many that are replaced."""
     view = LatestView(BARS)
