@@ -97,10 +97,13 @@ async def executions(
     state = state_of(request)
     wanted = {"account": account, "symbol": symbol, "strategy": strategy, "order_id": order_id}
     store = state.part(Hub).orders.executions()
-    kept = store.offsets()
-    rows, is_behind = await asyncio.to_thread(
-        _executions_in_memory, store, wanted, (start, end), cursor, limit
-    )
+    first = -1
+    while first != store.first:
+        # What memory lets go of in between would be looked for neither here nor there.
+        first, kept = store.first, store.offsets()
+        rows, is_behind = await asyncio.to_thread(
+            _executions_in_memory, store, wanted, (start, end), cursor, limit
+        )
     is_whole = state.part(Hub).is_whole(EXECUTIONS) and store.first == 0
     if not is_behind and (is_whole or not await _has_landed(state, account, cursor)):
         raise unknown_cursor()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,10 +14,10 @@ from connectors.log import Log
 from connectors.records import decode_rows
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
-from serving.api import order_pages
+from serving.api import order_pages, positions
 from serving.hub.hub import Hub
 from tests.serving.api.apps import running
-from tests.serving.api_orders.test_order_history import listing
+from tests.serving.api_orders.test_order_history import batch_of, listing
 from tests.serving.api_orders.test_order_routes import Api, event, execution
 from tests.serving.ordering import order
 
@@ -170,5 +171,32 @@ def test_a_list_that_few_pass_goes_on_behind_a_page_that_is_not_full(
             found += [one["order_id"] for one in page["orders"]]
             cursor = page["cursor"]
         assert found == [ids[40], ids[0]]
+
+    run(tmp_path / "home", store_url, work)
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_executions_that_memory_drops_while_they_are_listed_are_not_left_out(
+    tmp_path: Path, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, more = positions._executions_in_memory, list(range(100, 160))
+
+    async def work(api: Api) -> None:
+        rows = [execution("o", number) for number in range(40)]
+        await api.append(EXECUTIONS, *rows)
+        await landed(api, store_url)
+
+        def raced(*asked: Any) -> Any:
+            made = [batch_of(EXECUTIONS, execution("o", number)) for number in more]
+            if more:
+                api.hub.orders.append(EXECUTIONS, 0, more[:], made)
+                more.clear()
+            return real(*asked)
+
+        monkeypatch.setattr(positions, "_executions_in_memory", raced)
+        page = (await api.client.get("/v1/executions?account=A1&limit=1000")).json()
+        found = [one["execution_id"] for one in page["executions"]]
+        assert len(set(found)) == len(found)
+        assert {one["execution_id"] for one in rows} <= set(found)
 
     run(tmp_path / "home", store_url, work)
