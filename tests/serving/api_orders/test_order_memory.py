@@ -187,10 +187,10 @@ def test_executions_that_memory_drops_while_they_are_listed_are_not_left_out(
         await landed(api, store_url)
 
         def raced(*asked: Any) -> Any:
-            made = [batch_of(EXECUTIONS, execution("o", number)) for number in more]
-            if more:
-                api.hub.orders.append(EXECUTIONS, 0, more[:], made)
-                more.clear()
+            for number in more:
+                made = batch_of(EXECUTIONS, execution("o", number))
+                api.hub.orders.append(EXECUTIONS, 0, [number], [made])
+            more.clear()
             return real(*asked)
 
         monkeypatch.setattr(positions, "_executions_in_memory", raced)
