@@ -237,6 +237,8 @@ class Hub:
             if feed is None:
                 continue
             if isinstance(one, Lost):
+                # What was trimmed had landed: from now on ClickHouse is asked.
+                self._whole.discard(one.topic.name)
                 feed.lose(one)
             else:
                 feed.take(one)

@@ -2,16 +2,17 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectors.landings import CLICKHOUSE, Done, LandingRecorder, Span
-from connectors.log import open_log
+from connectors.log import Chunk, TruncatedError, open_log
 from connectors.records import rows_record
 from connectors.topics import create_topics
 from serving.hub import hub as hubs
 from serving.hub.hub import Hub
-from tests.serving.api_streams.feeding import TOPIC, movements
+from tests.serving.api_streams.feeding import TOPIC, movements, until
 
 
 @pytest.mark.parametrize(("landed", "known"), [(None, "12345"), (1, "2345"), (2, "345"), (5, "45")])
@@ -39,3 +40,32 @@ def test_of_an_account_all_is_known_that_clickhouse_cannot_say(
                 await hub.stop()
 
     assert "".join(asyncio.run(started())) == known
+
+
+def test_a_topic_of_which_rows_were_trimmed_unread_is_whole_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ClickHouse was not asked for what the hub had never read."""
+
+    async def trimmed() -> None:
+        with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+            create_topics(log, 1)
+            hub = Hub(log, followed=(TOPIC.name,))
+            await hub.start()
+            assert hub.is_whole(TOPIC)
+            read = log.read
+
+            def overtaken(topic: str, *asked: Any, **how: Any) -> Chunk:
+                if topic != TOPIC.name:
+                    return read(topic, *asked, **how)
+                monkeypatch.setattr(log, "read", read)
+                raise TruncatedError("trimmed")
+
+            monkeypatch.setattr(log, "read", overtaken)
+            log.append([rows_record(TOPIC, 0, movements([("1", 1)]))])
+            try:
+                await until(lambda: not hub.is_whole(TOPIC))
+            finally:
+                await hub.stop()
+
+    asyncio.run(trimmed())
