@@ -7,7 +7,8 @@ the next request. The key of the platform's own programs lies beside it: `connec
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from connectors.chdb_engine import StoreError
+from connectors.file_lock import FileLock
 from connectors.sql_guard_tables import PRIVATE_TOPICS, ReadScope
 from connectors.store_key import ACCESS, PROGRAMS, write_secret
 from connectors.store_quotas import Limits, Quota, changed
@@ -131,9 +133,8 @@ class StoreUsers:
         unknown = user.topics - TOPICS.keys()
         if unknown:
             raise StoreError(f"user {user.name}: no topics {', '.join(sorted(unknown))}")
-        self._refresh()
-        self._users[user.name] = user
-        self._write()
+        with self._changing():
+            self._users[user.name] = user
 
     def drop(self, name: str) -> None:
         """Remove a user.
@@ -143,16 +144,27 @@ class StoreUsers:
         StoreError
             Where there is none.
         """
-        self._refresh()
-        if self._users.pop(name, None) is None:
-            raise StoreError(f"store: there is no user {name!r}")
-        self._write()
+        with self._changing():
+            if self._users.pop(name, None) is None:
+                raise StoreError(f"store: there is no user {name!r}")
 
     def let_guest(self, *, in_: bool) -> None:
         """Let the user `GUEST` read without a password, or not."""
-        self._refresh()
-        self._guest = in_
-        self._write()
+        with self._changing():
+            self._guest = in_
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The users as they are now, written when the block ends; nobody else changes them meanwhile."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = FileLock(self._path.with_suffix(".lock"))
+        try:
+            with lock:
+                self._refresh()
+                yield
+                self._write()
+        finally:
+            lock.close()
 
     def _refresh(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """Users of the store: the file that keeps them, who is let in, what they may take; with a clock of the test's own."""
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -337,3 +338,14 @@ def test_whatever_is_asked_the_limits_hold(asked: dict[str, str], limits: Limits
     assert list(found)[-1] == "readonly"
     assert found["readonly"] == "1"
     assert all(int(found[name]) <= float(asked[name]) for name in asked)
+
+
+def test_users_that_are_added_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Each wrote the file as it had read it: the later one without the other's user."""
+
+    def add(number: int) -> None:
+        StoreUsers(tmp_path).put(quinn(name=f"user-{number}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(40)))
+    assert len(StoreUsers(tmp_path).all()) == 40
