@@ -1,6 +1,7 @@
 """When exchanges are open: from each session's opening to its close, as exchange_calendars knows them."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -84,20 +85,23 @@ def _opening_hours(calendar: str, first_day: int, last_day: int) -> tuple[str, I
 
 def _bounds(calendar: str) -> tuple[int | None, int | None]:
     """First and last day that a calendar knows, ns since 1970 UTC; None where it knows all."""
-    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415 - as below
-
-    dispatcher = global_calendar_dispatcher
-    factory = dispatcher._calendar_factories[dispatcher.resolve_alias(calendar)]  # noqa: SLF001 - it has no public way to the class
+    factory = _factory(calendar)
     first, last = factory.bound_min(), factory.bound_max()
     return first and first.value, last and last.value
 
 
-def _sessions(calendar: str, first_day: int, last_day: int) -> tuple[str, Int64s, Int64s]:
-    import pandas as pd  # noqa: PLC0415 - half a second of imports, which most programs do not need
-    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415
+def _factory(calendar: str) -> Any:
+    """What makes a calendar of given years; exchange_calendars has no public way to it."""
+    from exchange_calendars.calendar_utils import global_calendar_dispatcher  # noqa: PLC0415 - as pandas below
 
     dispatcher = global_calendar_dispatcher
-    factory = dispatcher._calendar_factories[dispatcher.resolve_alias(calendar)]  # noqa: SLF001
+    return dispatcher._calendar_factories[dispatcher.resolve_alias(calendar)]  # noqa: SLF001
+
+
+def _sessions(calendar: str, first_day: int, last_day: int) -> tuple[str, Int64s, Int64s]:
+    import pandas as pd  # noqa: PLC0415 - half a second of imports, which most programs do not need
+
+    factory = _factory(calendar)
     # A session may begin on the UTC day before; and the range must hold a session, whatever the holidays. What is asked
     # for must be known, what is looked at beside it need not.
     first, last = pd.Timestamp(first_day, unit="D"), pd.Timestamp(last_day, unit="D")

@@ -62,7 +62,7 @@ def _settled(
     @wraps(deed)
     def again(accounts: "Accounts", /, *args: P.args, **kwargs: P.kwargs) -> T:
         for _ in range(_TRIES):
-            accounts._read_to = accounts._ends()  # noqa: SLF001 - a part of the class
+            accounts.begin()
             with suppress(OutdatedError):
                 return deed(accounts, *args, **kwargs)
         raise AccountError("others change accounts at the same time, again and again: try later")
@@ -89,6 +89,10 @@ class Accounts:
         self._user = user
         self._audited = audited or self._from_command_line
         self._read_to: dict[tuple[str, int], int] = {}
+
+    def begin(self) -> None:
+        """What is in the log now is what the next change is made from."""
+        self._read_to = self._ends()
 
     def newest(self) -> dict[str, Row]:
         """Each account's newest row, in order of name; `FIRM` is all of them."""

@@ -15,6 +15,7 @@ from connectors.live.rates import Rate
 from connectors.live.rows import Rows
 from connectors.live.values import converter, time_ns
 from schemas.field import TIMESTAMP, Field
+from schemas.market import BOOK_EVENTS
 
 _CREDENTIAL = re.compile(r"\$\{(\w+)\}")
 
@@ -61,7 +62,7 @@ class GenericAdapter(Adapter):
         self._numbers: dict[tuple[int, str], Numbers] = {}
         self._joined: set[tuple[int, str]] = set()
         self.is_anew = mapping.sequence_restarts or any(
-            one.sequence is not None and one.marks_last for one in self._readers
+            one.sequence is not None and one.is_book for one in self._readers
         )
 
     @property
@@ -108,8 +109,7 @@ class GenericAdapter(Adapter):
         whole = {
             reader.topic.name
             for _, reader, found in read
-            for row in found
-            if row.get("action") == "clear"
+            if reader.is_book and any(row.get("action") == "clear" for row in found)
         }
         twice = {
             one[1].topic.name
@@ -229,6 +229,7 @@ class _Reader:
         self.sequence = JsonPath(entry.sequence) if entry.sequence else None
         # An event of a book ends with the message, unless the mapping says otherwise.
         names = {field.name for field in self.topic.fields}
+        self.is_book = self.topic.name == BOOK_EVENTS.name
         self.marks_last = "is_last" in names and "is_last" not in entry.fields
         self._each = JsonPath(entry.each) if entry.each else None
         self._reads = [

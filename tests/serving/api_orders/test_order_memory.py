@@ -103,7 +103,9 @@ def test_an_order_whose_events_memory_has_dropped_is_not_told_as_unheard_of(
         await fill(api, ids)
         await landed(api, store_url)
         await check_filled(api.client, ids)
-        assert api.hub.orders.order(ids[0])["status"] == "received"  # type: ignore[index]
+        remembered = api.hub.orders.order(ids[0])
+        assert remembered is not None
+        assert remembered["status"] == "received"
         # Their commands go as well: the door knows them for longer than the view.
         more = await placed(api, range(_ORDERS, 3 * _ORDERS))
         await landed(api, store_url, _ORDERS)
