@@ -24,7 +24,7 @@ from serving.api.state import ApiState, state_of
 from serving.api.tables import ARROW_TYPE, Format, lines_answer, table_answer
 from serving.hub.hub import Hub
 from serving.hub.lookup import Lookup
-from serving.latest.history import History
+from serving.latest.history import History, Key, Page
 from serving.latest.parts import lines_of
 
 router = APIRouter(prefix="/v1", tags=["market"])
@@ -258,7 +258,7 @@ async def _answer(request: Request, topic: Topic, query: RowsQuery) -> Response:
     if query.form is Format.JSON:
         return lines_answer(lines_of(entries))
     view = state.part(Hub).view(topic.name)
-    return await asyncio.to_thread(table_answer, topic, view.batch(entries), query.form)
+    return await asyncio.to_thread(table_answer, view.batch(entries), query.form)
 
 
 async def _history(
@@ -267,17 +267,25 @@ async def _history(
     if len(symbols) != 1:
         raise ApiError(422, "symbols", "history is of one symbol: ask for each of them")
     (symbol,) = symbols
-    rows, behind = await state.part(History).between(
-        topic,
-        symbol,
+    page = Page(
+        topic=topic,
+        key=symbol,
         narrowed=narrowed,
         start_ns=START_NS if query.start is None else query.start,
         end_ns=END_NS if query.end is None else query.end,
         behind=None if query.cursor is None else history_key(query.cursor, topic.name, symbol),
         limit=query.limit,
     )
-    cursor = None if behind is None else history_cursor(behind, topic.name, symbol)
-    return await asyncio.to_thread(table_answer, topic, rows, query.form, cursor)
+    history = state.part(History)
+
+    def cursor(behind: Key | None) -> str | None:
+        return None if behind is None else history_cursor(behind, topic.name, symbol)
+
+    if query.form is Format.JSON:
+        lines, behind = await history.lines_between(page)
+        return lines_answer([lines], cursor(behind))
+    rows, behind = await history.between(page)
+    return await asyncio.to_thread(table_answer, rows, query.form, cursor(behind))
 
 
 def _book(row: dict[str, Any], depth: int) -> dict[str, Any]:

@@ -1,20 +1,23 @@
 """ClickHouse behind the routes: where it does not answer, the client is told so."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
-import pyarrow as pa
+from clickhouse_connect.driver.client import Client
 
 from serving.api.problems import ApiError
 from serving.latest.history import History, HistoryError
+
+T = TypeVar("T")
 
 
 class StoredRows(History):
     """Landed rows, with the API's error where the store is away."""
 
-    async def ask(self, query: str, **parameters: Any) -> pa.Table:
-        """The answer to a query of ``sql/api``; `ApiError` 503 where the store does not answer."""
+    async def run(self, read: Callable[[Client], T], nothing: T) -> T:
+        """What is read from the store; `ApiError` 503 where it does not answer."""
         try:
-            return await super().ask(query, **parameters)
+            return await super().run(read, nothing)
         except HistoryError as error:
             raise ApiError(
                 503,

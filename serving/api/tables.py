@@ -9,8 +9,7 @@ from fastapi import Response
 
 from schemas.field import CATEGORY, DECIMAL, TEXT, TIMESTAMP
 from schemas.interrupts import uninterrupted
-from schemas.json_codec import encode_lines, time_texts
-from schemas.topic import Topic
+from schemas.json_codec import time_texts
 
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 CURSOR_HEADER = "X-Cursor"
@@ -27,28 +26,18 @@ class Format(StrEnum):
 
 def lines_answer(lines: list[bytes], cursor: str | None = None) -> Response:
     """Rows that are JSON already."""
-    return _json_answer(b",".join(lines), cursor)
+    body = b'{"rows":[%b],"cursor":%b}' % (b",".join(lines), orjson.dumps(cursor))
+    return Response(body, media_type="application/json", headers=_headers(cursor))
 
 
-def table_answer(
-    topic: Topic, batch: pa.RecordBatch, form: Format, cursor: str | None = None
-) -> Response:
-    """Rows of a topic in a format."""
-    if form is Format.JSON:
-        # A line feed within a text is escaped.
-        rows = encode_lines(topic, batch).removesuffix(b"\n").replace(b"\n", b",")
-        return _json_answer(rows, cursor)
+def table_answer(batch: pa.RecordBatch, form: Format, cursor: str | None = None) -> Response:
+    """Rows of a topic as CSV or Arrow."""
     if form is Format.CSV:
         return Response(_csv(batch), media_type="text/csv", headers=_headers(cursor))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return Response(sink.getvalue().to_pybytes(), media_type=ARROW_TYPE, headers=_headers(cursor))
-
-
-def _json_answer(rows: bytes, cursor: str | None) -> Response:
-    body = b'{"rows":[%b],"cursor":%b}' % (rows, orjson.dumps(cursor))
-    return Response(body, media_type="application/json", headers=_headers(cursor))
 
 
 def _csv(batch: pa.RecordBatch) -> bytes:

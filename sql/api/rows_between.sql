@@ -10,3 +10,5 @@ PREWHERE {key_field:Identifier} = {key:String}
     AND (ts_event, _partition, _offset, _row) > (fromUnixTimestamp64Nano({start:Int64}, 'UTC'), {partition:Int32}, {offset:Int64}, {row:Int32}) -- where given
 ORDER BY ts_event, _partition, _offset, _row
 LIMIT {limit:UInt32}
+-- Columns are read at once: to read them only for the rows of the page costs more than the page.
+SETTINGS query_plan_optimize_lazy_materialization = 0
