@@ -11,12 +11,12 @@ SELECT
     t.size AS size,
     t.side AS side,
     t.conditions AS conditions,
-    q.told_bid.1 AS bid,
-    q.told_bid.2 AS bid_size,
-    q.told_bid.3 AS ts_bid,
-    q.told_ask.1 AS ask,
-    q.told_ask.2 AS ask_size,
-    q.told_ask.3 AS ts_ask,
+    q.told_bid AS bid,
+    q.told_bid_size AS bid_size,
+    q.ts_told_bid AS ts_bid,
+    q.told_ask AS ask,
+    q.told_ask_size AS ask_size,
+    q.ts_told_ask AS ts_ask,
     t._partition AS _partition,
     t._offset AS _offset,
     t._row AS _row
@@ -24,11 +24,16 @@ FROM trades AS t
 ASOF LEFT JOIN
 (
     -- What a venue had told up to each of its quotes; of the same nanosecond the last in the log has the highest place.
+    -- Six values, not two tuples of three: ClickHouse keeps the newest tuple as a list of boxed values.
     SELECT
         venue,
         bitShiftLeft(toInt128(toUnixTimestamp64Nano(ts_event)), 64) + row_number() OVER told AS place,
-        anyLastIf((bid, bid_size, toNullable(ts_event)), isNotNull(bid) OR isNotNull(bid_size)) OVER told AS told_bid,
-        anyLastIf((ask, ask_size, toNullable(ts_event)), isNotNull(ask) OR isNotNull(ask_size)) OVER told AS told_ask
+        anyLast_respect_nullsIf(bid, (isNotNull(bid) OR isNotNull(bid_size)) AS tells_bid) OVER told AS told_bid,
+        anyLast_respect_nullsIf(bid_size, tells_bid) OVER told AS told_bid_size,
+        anyLast_respect_nullsIf(toNullable(ts_event), tells_bid) OVER told AS ts_told_bid,
+        anyLast_respect_nullsIf(ask, (isNotNull(ask) OR isNotNull(ask_size)) AS tells_ask) OVER told AS told_ask,
+        anyLast_respect_nullsIf(ask_size, tells_ask) OVER told AS told_ask_size,
+        anyLast_respect_nullsIf(toNullable(ts_event), tells_ask) OVER told AS ts_told_ask
     FROM quotes
     PREWHERE symbol = {symbol:String}
         AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
