@@ -79,6 +79,20 @@ def holds(
     return dict(found)
 
 
+def can_start(log: Log, flow: str, shard: int) -> bool:
+    """Whether a flow's shard has a snapshot to go on from with the progress records that are there."""
+    progress = progress_topic(flow)
+    told = log.last(progress, shard)
+    if told is None:
+        return False
+    last, start = control_value(told), log.start(progress, shard)
+    newest = told.offset if last["checkpoint"] is None else last["checkpoint"]
+    return newest >= start and any(
+        one["number"] <= last["number"] and one["checkpoint_offset"] >= start
+        for one in _snapshots(log, flow, shard, last, passed_over)
+    )
+
+
 def _open_runs(log: Log, topics: Mapping[str, TopicConfig]) -> list[str]:
     """Runs of replays that were begun and are not complete: they may read on from anywhere."""
     found = []

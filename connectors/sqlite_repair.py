@@ -1,18 +1,25 @@
-"""Mends a damaged SQLite log: each partition is cut before its first record that cannot be read."""
+"""Mends a damaged SQLite log: each partition is cut before its first record that cannot be read.
 
-import os
+The progress of a flow is cut behind its last such record, where it can be read from there on and the flow can start
+with that: it is its oldest then that goes, as retention lets go of it. Cut before the damage, all that the flow has
+made since would have to go, and what others have committed in that time.
+"""
+
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from connectors.control import progress_topic
 from connectors.file_lock import FileLock
-from connectors.log import CorruptLogError, LogError
+from connectors.log import CorruptLogError, LogError, open_log
+from connectors.log_holds import can_start
 from connectors.sqlite_catalog import SCHEMA
 from connectors.sqlite_file import connect, create_tables, locks_folder
 from connectors.sqlite_log import path_of
+from connectors.sqlite_mended import SIDE_FILES, put_mended
 from connectors.sqlite_rows import (
     Row,
     create_statement,
@@ -22,8 +29,8 @@ from connectors.sqlite_rows import (
     table,
 )
 
+_PROGRESS = progress_topic("")
 _COPY_BYTES = 32 << 20
-_SIDE_FILES = ("-wal", "-shm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,9 @@ class Removed:
     last : int or None
         Last offset that was there; None where the damage hides it.
     reason : str
-        What was wrong with the first.
+        What was wrong with the first; of a beginning, with the last.
+    is_beginning : bool
+        Whether these were the oldest, and the partition begins behind them now.
     """
 
     topic: str
@@ -49,6 +58,7 @@ class Removed:
     first: int
     last: int | None
     reason: str
+    is_beginning: bool = False
 
     @property
     def records(self) -> int | None:
@@ -60,6 +70,11 @@ class Removed:
             return (
                 f"the writers' commit numbers were lost ({self.reason}): a flow that had committed must "
                 "be run with --new-epoch"
+            )
+        if self.is_beginning:
+            return (
+                f"{self.topic}[{self.partition}]: removed its oldest offsets, {self.first} to {self.last}: "
+                f"{self.reason}; the flow goes on as if nothing had been, and proofs begin behind them"
             )
         what = (
             f"all offsets from {self.first} on, an unknown count"
@@ -110,7 +125,9 @@ def drafted(url: str) -> Iterator[Draft]:
     try:
         if not use.try_acquire():
             raise LogError(f"log {path}: a program has it open: stop it, then repair again")
-        yield _draft(path, copy)
+        draft = _draft(path, copy, ())
+        stuck = _stuck(draft)
+        yield _draft(path, copy, stuck) if stuck else draft
     finally:
         _remove(copy)
         use.close()
@@ -124,7 +141,7 @@ def put_in_place(url: str, draft: Draft) -> Path:
     Path
         Where the old file is.
     """
-    return _replace(path_of(url), path_of(draft.url))
+    return put_mended(path_of(url), path_of(draft.url))
 
 
 def repair(url: str) -> list[Removed]:
@@ -155,14 +172,15 @@ def repair(url: str) -> list[Removed]:
         return draft.removed
 
 
-def _draft(path: Path, copy: Path) -> Draft:
+def _draft(path: Path, copy: Path, stuck: Collection[tuple[str, int]]) -> Draft:
+    """The copy; progress that the flow cannot start with without its beginning is cut at its end as well."""
     _remove(copy)
     with closing(_open_damaged(path)) as old:
         try:
             with closing(connect(copy)) as new:
                 # A copy that a crash leaves half made is made again: it needs no journal.
                 create_tables(new, SCHEMA, journal="OFF")
-                removed = _copy(path, old, new)
+                removed = _copy(path, old, new, stuck)
                 damaged = bool(removed) or not _is_sound(old)
                 new.execute("PRAGMA journal_mode=WAL")
         except sqlite3.Error as error:
@@ -174,7 +192,7 @@ def _draft(path: Path, copy: Path) -> Draft:
 
 
 def _remove(copy: Path) -> None:
-    for suffix in ("", *_SIDE_FILES):
+    for suffix in ("", *SIDE_FILES):
         copy.with_name(copy.name + suffix).unlink(missing_ok=True)
     shutil.rmtree(locks_folder(copy), ignore_errors=True)
 
@@ -187,7 +205,25 @@ def _open_damaged(path: Path) -> sqlite3.Connection:
     return old
 
 
-def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> list[Removed]:
+def _stuck(draft: Draft) -> list[tuple[str, int]]:
+    """Progress without its beginning that its flow cannot start with."""
+    beginnings = [one for one in draft.removed if one.is_beginning]
+    if not beginnings:
+        return []
+    with open_log(draft.url) as log:
+        return [
+            (one.topic, one.partition)
+            for one in beginnings
+            if not can_start(log, one.topic.removeprefix(_PROGRESS), one.partition)
+        ]
+
+
+def _copy(
+    path: Path,
+    old: sqlite3.Connection,
+    new: sqlite3.Connection,
+    stuck: Collection[tuple[str, int]],
+) -> list[Removed]:
     """Copy what is readable; returns what is not."""
     try:
         topics = old.execute("SELECT name, partitions, retention_ns, synced FROM topics").fetchall()
@@ -205,13 +241,47 @@ def _copy(path: Path, old: sqlite3.Connection, new: sqlite3.Connection) -> list[
     removed = []
     for number, topic, partition, start in sorted(partitions, key=lambda row: row[1:3]):
         new.execute(create_statement(number))
-        cut = _copy_partition(old, new, number, start)
+        begin = start
+        if topic.startswith(_PROGRESS) and (topic, partition) not in stuck:
+            begin, why = _whole_from(old, number, start)
+        if begin > start:
+            new.execute("UPDATE partitions SET start = ? WHERE id = ?", (begin, number))
+            removed.append(
+                Removed(
+                    topic=topic,
+                    partition=partition,
+                    first=start,
+                    last=begin - 1,
+                    reason=why,
+                    is_beginning=True,
+                )
+            )
+        cut = _copy_partition(old, new, number, begin)
         if cut is not None:
             first, last, reason = cut
             removed.append(
                 Removed(topic=topic, partition=partition, first=first, last=last, reason=reason)
             )
     return removed + _copy_writers(old, new)
+
+
+def _whole_from(old: sqlite3.Connection, number: int, start: int) -> tuple[int, str]:
+    """From where on a partition can be read to its end, and why not from before; its start where its end cannot."""
+    begin = why = None
+    query = select_statement(number, "WHERE record_offset >= ? ORDER BY record_offset DESC")
+    try:
+        for row in old.execute(query, (start,)):
+            if begin is not None and row[0] != begin - 1:
+                break
+            if not is_whole(number, row):
+                why = f"the checksum of offset {row[0]} does not fit its bytes"
+                break
+            begin = row[0]
+    except sqlite3.DatabaseError as error:
+        why = str(error)
+    if begin is None:
+        return start, ""
+    return begin, why or f"offset {begin - 1} is missing"
 
 
 def _copy_partition(
@@ -294,40 +364,3 @@ def _is_sound(old: sqlite3.Connection) -> bool:
         return bool(old.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
     except sqlite3.DatabaseError:
         return False
-
-
-def _replace(path: Path, mended: Path) -> Path:
-    """Put the mended file in place, and keep the old one.
-
-    The old WAL goes before the new file comes: SQLite would apply it to that. Both files have a second
-    name by then, so that an end at any moment loses nothing.
-    """
-    kept = _free_name(path)
-    kept.hardlink_to(path)
-    wal = path.with_name(path.name + "-wal")
-    if wal.exists():
-        kept.with_name(kept.name + "-wal").hardlink_to(wal)
-    for suffix in _SIDE_FILES:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    _sync(mended)
-    mended.replace(path)
-    _sync(path.parent)
-    return kept
-
-
-def _free_name(path: Path) -> Path:
-    """A name for the old file that no earlier repair has used."""
-    number = 1
-    kept = path.with_name(path.name + ".corrupt")
-    while kept.exists():
-        number += 1
-        kept = path.with_name(f"{path.name}.corrupt{number}")
-    return kept
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

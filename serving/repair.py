@@ -182,7 +182,9 @@ def _mend_draft(settings: Settings, draft: Draft, *, yes: bool, tell: Tell) -> b
 def _find(settings: Settings, url: str, removed: list[Removed], link: StoreLink) -> Findings | None:
     """What is wrong with a draft, which is cut on the way; None where nothing is."""
     holes: dict[Place, int] = {
-        (one.topic, one.partition): one.first for one in removed if one.topic
+        (one.topic, one.partition): one.first
+        for one in removed
+        if one.topic and not one.is_beginning
     }
     with open_log(url) as log:
         stored = stored_beyond(log)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from connectors.clickhouse import StoreLink
+from connectors.control import control_value
 from connectors.feeds.options import FeedOptions
 from connectors.feeds.pace import Clock
 from connectors.feeds.program import feed
@@ -20,6 +21,7 @@ from connectors.lander import Lander
 from connectors.landing_faults import LandingError
 from connectors.landing_loss import LostTailError, record_mending
 from connectors.log import CorruptLogError, Log, LogError, open_log
+from connectors.records import Partitioner
 from connectors.topics import create_topics
 from flows.bars import Bars
 from flows.engines.compare import compare
@@ -163,6 +165,56 @@ def test_a_partition_that_lost_its_end_takes_with_it_what_was_made_of_that_and_n
     work(settings, *paths)
     assert_whole(settings)
     assert counted(settings, "trades") == len(paths) * len(trades(0))
+
+
+@pytest.mark.parametrize("bad", [(0,), (0, 2)], ids=["the first", "the first and another"])
+def test_damage_among_a_flows_older_progress_costs_nothing_but_that(
+    settings: Settings, taq: Callable[[str, Lines], Path], bad: tuple[int, ...]
+) -> None:
+    """The newest says where the flow stands: rows that were fed, and made of them, stay, and it goes on from there."""
+    names = [name for name in map("S{}".format, range(20)) if Partitioner(2).of(name) == 0]
+    *paths, more = [taq(name, trades(0)) for name in names[:5]]
+    for path in paths:
+        work(settings, path)
+    places = [(t, p) for t in ("trades", "bars", "indicators") for p in (0, 1)]
+    with open_log(settings.log) as log:
+        ends = {place: log.end(*place) for place in places}
+        newest = log.end("_progress.bars", 0)
+    for offset in bad:
+        corrupt(path_of(settings), "_progress.bars", offset)
+    told = mend(settings)
+    assert told[0].startswith(
+        f"_progress.bars[0]: removed its oldest offsets, 0 to {max(bad)}: the"
+    )
+    assert not any("to be removed" in line for line in told)
+    with open_log(settings.log) as log:
+        assert {place: log.end(*place) for place in places} == ends
+        assert log.start("_progress.bars", 0) == max(bad) + 1
+        assert log.end("_progress.bars", 0) == newest
+    work(settings, more)
+    assert_whole(settings)
+    assert counted(settings, "trades") == 5 * len(trades(0))
+    with open_log(settings.log) as log:
+        assert all(one.identical for kind in FLOWS for one in compare(log, kind, 0))
+
+
+def test_progress_that_a_flow_cannot_start_with_is_cut_at_its_end(
+    settings: Settings, taq: Callable[[str, Lines], Path]
+) -> None:
+    """What the newest record refers to is damaged: what was made since goes, and is made again."""
+    name = next(name for name in map("S{}".format, range(20)) if Partitioner(2).of(name) == 0)
+    path = taq(name, trades(0))
+    work(settings, path)
+    with open_log(settings.log) as log:
+        record = log.last("_progress.bars", 0)
+        assert record is not None
+        checkpoint = control_value(record)["checkpoint"]
+    corrupt(path_of(settings), "_progress.bars", checkpoint)
+    told = mend(settings)
+    assert any(line.startswith("_progress.bars[0]: removed offsets") for line in told)
+    work(settings, path)
+    assert_whole(settings)
+    assert counted(settings, "trades") == len(trades(0))
 
 
 def test_a_log_without_loss_is_left_alone(
