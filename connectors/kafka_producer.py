@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from connectors.kafka_options import RIDE_OUT_S, log_error
+from connectors.kafka_options import RIDE_OUT_S, local_error, log_error
 from connectors.log import LogError, NewRecord
 from connectors.metrics import RETRIES
 
 # Longer than any flush on brokers that are well.
 _TELL_EVERY_S = 5.0
+# Of records that were never sent, or not waited for, since their transaction had failed: not why it did.
+PURGED = {local_error("PURGE_QUEUE"), local_error("PURGE_INFLIGHT")}
 
 log_line = structlog.get_logger(__name__)
 
@@ -106,10 +108,10 @@ class _Deliveries:
         self._delivered: list[Message] = []
 
     def report(self, error: KafkaError | None, message: Message) -> None:
-        # Called once a record, so it does the least; the first error is the cause of the others.
+        # Called once a record, so it does the least; the first error is the cause of the others, where it is one.
         if error is None:
             self._delivered.append(message)
-        elif self.error is None:
+        elif self.error is None or self.error.code() in PURGED:
             self.error = error
             self.failed_at = f"{message.topic()}[{message.partition()}]"
 

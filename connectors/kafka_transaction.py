@@ -10,7 +10,7 @@ from connectors.crash_points import crash_point
 from connectors.kafka_connection import connected
 from connectors.kafka_options import TIMEOUT_S, local_error, log_error, transaction_options
 from connectors.kafka_outage import UnansweredError, is_away
-from connectors.kafka_producer import send
+from connectors.kafka_producer import PURGED, send
 from connectors.log import FencedError, LogError, NewRecord
 
 # The coordinator may be loading, or ending the transaction of a copy that was killed.
@@ -112,6 +112,9 @@ class TransactionSession:
         kafka = cause.args[0] if isinstance(cause, KafkaException) else None
         # A producer whose error is fatal takes nothing any more; the log knows whether it was fenced.
         over = kafka and (kafka.fatal() or kafka.code() == _FATAL or is_away(kafka))
+        # Nothing was said of a record: the transaction itself failed, as where the coordinator has forgotten the
+        # identifier of a writer that rested for a week (`transactional.id.expiration.ms`).
+        over = over or (kafka and kafka.code() in PURGED)
         if isinstance(error, (FencedError, UnansweredError)) or over:
             raise InterruptedTransactionError(error) from error
         try:

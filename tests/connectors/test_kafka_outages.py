@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -321,6 +322,32 @@ def test_who_waits_or_ends_hears_a_stop_while_brokers_are_away(
     finally:
         broker.resume()
         _await_leaders(broker)
+
+
+def test_a_writer_that_kafka_has_forgotten_while_it_rested_goes_on() -> None:
+    """After a week, by default: each program that rested so long ended with "Purged in queue" at its next commit."""
+    forgetful = (
+        "transactional.id.expiration.ms=1000\n"
+        "transaction.remove.expired.transaction.cleanup.interval.ms=200\n"
+    )
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(running_broker(overlay=forgetful))
+        except BrokerError as error:
+            skip_or_fail("kafka", str(error))
+        log = stack.enter_context(open_log(f"kafka://{broker.address}"))
+        log.create_topic(TopicConfig(name="t", partitions=2))
+        writer = stack.enter_context(log.writer("w"))
+        writer.commit([NewRecord("t", 0, b"1")], 1)
+        time.sleep(4)
+        writer.commit([NewRecord("t", 0, b"2"), NewRecord("t", 1, b"2")], 2)
+        time.sleep(4)
+        newer = stack.enter_context(log.writer("w"))
+        assert newer.number == 2
+        with pytest.raises(FencedError, match="a newer copy of the writer is at work"):
+            writer.commit([NewRecord("t", 0, b"3")], 3)
+        assert _values(log, "t", 0) == [b"1", b"2"]
+        assert _values(log, "t", 1) == [b"2"]
 
 
 def test_a_record_that_is_refused_is_told_at_once(log: Log, topic: str) -> None:
