@@ -16,6 +16,9 @@ from connectors.log import (
 
 # The largest record; infra/kafka/server.properties and every topic that we make allow the same.
 MAX_RECORD_BYTES = 64 << 20
+# What a consumer unpacks of one batch at the most, where it is packed with zstd: all that the client allows. Brokers
+# bound what is packed, and of the other kinds the client unpacks any size.
+_UNPACKED_MAX_BYTES = (1 << 31) - 1
 # How long one request to the broker may take before it is an error that names the broker.
 TIMEOUT_S = 30.0
 # For how long brokers that were there may be away: a restart, a move of all leaders, a minute's maintenance.
@@ -246,7 +249,8 @@ def consumer_options(
         "fetch.queue.backoff.ms": 1,
         "max.partition.fetch.bytes": 8 << 20,
         "fetch.max.bytes": MAX_RECORD_BYTES,
-        "receive.message.max.bytes": MAX_RECORD_BYTES + (1 << 20),
+        # Of a whole answer, and so more than `fetch.max.bytes`; it bounds what zstd unpacks too.
+        "receive.message.max.bytes": _UNPACKED_MAX_BYTES,
         "queued.min.messages": 100_000,
         "queued.max.messages.kbytes": 16 << 10,
         **_GIVEN.get(bootstrap, {}),
