@@ -15,7 +15,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.kafka_connection import connected
 from connectors.kafka_options import (
@@ -32,6 +32,7 @@ from connectors.log import Chunk, LogError, Record
 # Readers that are kept. Each is four threads and up to 16 MiB of prefetched records, and takes some 20 ms to make.
 READERS_MAX = 48
 _EOF = local_error("PARTITION_EOF")
+_UNKNOWN_PARTITION = local_error("UNKNOWN_PARTITION")
 # Read on while the broker has nothing: long, since the fetch returns at once when a record comes.
 _READER_FETCH_WAIT_MS = 500
 # A scout wants to hear soon that there is nothing more.
@@ -200,10 +201,11 @@ class Scout:
                 try:
                     with self._question():
                         found = self._consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
-                except KafkaException as error:
+                except KafkaException as exception:
+                    error = self._told(exception, at, TIMEOUT_S)
                     # A partition that was just made finds its leader within milliseconds.
-                    if error.args[0].code() not in MOVING or time.monotonic() > deadline:
-                        raise
+                    if error.code() not in MOVING or time.monotonic() > deadline:
+                        raise KafkaException(error) from exception
                     time.sleep(_MOVING_S)
             return found
 
@@ -211,15 +213,15 @@ class Scout:
 
     def glimpse(self, topic: str, partition: int, timeout_s: float) -> int | None:
         """The end of a partition; None where no broker says it within a time: nothing is waited out."""
+        at = TopicPartition(topic, partition)
         try:
             with self._question():
-                found = self._consumer.get_watermark_offsets(
-                    TopicPartition(topic, partition), timeout=timeout_s
-                )
-        except KafkaException as error:
-            if is_away(error.args[0]):
+                found = self._consumer.get_watermark_offsets(at, timeout=timeout_s)
+        except KafkaException as exception:
+            error = self._told(exception, at, timeout_s)
+            if is_away(error):
                 return None
-            raise log_error(error, f"offsets of {topic}[{partition}]") from error
+            raise log_error(error, f"offsets of {topic}[{partition}]") from exception
         return None if found is None else int(found[1])
 
     def offset_at(self, topic: str, partition: int, time_ms: int) -> int | None:
@@ -245,6 +247,20 @@ class Scout:
         """Offset of the first visible record from ``offset`` on, or ``end`` where there is none."""
         with closing(self._scan(topic, partition, offset, end)) as scan:
             return next((records[0].offset for records in scan if records), end)
+
+    def _told(self, exception: KafkaException, at: TopicPartition, timeout_s: float) -> KafkaError:
+        """The error; where the client knows no partition that the brokers have, none of them leads it for now."""
+        error: KafkaError = exception.args[0]
+        if error.code() != _UNKNOWN_PARTITION:
+            return error
+        try:
+            with self._question():
+                found = self._consumer.list_topics(at.topic, timeout=timeout_s).topics[at.topic]
+        except KafkaException as unanswered:
+            return unanswered.args[0]
+        # A leader that was found meanwhile answers the next question.
+        there = found.error is None and at.partition in found.partitions
+        return KafkaError(KafkaError.LEADER_NOT_AVAILABLE) if there else error
 
     def _scan(
         self, topic: str, partition: int, offset: int, end: int

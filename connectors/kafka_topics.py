@@ -47,6 +47,8 @@ class Topics:
         )
         self._lock = threading.Lock()
         self._partitions: dict[str, int] = {}
+        # Those of which every partition has a leader.
+        self._led: set[str] = set()
         self._options: dict[str, dict[str, str]] = {}
         self._described_s = -_DESCRIBED_S
         try:
@@ -205,9 +207,7 @@ class Topics:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise log_error(error, f"creating topic {name!r}") from error
         names = set(asked)
-        self._await(
-            lambda: names <= self._partitions.keys(), f"topics {', '.join(sorted(names))} to appear"
-        )
+        self._await(lambda: names <= self._led, f"topics {', '.join(sorted(names))} to appear")
         return made
 
     def _await(self, done: Callable[[], bool], what: str) -> None:
@@ -232,11 +232,15 @@ class Topics:
         self._take(answered(lambda: self._admin.list_topics(timeout=TIMEOUT_S), "listing topics"))
 
     def _take(self, metadata: ClusterMetadata) -> None:
+        there = {name: one.partitions for name, one in metadata.topics.items() if one.error is None}
         with self._lock:
-            self._partitions = {
-                name: len(topic.partitions)
-                for name, topic in metadata.topics.items()
-                if topic.error is None and all(p.leader >= 0 for p in topic.partitions.values())
+            # Also where brokers that have a partition are away: a topic that is there and was taken for missing had
+            # no holds in it heeded, no progress, no faults.
+            self._partitions = {name: len(partitions) for name, partitions in there.items()}
+            self._led = {
+                name
+                for name, partitions in there.items()
+                if all(one.leader >= 0 for one in partitions.values())
             }
 
 

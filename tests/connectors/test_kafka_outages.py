@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from connectors import kafka_options, kafka_outage, kafka_producer
+from connectors import kafka_options, kafka_outage, kafka_producer, kafka_reader
 from connectors.kafka_transaction import InterruptedTransactionError, TransactionSession
 from connectors.log import (
     FencedError,
@@ -348,6 +348,49 @@ def test_a_writer_that_kafka_has_forgotten_while_it_rested_goes_on() -> None:
             writer.commit([NewRecord("t", 0, b"3")], 3)
         assert _values(log, "t", 0) == [b"1", b"2"]
         assert _values(log, "t", 1) == [b"2"]
+
+
+def test_a_topic_whose_partitions_no_broker_leads_for_now_is_there_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was left out of `topics`: retention saw no flow that needs what it cuts, a start no flow that had run."""
+    monkeypatch.setattr(kafka_outage, "RIDE_OUT_S", 1.0)
+    monkeypatch.setattr(kafka_reader, "_MOVED_S", 0.2)
+    kept, lost = tmp_path / "kept", tmp_path / "lost"
+    with ExitStack() as stack:
+        try:
+            overlay = f"log.dirs={kept},{lost}\nmetadata.log.dir={kept}\n"
+            broker = stack.enter_context(running_broker(overlay=overlay))
+        except BrokerError as error:
+            skip_or_fail("kafka", str(error))
+        url = f"kafka://{broker.address}"
+        configs = [TopicConfig(name=f"t{number}", partitions=2) for number in range(4)]
+        with open_log(url) as log:
+            log.create_topics(configs)
+        # It tells its controller a moment later which partition is on which disk.
+        time.sleep(3)
+        broker.kill()
+        # One disk of two does not come back.
+        gone = sorted(folder.name for folder in lost.glob("t?-?"))
+        lost.rename(tmp_path / "away")
+        lost.touch()
+        broker.start()
+        topic, _, partition = gone[0].partition("-")
+        _await_no_leader(broker, topic, int(partition))
+        log = stack.enter_context(open_log(url))
+        assert list(log.topics().values()) == configs
+        log.create_topics(configs)
+        assert not log.wait({(topic, int(partition)): 0}, 0.1)
+        with pytest.raises(LogError, match="no answer from Kafka for"):
+            log.end(topic, int(partition))
+
+
+def _await_no_leader(broker: Broker, topic: str, partition: int) -> None:
+    admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 0})
+    deadline = time.monotonic() + 60
+    while admin.list_topics(timeout=30).topics[topic].partitions[partition].leader >= 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_record_that_is_refused_is_told_at_once(log: Log, topic: str) -> None:
