@@ -102,6 +102,7 @@ class Topics:
                 synced=options[name][_SYNCED] == "1",
             )
             for name in names
+            if name in options
         }
 
     def check(self, topic: str, partition: int) -> None:
@@ -139,7 +140,7 @@ class Topics:
         return count
 
     def _described(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        """The options of topics; asked for again where they are older than a few seconds."""
+        """The options of topics that are there still; asked for again where they are older than a few seconds."""
         with self._lock:
             known = self._options
         if time.monotonic() > self._described_s + _DESCRIBED_S:
@@ -159,10 +160,17 @@ class Topics:
 
         def ask() -> dict[str, dict[str, str]]:
             asked = self._admin.describe_configs(resources, request_timeout=TIMEOUT_S)
-            return {
-                resource.name: {option: str(future.result()[option].value) for option in _OPTIONS}
-                for resource, future in asked.items()
-            }
+            found = {}
+            for resource, future in asked.items():
+                try:
+                    entries = future.result()
+                except KafkaException as error:
+                    # Deleted since it was listed, as a replay's topics are, or those of others on the cluster.
+                    if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                        raise
+                    continue
+                found[resource.name] = {option: str(entries[option].value) for option in _OPTIONS}
+            return found
 
         return answered(ask, "listing topics")
 
@@ -170,7 +178,7 @@ class Topics:
         """Refuse a topic that a producer's first record made, say: rows would go after a week, with its own times."""
         # All at once: whoever makes one topic makes all.
         names = [one for one in sorted(self._partitions) if not _is_internal(one)]
-        found = _unfit(self._described(names)[name])
+        found = _unfit(self._described(names).get(name, {}))
         if found:
             needed = ",".join(f"{option}={_NEEDED[option]}" for option in found)
             raise LogError(

@@ -9,6 +9,7 @@ from confluent_kafka.admin import ClusterMetadata
 
 from connectors.kafka_connection import connected
 from connectors.kafka_reader import READERS_MAX
+from connectors.kafka_topics import Topics
 from connectors.log import Log, LogError, NewRecord, TopicConfig, open_log
 
 MANY = READERS_MAX + 2
@@ -46,6 +47,21 @@ def test_of_topics_made_at_once_each_has_its_own_terms_and_those_that_are_there_
     assert log.end(there.name, 0) == 1
     with pytest.raises(LogError, match="2 partitions were asked for and it has 3"):
         log.create_topics([new[1], TopicConfig(name=new[0].name, partitions=2)])
+
+
+@pytest.mark.kafka
+def test_a_topic_that_is_deleted_while_topics_are_listed_is_left_out(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever listed them just then ended, whosever topic it was."""
+    kept, gone = f"test-{uuid4().hex}", f"test-{uuid4().hex}"
+    log.create_topics([TopicConfig(name=name, partitions=1) for name in (kept, gone)])
+    with open_log(log.url) as other:
+        log.delete_topic(gone)
+        # As it was when the other log was opened, a moment ago.
+        monkeypatch.setattr(Topics, "_refresh", lambda _: None)
+        assert gone not in other.topics()
+        assert kept in other.topics()
 
 
 @pytest.mark.kafka
