@@ -300,15 +300,15 @@ class KafkaLog(Log):
         while True:
             left_s = deadline - time.monotonic()
             ends = self._ends.of(positions, max(_GLIMPSE_S, min(left_s, _GLIMPSE_MOST_S)))
-            if None in ends.values():
-                self._absence.unanswered()
-                return False
-            self._absence.answered()
             if any(
                 max(end or 0, self._visible.known(*where)) > positions[where]
                 for where, end in ends.items()
             ):
                 return True
+            if None in ends.values():
+                self._absence.unanswered()
+            else:
+                self._absence.answered()
             if left_s <= 0:
                 return False
             time.sleep(min(left_s, _ASK_S))

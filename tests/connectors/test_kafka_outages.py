@@ -381,6 +381,14 @@ def test_a_topic_whose_partitions_no_broker_leads_for_now_is_there_and_waited_fo
         assert list(log.topics().values()) == configs
         log.create_topics(configs)
         assert not log.wait({(topic, int(partition)): 0}, 0.1)
+        # Of many partitions, the others are told of, and the time is slept.
+        monkeypatch.setattr("connectors.kafka.READERS_MAX", 1)
+        led = next((one.name, 0) for one in configs if f"{one.name}-0" not in gone)
+        began = time.monotonic()
+        assert not log.wait({(topic, int(partition)): 0, led: 0}, 0.5)
+        assert time.monotonic() - began >= 0.5
+        log.append([NewRecord(*led, b"x")])
+        assert log.wait({(topic, int(partition)): 0, led: 0}, 0.5)
         with pytest.raises(LogError, match="no answer from Kafka for"):
             log.end(topic, int(partition))
 
