@@ -87,31 +87,46 @@ class Compactor:
         if not groups:
             return 0
         self._count += 1
-        fresh = self._staging / f"{self._count}" / folder.relative_to(self._lake)
-        fresh.mkdir(parents=True)
-        merged = {path for group in groups for path, _ in group}
-        for path in folder.glob("*.parquet"):
-            if path not in merged:
-                (fresh / path.name).hardlink_to(path)
-        for group in groups:
-            spans = [span for _, span in group]
-            name = FileRange(spans[0].partition, spans[0].first, spans[-1].last).name
-            tables = [_table(path) for path, _ in group]
-            rows = pa.concat_tables(tables).combine_chunks()
-            write_synced(fresh / name, order(rows))
-        sync_folder(fresh)
-        crash_point("compaction: before swap")
-        _exchange(folder, fresh)
+        staging = self._staging / f"{self._count}"
+        try:
+            _build(folder, staging / folder.relative_to(self._lake), groups, order)
+            crash_point("compaction: before swap")
+            _exchange(folder, staging / folder.relative_to(self._lake))
+        except Exception:
+            # Half a merged file would take the last room of a disk until the lander's next start.
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
         crash_point("compaction: after swap")
         sync_folder(folder.parent)
-        self._replaced.append((time.monotonic(), self._staging / f"{self._count}"))
-        return len(merged) - len(groups)
+        self._replaced.append((time.monotonic(), staging))
+        return sum(len(group) - 1 for group in groups)
 
     def _sweep(self, before_s: float) -> None:
         old = [path for swapped_s, path in self._replaced if swapped_s <= before_s]
         self._replaced = [one for one in self._replaced if one[1] not in old]
         for path in old:
             shutil.rmtree(path)
+
+
+def _build(
+    folder: Path,
+    fresh: Path,
+    groups: list[list[tuple[Path, FileRange]]],
+    order: Callable[[pa.Table], pa.Table],
+) -> None:
+    """Make the folder as it will be: each group one file, and the others as they are."""
+    fresh.mkdir(parents=True)
+    merged = {path for group in groups for path, _ in group}
+    for path in folder.glob("*.parquet"):
+        if path not in merged:
+            (fresh / path.name).hardlink_to(path)
+    for group in groups:
+        spans = [span for _, span in group]
+        name = FileRange(spans[0].partition, spans[0].first, spans[-1].last).name
+        tables = [_table(path) for path, _ in group]
+        rows = pa.concat_tables(tables).combine_chunks()
+        write_synced(fresh / name, order(rows))
+    sync_folder(fresh)
 
 
 def _groups(folder: Path) -> Iterator[list[tuple[Path, FileRange]]]:

@@ -1,6 +1,7 @@
 """The lake as its readers see it: Polars, DuckDB, pandas and pyarrow, before, after and while it is compacted."""
 
 import os
+import resource
 import shutil
 import threading
 from collections.abc import Callable
@@ -266,6 +267,23 @@ def test_a_crash_in_a_compaction_leaves_the_folder_whole(
     )
     compactor.compact(folder, partial(sort_rows, TRADES))
     assert READERS["pyarrow"](tmp_path / "trades") == (wanted, wanted)
+
+
+def test_a_compaction_that_finds_no_room_gives_back_what_it_took(tmp_path: Path) -> None:
+    """Half a merged file stayed until the lander's next start: compaction itself filled the disk for the rows."""
+    wanted = write_files(tmp_path, FILES_MIN)
+    folder = tmp_path / "trades" / "date=2024-03-02"
+    compactor = Compactor(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            compactor.compact(folder, partial(sort_rows, TRADES))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / ".compaction").iterdir()) == []
+    assert compactor.compact(folder, partial(sort_rows, TRADES)) == 2 * (FILES_MIN - 1)
+    assert READERS["polars"](tmp_path / "trades") == (wanted, wanted)
 
 
 @pytest.mark.parametrize("point", ["compaction: before swap", "compaction: after swap"])
