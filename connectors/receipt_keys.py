@@ -35,22 +35,28 @@ def make_keys(private: Path) -> str:
     Raises
     ------
     ReceiptKeyError
-        Where either file is there already: what it signed could not be proved without it.
+        Where either file is there already: what it signed could not be proved without it. Or they cannot be
+        written: then neither is left.
     """
     for path in (private, public_path(private)):
         if path.exists():
             raise ReceiptKeyError(f"{path} is there already; a new key needs another file")
     key = Ed25519PrivateKey.generate()
-    private.parent.mkdir(parents=True, exist_ok=True)
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    # Exclusive, and with its mode from the start: at no moment can another read it.
-    fd = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    public_path(private).write_bytes(public)
+    try:
+        private.parent.mkdir(parents=True, exist_ok=True)
+        _write_new(public_path(private), public, mode=0o644)
+        try:
+            # With its mode from the start: at no moment can another read it.
+            _write_new(private, secret, mode=0o600)
+        except OSError:
+            public_path(private).unlink()
+            raise
+    except OSError as error:
+        raise ReceiptKeyError(
+            f"{private}: the keys cannot be written: {error.strerror}; none was made"
+        ) from error
     return public_hex(key.public_key())
 
 
@@ -105,6 +111,19 @@ def is_signed(key: str, signature: str, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file that is not there yet, to the disk; whole or not at all."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink()
+        raise
 
 
 def _read(path: Path, which: str) -> bytes:

@@ -1,7 +1,6 @@
 """The lake as its readers see it: Polars, DuckDB, pandas and pyarrow, before, after and while it is compacted."""
 
 import os
-import resource
 import shutil
 import threading
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from schemas.landed import landed_schema
 from schemas.market import TRADES
 from schemas.topic import Partition
 from tests.connectors.landing_rows import MIDNIGHT_NS, trades_batch
+from tests.full_disk import room_of
 
 
 def rows_of(offset: int, *, rows: int = 50, partition: int = 0, start_ns: int) -> pa.Table:
@@ -274,13 +274,8 @@ def test_a_compaction_that_finds_no_room_gives_back_what_it_took(tmp_path: Path)
     wanted = write_files(tmp_path, FILES_MIN)
     folder = tmp_path / "trades" / "date=2024-03-02"
     compactor = Compactor(tmp_path)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            compactor.compact(folder, partial(sort_rows, TRADES))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with room_of(2_000), pytest.raises(OSError, match="too large"):
+        compactor.compact(folder, partial(sort_rows, TRADES))
     assert list((tmp_path / ".compaction").iterdir()) == []
     assert compactor.compact(folder, partial(sort_rows, TRADES)) == 2 * (FILES_MIN - 1)
     assert READERS["polars"](tmp_path / "trades") == (wanted, wanted)

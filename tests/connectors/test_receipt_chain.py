@@ -25,6 +25,7 @@ from connectors.topics import create_topics
 from schemas.market import QUOTES, TRADES
 from tests.conformity.workload import topic_rows
 from tests.connectors.sealed_log import KEY, OTHER, TRUSTED, as_it_is, feed, rewrite
+from tests.full_disk import room_of
 
 
 def test_the_chain_of_an_untouched_log_holds(fed: Log) -> None:
@@ -187,3 +188,16 @@ def test_keys_are_kept_from_others_and_never_overwritten(tmp_path: Path) -> None
     path.chmod(0o600)
     with pytest.raises(ReceiptKeyError, match="no unencrypted PEM"):
         load_private(path)
+
+
+@pytest.mark.parametrize("room_bytes", [0, 50, 116])
+def test_keys_for_which_there_is_no_room_are_made_once_there_is(
+    tmp_path: Path, room_bytes: int
+) -> None:
+    """A file without a key in it stayed: no other could be made, and what sealed said that it was no PEM."""
+    path = tmp_path / "key.pem"
+    with room_of(room_bytes), pytest.raises(ReceiptKeyError, match=r"cannot be written.*none"):
+        make_keys(path)
+    assert list(tmp_path.iterdir()) == []
+    public = make_keys(path)
+    assert load_public(public_path(path)) == public
