@@ -48,7 +48,7 @@ def read_heads(folder: Path) -> dict[int, str]:
         if found is None:
             raise HeadsError(
                 f"{path}, line {number}: a number and a hash were needed, not {line[:80]!r}; if the line "
-                "was cut by a full disk or a crash, remove it: the next `receipt seal` writes it again"
+                "was cut by a crash, remove it: the next `receipt seal` writes it again"
             )
         at, head = int(found[1]), found[2]
         if heads.setdefault(at, head) != head:
@@ -74,7 +74,7 @@ def add_heads(folder: Path, newest: Link, links: Callable[[], Iterable[Link]]) -
     Raises
     ------
     HeadsError
-        Where the folder has the head of another chain.
+        Where the folder has the head of another chain, or cannot be written: its file is then as before.
     """
     known = read_heads(folder)
     if known.get(newest.number) == newest.hash:
@@ -88,7 +88,24 @@ def add_heads(folder: Path, newest: Link, links: Callable[[], Iterable[Link]]) -
                 f"{folder / FILE} has {head[:16]}… for link {number}, and the log's chain "
                 f"{fresh.get(number, 'no such link')[:16]}: not the same chain; `tapeflow receipt verify`"
             )
-    with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.writelines(f"{at} {head}\n" for at, head in fresh.items() if at not in known)
-        file.flush()
-        os.fsync(file.fileno())
+    lines = "".join(f"{at} {head}\n" for at, head in fresh.items() if at not in known)
+    try:
+        _append(folder / FILE, lines.encode())
+    except OSError as error:
+        raise HeadsError(
+            f"{folder / FILE} cannot be written: {error.strerror}; mend that: the link is in the log, and the next "
+            "`receipt seal` writes its head"
+        ) from error
+
+
+def _append(path: Path, content: bytes) -> None:
+    """Add to a file, on disk on return; a disk that has no room for all of it gets nothing."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            while content:
+                content = content[file.write(content) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise

@@ -172,6 +172,21 @@ def test_heads_that_were_missed_are_written_by_the_next_seal(sealed: Log, tmp_pa
         read_heads(tmp_path / "unmounted")
 
 
+@pytest.mark.parametrize("more_bytes", [0, 10, 66])
+def test_a_head_that_was_cut_by_a_full_disk_is_written_by_the_next_seal(
+    sealed: Log, tmp_path: Path, more_bytes: int
+) -> None:
+    """Half a line stayed: with space again, sealing ended until someone took it out by hand."""
+    links = [parse_link(value) for _, value in read_links(sealed)]
+    add_heads(tmp_path, links[0], lambda: links[:1])
+    before = (tmp_path / FILE).read_bytes()
+    with room_of(len(before) + more_bytes), pytest.raises(HeadsError, match="cannot be written"):
+        add_heads(tmp_path, links[1], lambda: links)
+    assert (tmp_path / FILE).read_bytes() == before
+    add_heads(tmp_path, links[1], lambda: links)
+    assert read_heads(tmp_path) == {1: links[0].hash, 2: links[1].hash}
+
+
 def test_keys_are_kept_from_others_and_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "receipt.pem"
     public = make_keys(path)
