@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,31 @@ def test_too_long_a_body_is_refused_whatever_it_says_of_itself(served: Service) 
     check_problem(stranger, 413, "too-long")
     lied = served.client.post("/v1/sign-in", content=b"{}", headers={"Content-Length": "-1"})
     assert lied.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "others"),
+    [
+        ("/v1/sign-in", "password", {"user": "tess"}),
+        ("/v1/sign-in", "one_time_token", {"user": "tess", "password": "another horse"}),
+        ("/v1/sign-in", "code", {"user": "tess", "password": "another horse"}),
+        ("/v1/refresh", "refresh_token", {}),
+        ("/v1/me/second-factor/confirm", "code", {}),
+    ],
+)
+def test_half_a_character_in_a_secret_is_a_fault_of_the_body(
+    served: Service, path: str, field: str, others: dict[str, str]
+) -> None:
+    """JSON can say a lone surrogate; to hash it failed as a fault of the server, for strangers too."""
+    answer = served.client.post(
+        path,
+        content=json.dumps({**others, field: "half \ud800"}),
+        headers={**served.headers("tess"), "Content-Type": "application/json"},
+    )
+    check_problem(answer, 422, "invalid-request")
+    assert answer.json()["errors"] == [
+        {"at": f"body/{field}", "fault": "must be Unicode text, without lone surrogates"}
+    ]
 
 
 def test_only_orders_are_long_for_other_bodies_are_read_before_anybody_asks_whose_they_are(
