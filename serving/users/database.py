@@ -111,9 +111,11 @@ class Database:
             yield
         except (OperationalError, ArgumentError, ImportError) as error:
             cause = getattr(error, "orig", None)
+            # SQLite's name of an error, such as SQLITE_FULL, has no value in it.
+            why = getattr(cause, "sqlite_errorname", type(cause or error).__name__)
             raise UsersDatabaseError(
-                f"users database {self.where}: it does not answer "
-                f"({type(cause or error).__name__}); is it there, and may this user use it?"
+                f"users database {self.where}: it does not answer ({why}); is it there, may this user use it, "
+                "and has its disk room?"
             ) from None
         except IntegrityError:
             raise UsersError(

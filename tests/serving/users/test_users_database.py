@@ -11,6 +11,7 @@ from serving.users.database import Database, UsersDatabaseError
 from serving.users.key_file import KeyFileError, load_keys
 from serving.users.sign_in import Claim
 from serving.users.users import Users
+from tests.full_disk import room_of
 from tests.serving.users.conftest import PASSWORD
 
 
@@ -25,6 +26,22 @@ def test_what_was_written_is_there_after_a_restart(users_url: str, tmp_path: Pat
     assert again.sessions.user_of_access(signed.access)[0] == "admin"
     again.sessions.refresh(signed.refresh)
     again.close()
+
+
+def test_a_disk_without_room_is_named_nothing_is_half_there_and_it_goes_on_with_room(
+    tmp_path: Path,
+) -> None:
+    """It was told as any failure: "OperationalError; is it there?"."""
+    database = Database(f"sqlite:///{tmp_path / 'users.db'}")
+    with (
+        room_of(20_000),
+        pytest.raises(UsersDatabaseError, match=r"SQLITE_(FULL|IOERR).*has its disk room"),
+        database.writing() as session,
+    ):
+        session.execute(text("CREATE TABLE half AS SELECT hex(zeroblob(100000)) AS wide"))
+    with database.writing() as session:
+        session.execute(text("CREATE TABLE half AS SELECT 1 AS wide"))
+    database.close()
 
 
 def test_a_newer_database_is_refused(users_url: str) -> None:
