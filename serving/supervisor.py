@@ -9,6 +9,7 @@ with it (see `serving.stopping`). What a child prints goes to a file of its own.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ _STEADY_S = 60.0
 _WATCH_S = 0.1
 _STOP_S = 60.0
 _LAST_LINES_BYTES = 2_000
+# Less than a small commit needs, with the pages that it writes anew.
+_FULL_BYTES = 1 << 20
 # A program that comes up computes; one that does nothing for so long waits for what does not come.
 _IDLE_S = 120.0
 # Of processor time. Little, for a machine with thirty other things to do gave a program 1 s in a minute; what only
@@ -220,6 +223,9 @@ class Supervisor:
         )
 
     def _told(self, child: _Child, why: str) -> str:
+        # What a program ends with finds no room on a full disk either.
+        if shutil.disk_usage(self._logs).free < _FULL_BYTES:
+            why += f"; the disk of {self._logs} is full: free space, and start again"
         return (
             f"{child.program.name} {why}; the end of {self._log_path(child.program)}:\n"
             f"{self._last_lines(child.program)}"

@@ -188,6 +188,22 @@ def test_who_is_told_to_stop_waits_for_no_program_to_come_up(
     assert supervisor.pids == {}
 
 
+def test_of_a_program_that_ends_on_a_full_disk_is_told_that_it_is_full(
+    tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it ended with found no room in its log: it was told that it had ended, and an empty line."""
+    # As full as any disk: what is free is less.
+    monkeypatch.setattr("serving.supervisor._FULL_BYTES", 1 << 62)
+    wrong = {**environment, "TAPEFLOW_PARTITIONS": "none"}
+    program = Program(name="store", arguments=["store"], environment=wrong, ready=lambda: False)
+    supervisor = Supervisor([program], tmp_path / "logs")
+    with pytest.raises(
+        SupervisorError, match=r"ended with code 1; the disk of .*logs is full: free space, and"
+    ):
+        supervisor.start()
+    supervisor.stop()
+
+
 def test_a_program_that_neither_comes_up_nor_works_is_an_error(
     tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
