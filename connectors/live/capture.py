@@ -7,6 +7,7 @@ counts anew on every connection, a line that is no JSON stands before the first 
 import gzip
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -41,6 +42,8 @@ class CaptureWriter:
             file = path.open("xb")
         except FileExistsError:
             raise FeedError(f"{path} is there already; name another file to capture to") from None
+        self._path = path
+        self._is_failed = False
         self._file: BinaryIO = file
         if path.suffix == ".gz":
             # No name and no time inside: the same wire gives the same bytes.
@@ -49,15 +52,28 @@ class CaptureWriter:
         self._under = file
 
     def write(self, messages: Sequence[Message]) -> None:
-        """Write messages, and hand them to the operating system: a killed process loses none of them."""
+        """Write messages, and hand them to the operating system: a killed process loses none of them.
+
+        Raises
+        ------
+        FeedError
+            Where the disk does not take them, such as a full one.
+        """
         if not messages:
             return
         lines = io.BytesIO()
         for message in messages:
             lines.write(b"%d %s\n" % (message.recv_ns, _one_line(message.payload)))
-        self._file.write(lines.getvalue())
-        self._file.flush()
-        self._under.flush()
+        try:
+            self._file.write(lines.getvalue())
+            self._file.flush()
+            self._under.flush()
+        except OSError as error:
+            self._is_failed = True
+            raise FeedError(
+                f"{self._path}: the wire cannot be recorded: {error.strerror}; what the file did not take was not "
+                "fed. Mend that, and name another file to capture to"
+            ) from error
 
     def opened(self, now_ns: int) -> None:
         """Write that what follows comes over a new connection."""
@@ -65,8 +81,11 @@ class CaptureWriter:
 
     def close(self) -> None:
         """End the file."""
-        self._file.close()
-        self._under.close()
+        # What found no room is tried once more, and has been told.
+        with suppress(OSError) if self._is_failed else nullcontext():
+            self._file.close()
+        with suppress(OSError) if self._is_failed else nullcontext():
+            self._under.close()
 
 
 def read_capture(path: Path) -> Iterator[list[Message]]:
