@@ -14,7 +14,8 @@ SELECT
     sum(slippage_arrival * value) / nullIf(sumIf(value, isNotNull(slippage_arrival)), 0) AS arrival_bps,
     sum(slippage_vwap * value) / nullIf(sumIf(value, isNotNull(slippage_vwap)), 0) AS vwap_bps,
     sum(slippage_twap * value) / nullIf(sumIf(value, isNotNull(slippage_twap)), 0) AS twap_bps,
-    quantile(0.5)(slippage_arrival) AS arrival_bps_median,
+    -- Exact: of many orders `quantile` takes some at random, and says something else each time.
+    quantileExactInclusive(0.5)(slippage_arrival) AS arrival_bps_median,
     avg(participation) AS participation_mean
 FROM
 (
