@@ -15,8 +15,9 @@ FROM
     SELECT
         venue,
         mid,
+        -- Numbers order rows of one time only: they begin anew where the flow does, with other parameters.
         least(
-            (toUnixTimestamp64Nano(leadInFrame(ts_event, 1, ts_event) OVER (PARTITION BY venue ORDER BY number ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING))
+            (toUnixTimestamp64Nano(leadInFrame(ts_event, 1, ts_event) OVER (PARTITION BY venue ORDER BY ts_event, number ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING))
                 - toUnixTimestamp64Nano(ts_event)) / 1e9,
             {max_gap_s:Float64}
         ) AS stood,

@@ -395,3 +395,15 @@ def test_depth_weighs_each_level_by_the_time_that_it_stood(
         SELECT venue, level, {means} FROM ({levels}) GROUP BY ALL ORDER BY venue, level"""
     ).pl()
     same(desk.query("depth_statistics", **_SYMBOL), expected)
+
+
+def test_depth_is_the_same_where_the_flow_began_anew_in_the_midst(desk: Desk) -> None:
+    """Rows of two epochs have the same numbers: they were taken in turns, hours apart, forwards and back."""
+    columns = _books()
+    rows = len(columns["number"])
+    numbers = np.concatenate([np.arange(1, rows // 2 + 1), np.arange(1, rows - rows // 2 + 1)])
+    again = columns | {"symbol": pa.array(["ANEW"] * rows), "number": numbers}
+    with connect(desk.settings.store) as client:
+        insert(client, TOPICS["book_top"], _landed(TOPICS["book_top"], again), "anew")
+    found = desk.query("depth_statistics", symbol="ANEW")
+    assert found.equals(desk.query("depth_statistics", **_SYMBOL))
