@@ -3,10 +3,10 @@ CREATE OR REPLACE VIEW quotes_latest AS
 SELECT
     symbol,
     venue,
-    maxIf(ts_event, told_bid) AS ts_bid,
+    maxIfOrNull(ts_event, told_bid) AS ts_bid,
     argMaxIf(tuple(bid), at, told_bid).1 AS bid,
     argMaxIf(tuple(bid_size), at, told_bid).1 AS bid_size,
-    maxIf(ts_event, told_ask) AS ts_ask,
+    maxIfOrNull(ts_event, told_ask) AS ts_ask,
     argMaxIf(tuple(ask), at, told_ask).1 AS ask,
     argMaxIf(tuple(ask_size), at, told_ask).1 AS ask_size
 FROM

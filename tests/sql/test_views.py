@@ -165,6 +165,23 @@ def test_quotes_latest_keeps_each_side_as_last_told(
     assert any(row[2] is None for row in found), "an empty side has no price"
 
 
+def test_quotes_latest_has_no_time_of_a_side_that_was_never_told(client: Client) -> None:
+    """It was 1970-01-01: an age of half a century, and no sign that the venue had said nothing."""
+    columns = {
+        "symbol": ["S0"],
+        "venue": ["N"],
+        "ts_event": [_OPEN_NS],
+        "ts_recv": [_OPEN_NS],
+        "bid": [10.0],
+        "bid_size": [100.0],
+        "ask": pa.nulls(1, pa.float64()),
+        "ask_size": pa.nulls(1, pa.float64()),
+    }
+    insert(client, QUOTES, landed(QUOTES, columns), "q")
+    asked = "SELECT toUnixTimestamp64Nano(ts_bid), bid, ts_ask, ask, ask_size FROM quotes_latest"
+    assert rows_of(client, asked) == [(_OPEN_NS, 10.0, None, None, None)]
+
+
 @pytest.mark.parametrize("seconds", [7, 60, 900])
 def test_ohlcv_at_any_interval_honours_what_a_trade_may_set(
     client: Client, rng: np.random.Generator, seconds: int
