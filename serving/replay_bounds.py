@@ -8,6 +8,8 @@ from flows.engines.bounds import Bounds
 from flows.flow import FlowError
 
 _OFFSET = re.compile(r"([A-Za-z_][\w.]*)(?:/(\d+))?=(\d+)")
+_PLACES_MAX = 9
+_FRACTION = re.compile(r"[.,](\d+)")
 _EXAMPLES = (
     "2024-01-02, 2024-01-02T14:30:00 (UTC unless it says otherwise), or trades=1200,quotes/0=77"
 )
@@ -74,4 +76,13 @@ def _time_ns(option: str, text: str) -> int:
             f"replay: {option} {text!r} is neither a time nor offsets: {_EXAMPLES}"
         ) from error
     since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + _fraction_ns(option, text)
+
+
+def _fraction_ns(option: str, text: str) -> int:
+    """Of a second: Python's times hold six places, and leave out what comes behind them."""
+    found = _FRACTION.search(text)
+    places = "" if found is None else found[1]
+    if len(places) > _PLACES_MAX:
+        raise FlowError(f"replay: {option} {text!r}: a second has nine places at most")
+    return int(places.ljust(_PLACES_MAX, "0"))

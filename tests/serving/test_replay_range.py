@@ -263,6 +263,7 @@ def test_the_lake_is_replayed_when_the_log_is_cut(
         ("trades=5", "trades=5", "--from trades=5 is not before --to trades=5"),
         ("2024-01-02", "2024-01-01", "--from 2024-01-02 is not before"),
         ("trades=x", None, "'trades=x' is not like"),
+        ("2024-01-02T14:30:00.1234567891", None, "a second has nine places at most"),
     ],
 )
 def test_a_range_that_is_none_is_refused(log: Log, begin: str, end: str, told: str) -> None:
@@ -274,6 +275,12 @@ def test_times_are_utc_unless_they_say_otherwise(log: Log) -> None:
     assert bounds_of(log, "1970-01-01T00:00:01.5", "1970-01-01T02:00:02+02:00") == Bounds(
         from_ns=1_500_000_000, to_ns=2 * NS
     )
+
+
+def test_times_have_nanoseconds(log: Log) -> None:
+    """Python's own have six places: what a row's time says behind them was left out, and another row was the first."""
+    found = bounds_of(log, "1969-12-31T23:59:59.999999999", "1970-01-01T05:30:00,0000005+05:30")
+    assert found == Bounds(from_ns=-1, to_ns=500)
 
 
 @pytest.mark.parametrize(
