@@ -36,7 +36,8 @@ class ChartOptions:
     indicators : tuple of str
         Names as in the topic.
     start, end : str or None
-        First (inclusive) and last (exclusive) end of a bar, UTC, ISO; None for the newest 5,000 bars.
+        First (inclusive) and last (exclusive) end of a bar, ISO, UTC unless they say otherwise; None for the newest
+        5,000 bars.
     """
 
     symbol: str
@@ -68,8 +69,8 @@ def desk_chart(desk: Desk, options: ChartOptions) -> alt.VConcatChart:
     where = {
         "symbol": options.symbol,
         "interval": options.interval,
-        "start": (options.start or "1970-01-01T00:00:00").replace("T", " "),
-        "end": (options.end or "2262-01-01T00:00:00").replace("T", " "),
+        "start": options.start or "1970-01-01",
+        "end": options.end or "2262-01-01",
     }
     bars = desk.sql(_BARS, **where, limit=_BARS_MAX).sort("ts_event")
     if bars.is_empty():
@@ -144,7 +145,8 @@ _BARS = """
 SELECT ts_event, open, high, low, close, volume
 FROM bars
 WHERE symbol = {symbol:String} AND interval = {interval:String}
-    AND ts_event >= {start:DateTime64(9, 'UTC')} AND ts_event < {end:DateTime64(9, 'UTC')}
+    AND ts_event >= parseDateTime64BestEffort({start:String}, 9, 'UTC')
+    AND ts_event < parseDateTime64BestEffort({end:String}, 9, 'UTC')
 ORDER BY ts_event DESC
 LIMIT {limit:UInt32}
 """
@@ -153,7 +155,8 @@ _INDICATORS = """
 SELECT ts_event, name, value
 FROM indicators
 WHERE symbol = {symbol:String} AND interval = {interval:String}
-    AND ts_event >= {start:DateTime64(9, 'UTC')} AND ts_event < {end:DateTime64(9, 'UTC')}
+    AND ts_event >= parseDateTime64BestEffort({start:String}, 9, 'UTC')
+    AND ts_event < parseDateTime64BestEffort({end:String}, 9, 'UTC')
     AND has({names:Array(String)}, name) AND isNotNull(value)
 ORDER BY name, ts_event
 """

@@ -10,7 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.chart import candlesticks
+from connectors.clickhouse import connect, create_tables, insert
+from connectors.landed import Decoded, landed_table
+from connectors.log import Record
+from schemas.bars import BARS
+from serving.chart import ChartOptions, candlesticks, desk_chart
+from serving.client import Desk
+from serving.settings import Settings
+from tests.stores import store_process
 
 _MINUTE_NS = 60 * 10**9
 _OPEN_NS = 1_381_152_600_000_000_000
@@ -69,6 +76,34 @@ def test_a_bar_without_prices_is_left_out_and_the_others_follow_without_a_gap() 
     assert [row["bar"] for row in rows] == list(range(19))
     closes = bars["close"].drop_nulls().to_list()
     assert [row["close"] for row in rows] == pytest.approx(closes)
+
+
+def test_the_times_of_a_chart_are_iso_as_its_help_says(tmp_path: Path) -> None:
+    """``2013-10-07T13:30``, the example of the verb's help, was refused: ClickHouse would have seconds, and no zone."""
+    bars = walk(60).drop_nulls()
+    rows = bars.with_columns(
+        pl.lit("IBM").alias("symbol"),
+        pl.lit("1m").alias("interval"),
+        (pl.col("ts_event") - pl.duration(minutes=1)).alias("ts_start"),
+        pl.lit(1, pl.Int64).alias("trade_count"),
+        pl.lit(0.0).alias("buy_volume"),
+        pl.lit(0.0).alias("sell_volume"),
+    )
+    batch = BARS.batch({name: rows[name].to_arrow() for name in rows.columns})
+    record = Record(BARS.name, 0, 0, _OPEN_NS, None, (), None)
+    settings = Settings(home=tmp_path)
+    with store_process(settings.home / "store"), Desk(settings) as desk:
+        with connect(settings.store) as client:
+            create_tables(client)
+            insert(client, BARS, landed_table(BARS, [Decoded(record, batch)]), "bars")
+
+        def drawn(start: str, end: str | None) -> int:
+            told = desk_chart(desk, ChartOptions(symbol="IBM", start=start, end=end)).to_dict()
+            return len(next(rows for rows in told["datasets"].values() if "high" in rows[0]))
+
+        assert drawn("2013-10-07", None) == 59
+        assert drawn("2013-10-07T13:40", "2013-10-07T13:50:00.000000001") == 11
+        assert drawn("2013-10-07T09:40:00-04:00", "2013-10-07T13:50:00Z") == 10
 
 
 def test_the_page_needs_no_network_and_the_picture_is_one(tmp_path: Path) -> None:
