@@ -12,6 +12,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from pydantic import ValidationError
 
 from connectors.clickhouse import StoreLink
+from connectors.clickhouse_statement import only_reads
 from connectors.landed import Decoded, landed_table
 from connectors.log import Log, LogError, open_log
 from connectors.parquet import LakeError, period_name, topic_files
@@ -94,7 +95,7 @@ class Desk:
         Parameters
         ----------
         statement : str
-            One statement, without FORMAT; ``{name:Type}`` stands for a parameter.
+            One statement that reads, without FORMAT; ``{name:Type}`` stands for a parameter.
         **parameters
             Their values.
 
@@ -106,10 +107,15 @@ class Desk:
         Raises
         ------
         serving.sql.SqlError
-            With ClickHouse's message.
+            With ClickHouse's message, or for a statement that does not read.
         connectors.chdb_engine.StoreError
             Where the store cannot be reached.
         """
+        if not only_reads(statement.encode()):
+            raise SqlError(
+                f"{statement.strip()[:80]!r}: a statement that reads is needed here, such as a SELECT; `tapeflow sql` "
+                "runs others"
+            )
         if self._link is None:
             self._link = StoreLink(self.settings.store, patience_s=5.0)
         try:

@@ -72,6 +72,17 @@ def test_sql_takes_parameters_and_tells_clickhouse_s_refusal(desk: tapeflow.Desk
         desk.sql("SELECT * FROM no_such_table")
 
 
+@pytest.mark.parametrize("statement", ["TRUNCATE TABLE trades", "drop table trades", " ;", ""])
+def test_a_statement_that_writes_is_refused_and_not_run(
+    desk: tapeflow.Desk, statement: str
+) -> None:
+    """A desk reads. It emptied the table, and said that a file is too small."""
+    before = desk.sql("SELECT count() AS n FROM trades").item()
+    with pytest.raises(SqlError, match="a statement that reads is needed here"):
+        desk.sql(statement)
+    assert desk.sql("SELECT count() AS n FROM trades").item() == before > 0
+
+
 def test_a_replay_gives_the_live_rows_and_other_parameters_give_others(desk: tapeflow.Desk) -> None:
     live = desk.rows("bars").drop(["_partition", "_offset", "_row", "_appended"])
     order = ["symbol", "interval", "ts_event"]
