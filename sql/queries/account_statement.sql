@@ -6,9 +6,10 @@ SELECT
     b.currency AS currency,
     b.ts_event AS ts_event,
     b.cause AS cause,
-    multiIf(
-        b.cause = 'execution', concat(e.side, ' ', toString(e.quantity), ' ', e.symbol, ' at ', toString(e.price)),
-        b.cause = 'cash_movement', toString(m.kind),
+    -- Topics land apart: the change may be here before its execution or movement is.
+    coalesce(
+        concat(e.side, ' ', toString(e.quantity), ' ', e.symbol, ' at ', toString(e.price)),
+        toString(m.kind),
         b.cause
     ) AS what,
     e.fees AS fees,
@@ -27,3 +28,4 @@ LEFT JOIN (SELECT * FROM executions WHERE account = {account:String}) AS e
 LEFT ANY JOIN (SELECT * FROM cash_movements WHERE account = {account:String}) AS m
     ON b.cause_id = m.movement_id AND b.cause = 'cash_movement'
 ORDER BY b.sequence
+SETTINGS join_use_nulls = 1

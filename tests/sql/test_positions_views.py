@@ -179,6 +179,27 @@ def test_a_statement_says_what_each_change_was_for(client: Client, books: Books)
     assert any(row["what"].startswith(("buy ", "sell ")) for row in found)
 
 
+def test_a_change_whose_execution_has_not_landed_yet_is_told_without_it(
+    client: Client, books: Books
+) -> None:
+    """It was for `` 0  at 0`` with fees of 0; a cash movement that was missing had no kind, but an empty text."""
+    rows = [
+        dict(books.rows["balances"][0]) | {"account": "LATE", "sequence": at, "cause": cause}
+        for at, cause in enumerate(("execution", "cash_movement"), start=1)
+    ]
+    batch = TOPICS["balances"].batch({name: [row[name] for row in rows] for name in rows[0]})
+    record = Record("balances", 0, 0, NOON, None, (), None)
+    landed = landed_table(TOPICS["balances"], [Decoded(record, batch)])
+    insert(client, TOPICS["balances"], landed, "before the rest")
+    query = named_query("account_statement")
+    found = asked(client, query.text, **query.values({"account": "LATE"}))
+    client.command("DELETE FROM balances WHERE account = 'LATE'")
+    assert [(row["what"], row["fees"]) for row in found] == [
+        ("execution", None),
+        ("cash_movement", None),
+    ]
+
+
 def test_profit_and_loss_is_by_account_and_strategy(client: Client, books: Books) -> None:
     query = named_query("profit_and_loss")
     rows = asked(client, query.text, **query.values({"accounts": "A"}))
