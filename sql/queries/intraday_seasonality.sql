@@ -27,10 +27,11 @@ FROM
             toHour(local) * 60 + toMinute(local) AS minute_of_day,
             volume,
             trade_count,
-            log(close / lagInFrame(close) OVER (PARTITION BY day ORDER BY ts_start ROWS BETWEEN 1 PRECEDING AND CURRENT ROW))
+            -- Since the day's last bar that has a close: bars of odd lots only have volume and no price.
+            log(close / anyLast(close) OVER (PARTITION BY day ORDER BY ts_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))
                 AS log_return
         FROM bars
-        WHERE symbol = {symbol:String} AND interval = {interval:String} AND isNotNull(close)
+        WHERE symbol = {symbol:String} AND interval = {interval:String}
     )
     GROUP BY day, minute
 )
