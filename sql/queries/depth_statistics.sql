@@ -6,10 +6,10 @@
 SELECT
     venue,
     level,
-    sum(bid_size * stood) / sumIf(stood, isNotNull(bid_size)) AS bid_size,
-    sum(ask_size * stood) / sumIf(stood, isNotNull(ask_size)) AS ask_size,
-    sum((mid - bid) * stood) / sumIf(stood, isNotNull(bid) AND isNotNull(mid)) AS bid_distance,
-    sum((ask - mid) * stood) / sumIf(stood, isNotNull(ask) AND isNotNull(mid)) AS ask_distance
+    sum(bid_size * stood) / nullIf(sumIf(stood, isNotNull(bid_size)), 0) AS bid_size,
+    sum(ask_size * stood) / nullIf(sumIf(stood, isNotNull(ask_size)), 0) AS ask_size,
+    sum((mid - bid) * stood) / nullIf(sumIf(stood, isNotNull(bid) AND isNotNull(mid)), 0) AS bid_distance,
+    sum((ask - mid) * stood) / nullIf(sumIf(stood, isNotNull(ask) AND isNotNull(mid)), 0) AS ask_distance
 FROM
 (
     SELECT

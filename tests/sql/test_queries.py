@@ -410,3 +410,13 @@ def test_depth_is_the_same_where_the_flow_began_anew_in_the_midst(desk: Desk) ->
         insert(client, TOPICS["book_top"], _landed(TOPICS["book_top"], again), "anew")
     found = desk.query("depth_statistics", symbol="ANEW")
     assert found.equals(desk.query("depth_statistics", **_SYMBOL))
+
+
+def test_depth_that_stood_for_no_time_is_null(desk: Desk) -> None:
+    """A level that only the last row has weighs nothing: its mean was 0 / 0, a NaN."""
+    columns = {name: values[:1] for name, values in _books().items()}
+    alone = columns | {"symbol": pa.array(["ALONE"])}
+    with connect(desk.settings.store) as client:
+        insert(client, TOPICS["book_top"], _landed(TOPICS["book_top"], alone), "alone")
+    found = desk.query("depth_statistics", symbol="ALONE").drop("venue", "level")
+    assert found.null_count().row(0) == (10,) * 4
