@@ -6,9 +6,11 @@ It knows nothing of records; `connectors.sqlite_log` does.
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Condition
+from typing import Self
 
 from connectors.commit_signal import CommitSignal, Watch
 from connectors.crash_points import crash_point
@@ -102,30 +104,30 @@ class SqliteFile:
         size_bytes : int
             How much it writes, about, if that is known.
         """
-        process = self._process()
-        with self.errors():
-            process.checkpointer.make_room()
-        with self.errors(), process.queue:
-            connection = process.writer
-            if connection is None:
-                connection = process.writer = connect(self.path)
-                process.synced = False
-            if process.synced != synced:
-                # FULL syncs the write-ahead log at each commit; NORMAL only before a checkpoint.
-                connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
-                process.synced = synced
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                crash_point("sqlite: before COMMIT")
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-        crash_point("sqlite: committed")
-        process.commits.send()
-        process.checkpointer.written(size_bytes)
+        with self._process().at_work(self._check_open) as process:
+            with self.errors():
+                process.checkpointer.make_room()
+            with self.errors(), process.queue:
+                connection = process.writer
+                if connection is None:
+                    connection = process.writer = connect(self.path)
+                    process.synced = False
+                if process.synced != synced:
+                    # FULL syncs the write-ahead log at each commit; NORMAL only before a checkpoint.
+                    connection.execute(f"PRAGMA synchronous={'FULL' if synced else 'NORMAL'}")
+                    process.synced = synced
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    crash_point("sqlite: before COMMIT")
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+            crash_point("sqlite: committed")
+            process.commits.send()
+            process.checkpointer.written(size_bytes)
 
     @contextmanager
     def watching(self) -> Iterator[Watch]:
@@ -163,7 +165,10 @@ class SqliteFile:
         )
 
     def close(self) -> None:
-        """Close this process's connections; the last one in any process folds the WAL into the file."""
+        """Close this process's connections; the last one in any process folds the WAL into the file.
+
+        A transaction of another thread, such as that of a snapshot, is waited for.
+        """
         if self._closed:
             return
         self._closed = True
@@ -171,9 +176,12 @@ class SqliteFile:
             with self.errors():
                 self._here.close()
 
-    def _process(self) -> "_Process":
+    def _check_open(self) -> None:
         if self._closed:
             raise LogError(f"log {self.path}: it was closed; open it again to use it")
+
+    def _process(self) -> "_Process":
+        self._check_open()
         if self._here.pid != os.getpid():
             _abandoned.append(self._here)
             self._here = _Process(self.path)
@@ -215,8 +223,25 @@ class _Process:
         self.use.share()
         self.checkpointer = Checkpointer(path, self.queue, FileLock(locks / "checkpoint"), connect)
         self.commits = CommitSignal(locks / "commits")
+        self._writers = 0
+        self._left = Condition()
+
+    @contextmanager
+    def at_work(self, check_open: Callable[[], None]) -> Iterator[Self]:
+        """For a transaction, if the file is open still: what is closed under one takes the program down."""
+        with self._left:
+            check_open()
+            self._writers += 1
+        try:
+            yield self
+        finally:
+            with self._left:
+                self._writers -= 1
+                self._left.notify()
 
     def close(self) -> None:
+        with self._left:
+            self._left.wait_for(lambda: not self._writers)
         self.checkpointer.close()
         for connection in (*self.idle, self.writer):
             if connection is not None:

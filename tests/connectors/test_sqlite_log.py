@@ -264,6 +264,33 @@ def test_a_closed_log_says_so(log: Log) -> None:
         log.append([NewRecord("ticks", 0, b"0")])
 
 
+def test_a_log_is_not_closed_under_a_transaction_of_another_thread(log: SqliteLog) -> None:
+    """A snapshot's, where its shard ended with an error: SQLite ended the program, and nobody heard of the error."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with log._file.writing() as connection:
+            begun.set()
+            go_on.wait()
+            connection.execute("CREATE TABLE late AS SELECT 1")
+
+    with ThreadPoolExecutor(2) as threads:
+        written = threads.submit(write)
+        begun.wait()
+        closed = threads.submit(log.close)
+        try:
+            with pytest.raises(TimeoutError):
+                closed.result(0.2)
+            with pytest.raises(LogError, match="it was closed"):
+                log.append([NewRecord("ticks", 0, b"0")])
+        finally:
+            go_on.set()
+        written.result()
+        closed.result()
+    with sqlite3.connect(log.path) as other:
+        assert other.execute("SELECT * FROM late").fetchall() == [(1,)]
+
+
 def test_a_forked_child_has_connections_of_its_own(log: SqliteLog) -> None:
     log.append([NewRecord("ticks", 0, b"parent")])
     child = os.fork()
