@@ -26,6 +26,7 @@ from connectors.kafka_outage import Absence
 from connectors.kafka_producer import send
 from connectors.kafka_reader import READERS_MAX, Reader, ReaderPool, Scout, collector_paused
 from connectors.kafka_topics import Topics
+from connectors.kafka_unended import UnendedWatch, unended
 from connectors.kafka_visibility import VisibleBounds
 from connectors.kafka_writer import KafkaWriter, last_record
 from connectors.log import (
@@ -82,6 +83,7 @@ class KafkaLog(Log):
         self._visible = VisibleBounds(self._scout)
         self._readers = ReaderPool(self._bootstrap)
         self._groups = GroupOffsets(self._bootstrap)
+        self._unended = UnendedWatch(self._ends)
         self._absence = Absence("waiting for records")
         self._lock = threading.Lock()
         self._producers: list[Producer] = []
@@ -174,6 +176,7 @@ class KafkaLog(Log):
 
     def wait(self, positions: Mapping[tuple[str, int], int], timeout_s: float) -> bool:
         """Sleep until a partition may have a record at or beyond its position, or the time is over."""
+        self._unended.waited_for(positions)
         deadline = time.monotonic() + timeout_s
         if len(positions) > READERS_MAX:
             return self._ask_until(positions, deadline)
@@ -227,6 +230,16 @@ class KafkaLog(Log):
         found = self._scout.offset_at(topic, partition, time_ns // 1_000_000)
         return end if found is None else min(max(found, start), end)
 
+    def unended(self) -> dict[tuple[str, int], int]:
+        """Offsets from the first record of a transaction that has not ended on, by partition: what nobody reads yet."""
+        places = [
+            (name, partition)
+            for name, config in self.topics().items()
+            for partition in range(config.partitions)
+        ]
+        found = unended(self._ends, places, TIMEOUT_S)
+        return {at: offsets for at, (_, offsets) in found.items()}
+
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""
         count = self._topics.delete(name)
@@ -241,6 +254,7 @@ class KafkaLog(Log):
     def close(self) -> None:
         """Give all resources back."""
         self._groups.close()
+        self._unended.close()
         self._readers.drop(lambda _: True)
         self._scout.close()
         with self._lock:

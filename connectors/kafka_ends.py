@@ -29,15 +29,19 @@ class Ends:
     def __init__(self, admin: AdminClient) -> None:
         self._admin = admin
 
-    def of(self, places: Iterable[Place], timeout_s: float) -> dict[Place, int | None]:
-        """Offsets that follow the last committed records (and markers), in the order of the places.
+    def of(
+        self, places: Iterable[Place], timeout_s: float, *, committed_only: bool = True
+    ) -> dict[Place, int | None]:
+        """Offsets that follow the last committed records (and markers), or the last of all, in the order of the places.
 
         None where no broker says it within the time, or the partition is not there: who reads it hears why.
         """
         asked = {TopicPartition(*place): OffsetSpec.latest() for place in places}
         answers = self._admin.list_offsets(
             asked,
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=(
+                IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+            ),
             request_timeout=timeout_s,
         )
         found: dict[Place, int | None] = {}

@@ -302,6 +302,13 @@ class Log(ABC):
     def delete_topic(self, name: str) -> None:
         """Delete a topic with all its records."""
 
+    def unended(self) -> dict[tuple[str, int], int]:
+        """Offsets that are behind a transaction which has not ended, by partition: what nobody reads yet.
+
+        Of logs whose transactions others can hold open (Kafka); those of others end with their program.
+        """
+        return {}
+
     def note_positions(self, group: str, positions: Mapping[tuple[str, int], int]) -> None:
         """Show where a program is to the log's own tools, if it has some (Kafka's consumer groups).
 

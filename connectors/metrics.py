@@ -75,6 +75,12 @@ FLOW_ROWS_OUT = Counter(
     ["flow", "shard", "topic"],
     registry=REGISTRY,
 )
+LOG_UNENDED = Gauge(
+    "tapeflow_log_unended_offsets",
+    "Offsets behind a transaction that was begun half a minute ago or longer and has not ended: nobody reads them yet",
+    ["topic", "partition"],
+    registry=REGISTRY,
+)
 DOOR_COMMITS = Counter(
     "tapeflow_door_commits", "Commits of orders by the API, each synced to disk", registry=REGISTRY
 )

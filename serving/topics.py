@@ -39,6 +39,8 @@ class PartitionState:
     watermark_min_ns, watermark_max_ns : int or None
         Least and greatest of its keys' newest watermarks, of those among its newest records; ns since
         1970 UTC.
+    unended : int
+        Offsets beyond ``end`` that nobody reads yet, since a transaction there has not ended.
     """
 
     topic: str
@@ -52,6 +54,7 @@ class PartitionState:
     exact: bool
     watermark_min_ns: int | None
     watermark_max_ns: int | None
+    unended: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +119,11 @@ def partition_states(
     count_rows : bool
         Whether records, rows and bytes are counted, for which all of the log is read.
     """
+    unended = log.unended()
     return [
-        _partition_state(log, name, partition, count_rows=count_rows)
+        _partition_state(
+            log, name, partition, count_rows=count_rows, unended=unended.get((name, partition), 0)
+        )
         for name, config in log.topics().items()
         if control or not name.startswith("_")
         for partition in range(config.partitions)
@@ -206,7 +212,9 @@ def _of_live_log(
     }
 
 
-def _partition_state(log: Log, name: str, partition: int, *, count_rows: bool) -> PartitionState:
+def _partition_state(
+    log: Log, name: str, partition: int, *, count_rows: bool, unended: int
+) -> PartitionState:
     start, end = log.start(name, partition), log.end(name, partition)
     newest = log.last(name, partition)
     least, most = watermark_range(log, name, partition) if name in TOPICS else (None, None)
@@ -228,6 +236,7 @@ def _partition_state(log: Log, name: str, partition: int, *, count_rows: bool) -
         exact=exact,
         watermark_min_ns=least,
         watermark_max_ns=most,
+        unended=unended,
     )
 
 

@@ -115,7 +115,7 @@ def _show_topics(found: dict[str, list[dict[str, Any]]], *, empty: bool) -> None
         appends = [one["last_append_ns"] for one in mine if one["last_append_ns"] is not None]
         table.add_row(
             name,
-            ", ".join(f"{one['start']}-{one['end']}" for one in mine),
+            ", ".join(map(_offsets, mine)),
             f"{nearly}{sum(one['rows'] for one in mine):,}",
             f"{nearly}{bytes_text(sum(one['size_bytes'] for one in mine))}",
             wall_text(max(appends, default=None)),
@@ -124,6 +124,12 @@ def _show_topics(found: dict[str, list[dict[str, Any]]], *, empty: bool) -> None
             _retention([one for one in found["retention"] if one["topic"] == name]),
         )
     Console().print(table)
+
+
+def _offsets(partition: dict[str, Any]) -> str:
+    kept = f"{partition['start']}-{partition['end']}"
+    held = partition["unended"]
+    return f"{kept} (+{held:,} in a transaction that has not ended)" if held else kept
 
 
 def _watermarks(partitions: list[dict[str, Any]]) -> str:
