@@ -5,6 +5,7 @@ a thread. A crash between two chunks leaves chunks without a manifest, and an ol
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
@@ -12,7 +13,7 @@ from typing import Any
 
 from connectors.control import control_record, control_value, progress_topic, snapshots_topic
 from connectors.crash_points import crash_point
-from connectors.log import CorruptLogError, Log, NewRecord, Record, TruncatedError
+from connectors.log import CorruptLogError, Log, LogError, NewRecord, Record, TruncatedError
 from connectors.scan import readable_records
 from schemas.codec import HEADER_KIND, KIND_CONTROL
 
@@ -22,6 +23,8 @@ _CHUNK_BYTES = 512 * 1024
 _CHUNKS_AT_ONCE = 8
 # One whole snapshot to start from, and one more in case that one turns out to be damaged.
 _KEPT = 2
+# As long as programs wait for brokers that are away.
+_VISIBLE_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,14 +147,11 @@ class Snapshots:
             self._kept = [
                 m for m in known if state_of(self._log, topic, self._shard, m) is not None
             ]
-        of_commit = self._log.read(
-            progress_topic(self._flow), self._shard, taken.progress_offset, max_bytes=1
-        ).records[0]
         manifest = Manifest(
             number=taken.number,
             epoch=taken.epoch,
             progress_offset=taken.progress_offset,
-            progress_time_ns=of_commit.append_time_ns,
+            progress_time_ns=self._time_of_commit(taken.progress_offset),
             checkpoint_offset=taken.checkpoint_offset,
             positions={
                 name: {str(partition): offset for partition, offset in places.items()}
@@ -165,6 +165,18 @@ class Snapshots:
         crash_point("snapshot: manifest appended")
         self._kept = [*self._kept, manifest][-_KEPT:]
         self._log.trim(topic, self._shard, min(m.chunks[0] for m in self._kept))
+
+    def _time_of_commit(self, offset: int) -> int:
+        """When the log took a commit; one that Kafka has told as done may be hidden from readers yet."""
+        at = (progress_topic(self._flow), self._shard)
+        deadline = time.monotonic() + _VISIBLE_S
+        while not (found := self._log.read(*at, offset, max_bytes=1).records):
+            if time.monotonic() > deadline:
+                raise LogError(
+                    f"{at[0]}[{at[1]}]: the commit at {offset} is done, and not to be read after {_VISIBLE_S:.0f} s"
+                )
+            self._log.wait({at: offset}, 1.0)
+        return found[0].append_time_ns
 
     def _append_chunks(self, topic: str, number: int, state: bytes) -> list[int]:
         headers = ((HEADER_KIND, _KIND_CHUNK), ("number", str(number).encode()))

@@ -10,7 +10,7 @@ import pytest
 
 from connectors import crash_points
 from connectors.control import progress_topic, snapshots_topic
-from connectors.log import Log, LogError, NewRecord, TopicConfig
+from connectors.log import Chunk, Log, LogError, NewRecord, TopicConfig
 from connectors.records import rows_record
 from connectors.sqlite_log import SqliteLog
 from connectors.topics import create_topics
@@ -133,6 +133,33 @@ def test_a_snapshot_that_could_not_be_appended_ends_the_shard(log: SlowLog) -> N
     log.append([trades(10)])
     with pytest.raises(LogError, match="the disk is full"):
         shard.step()
+
+
+def test_a_commit_that_is_told_as_done_and_hidden_for_a_while_is_waited_for(
+    log: SlowLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Kafka hides it, until its markers are written: the flow ended with "tuple index out of range"."""
+    shard = opened(log)
+    log.append([trades(10)])
+    hidden = [1, 2]
+
+    def read(topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
+        if topic == progress_topic("every") and hidden:
+            hidden.pop()
+            return Chunk((), offset)
+        return SqliteLog.read(log, topic, partition, offset, max_bytes=max_bytes)
+
+    monkeypatch.setattr(log, "read", read)
+    shard.step()
+    shard.close()
+    record = log.last(progress_topic("every"), 0)
+    (manifest,) = manifests(log, "every", 0)
+    assert record is not None
+    assert not hidden
+    assert (manifest.progress_offset, manifest.progress_time_ns) == (
+        record.offset,
+        record.append_time_ns,
+    )
 
 
 def test_a_flow_killed_between_two_chunks_starts_from_the_snapshot_before(
