@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import orjson
@@ -124,14 +124,10 @@ async def orders_page(
     ApiError
         422 for a cursor that is no order of the account.
     """
-    in_memory = True
-    if cursor is not None:
-        in_memory = await _check_cursor(state, asked.account, cursor)
+    start = _Start() if cursor is None else await _start(state, asked.account, cursor)
     found: list[Json] = []
     behind, rounds = cursor, 0
-    async for block, is_stored in _newest_first(
-        state, asked, cursor, in_memory=in_memory, limit=limit
-    ):
+    async for block, is_stored in _newest_first(state, asked, start, limit=limit):
         for one in block:
             behind = one["order_id"]
             if asked.passes(one) and _within(one, asked):
@@ -145,17 +141,32 @@ async def orders_page(
     return Page(found, None)
 
 
-async def _check_cursor(state: ApiState, account: str, cursor: str) -> bool:
-    """Whether memory lists the order; refuse what is no order of the account."""
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where a page begins: behind an order, or one of its exits that only ClickHouse has; whether memory lists the order."""
+
+    order_id: str | None = None
+    in_memory: bool = True
+    exit_id: str | None = None
+
+
+async def _start(state: ApiState, account: str, cursor: str) -> _Start:
+    """Refuses what is no order of the account."""
     kept = (await asyncio.to_thread(state.part(Hub).orders.standings, [cursor])).get(cursor)
-    is_listed = kept is not None and _is_listed(state, kept)
-    owner = kept["account"] if kept is not None and is_listed else None
-    if not is_listed and not _is_whole(state):
+    if kept is not None and _is_listed(state, kept):
+        if kept["account"] == account:
+            return _Start(cursor)
+    elif not _is_whole(state):
         landed = await landed_command(state, cursor)
-        owner = None if landed is None else landed.column("account")[0].as_py()
-    if owner != account:
-        raise unknown_cursor()
-    return is_listed
+        if landed is None:
+            told = (await _newest_events(state.part(History), account, [cursor])).get(cursor, {})
+            if told.get("parent_order_id") is not None:
+                return replace(
+                    await _start(state, account, told["parent_order_id"]), exit_id=cursor
+                )
+        elif landed.column("account")[0].as_py() == account:
+            return _Start(cursor, in_memory=False)
+    raise unknown_cursor()
 
 
 def _is_whole(state: ApiState) -> bool:
@@ -198,14 +209,20 @@ def _joined(kept: Json, landed: Json | None) -> Json:
 
 
 async def _newest_first(
-    state: ApiState, asked: OrderFilter, cursor: str | None, *, in_memory: bool, limit: int
+    state: ApiState, asked: OrderFilter, start: _Start, *, limit: int
 ) -> AsyncIterator[tuple[list[Json], bool]]:
     """Orders of an account in blocks, newest first, and whether ClickHouse was asked for a block."""
     view, history = state.part(Hub).orders, state.part(History)
     given: set[str] = set()
-    if in_memory:
+    if start.exit_id is not None and start.order_id is not None:
+        exits = await _exits(view, history, asked.account, [start.order_id])
+        behind_it = [
+            one for one in exits.get(start.order_id, ()) if one["order_id"] < start.exit_id
+        ]
+        yield behind_it, True
+    if start.in_memory:
         only_open = asked.status is not None and asked.status not in ENDED
-        blocks = view.newest_first(asked.account, cursor, _BLOCK, only_open=only_open)
+        blocks = view.newest_first(asked.account, start.order_id, _BLOCK, only_open=only_open)
         while (block := await asyncio.to_thread(next, blocks, None)) is not None:
             listed = [one for one in block if _is_listed(state, one)]
             given.update(one["order_id"] for one in listed)
@@ -215,20 +232,18 @@ async def _newest_first(
                 if one["status"] == _RECEIVED and not view.is_told(one["order_id"])
             ]
             newest = await _newest_events(history, asked.account, untold) if untold else {}
-            yield (
-                [
-                    standing_after(one, newest[one["order_id"]])
-                    if one["order_id"] in newest
-                    else one
-                    for one in listed
-                ],
-                bool(untold),
-            )
+            parents = [] if _is_whole(state) else _with_exits(listed)
+            exits = await _exits(view, history, asked.account, parents)
+            told = [
+                standing_after(one, newest[one["order_id"]]) if one["order_id"] in newest else one
+                for one in listed
+            ]
+            yield _among(told, exits), bool(untold or parents)
     if _is_whole(state):
         return
     # No partition is -1: nothing is bounded while memory holds nothing.
     kept = view.offsets() or {-1: 0}
-    behind = "" if in_memory or cursor is None else cursor
+    behind = "" if start.in_memory or start.order_id is None else start.order_id
     size = limit if asked.status is None else max(limit, _BLOCK)
     while True:
         page = await history.ask(
@@ -245,7 +260,9 @@ async def _newest_first(
         )
         stored = await _stored(view, history, asked.account, rows_of(ORDERS, page))
         # What memory let go of meanwhile was given from there.
-        yield [one for one in stored if one["order_id"] not in given], True
+        fresh = [one for one in stored if one["order_id"] not in given]
+        exits = await _exits(view, history, asked.account, _with_exits(fresh))
+        yield _among(fresh, exits), True
         if page.num_rows < size:
             return
         behind = stored[-1]["order_id"]
@@ -266,6 +283,34 @@ async def _stored(
         else order_json(command, None)
         for command in objects_of(ORDERS, commands)
     ]
+
+
+def _with_exits(orders: list[Json]) -> list[str]:
+    """Those that have exits, which are orders that nobody commanded."""
+    return [one["order_id"] for one in orders if one["order_class"] not in (None, "simple")]
+
+
+async def _exits(
+    view: OrdersView, history: History, account: str, order_ids: list[str]
+) -> dict[str, list[Json]]:
+    """Exits that memory does not list any more, by the order that they are of."""
+    if not order_ids:
+        return {}
+    found = await history.ask("exits_of_orders", account=account, order_ids=order_ids)
+    events = {
+        one["order_id"]: one for one in objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, found))
+    }
+    kept = await asyncio.to_thread(view.standings, list(events))
+    exits: dict[str, list[Json]] = {}
+    for order_id in sorted(events.keys() - kept.keys(), reverse=True):
+        one = order_json(None, events[order_id])
+        exits.setdefault(one["parent_order_id"], []).append(one)
+    return exits
+
+
+def _among(orders: list[Json], exits: dict[str, list[Json]]) -> list[Json]:
+    """Orders, newest first, each behind its exits."""
+    return [each for one in orders for each in (*exits.get(one["order_id"], ()), one)]
 
 
 async def _newest_events(history: History, account: str, order_ids: list[str]) -> dict[str, Json]:

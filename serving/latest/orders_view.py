@@ -105,6 +105,8 @@ class OrdersView:
         # Orders of an account as they first came, and those of any that have ended.
         self._of_account: dict[str, list[str]] = {}
         self._ended: set[str] = set()
+        # Those that have exits: orders that nobody commanded, and of which the rows may have been dropped.
+        self._with_exits: set[str] = set()
         # Orders whose command is here, and whose newest event is not or may not be: ClickHouse has it.
         self._elsewhere: set[str] = set()
         self._before_start: dict[int, int] = {}
@@ -155,6 +157,10 @@ class OrdersView:
         numbers: Sequence[int] = range(number, number + batch.num_rows)
         order_ids = batch.column("order_id").to_pylist()
         self._note_unheard(partition, records, order_ids)
+        classes = _words(batch.column("order_class"))
+        if classes.count("simple") < len(classes):
+            named = zip(order_ids, classes, strict=True)
+            self._with_exits.update(name for name, kind in named if kind != "simple")
         commands = _words(batch.column("command"))
         if commands.count("new") < len(commands):
             new = [row for row, command in enumerate(commands) if command == "new"]
@@ -243,7 +249,7 @@ class OrdersView:
         block : int
             Orders of a block.
         only_open : bool
-            Only those that have not ended.
+            Only those that have not ended, or have exits, which may not have.
         """
         order_ids = list(self._of_account.get(account, ()))
         if behind is not None:
@@ -252,7 +258,9 @@ class OrdersView:
             except ValueError:
                 return
         if only_open:
-            order_ids = [name for name in order_ids if name not in self._ended]
+            order_ids = [
+                name for name in order_ids if name not in self._ended or name in self._with_exits
+            ]
         end = len(order_ids)
         for stop in range(end, 0, -block):
             names = order_ids[max(0, stop - block) : stop]
@@ -284,6 +292,7 @@ class OrdersView:
         first = self._command_rows.first
         self._commands = {name: row for name, row in self._commands.items() if row >= first}
         self._elsewhere.intersection_update(self._commands)
+        self._with_exits.intersection_update(self._commands)
         kept = {
             account: [name for name in orders if self._standing(name) is not None]
             for account, orders in self._of_account.items()

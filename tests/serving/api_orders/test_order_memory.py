@@ -40,8 +40,9 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(Hub.__init__.__kwdefaults__, "rows_max", 40)
 
 
-async def placed(api: Api, names: range) -> list[str]:
-    answers = [await api.client.post("/v1/orders", json=order(f"o{name}")) for name in names]
+async def placed(api: Api, names: range, **fields: Any) -> list[str]:
+    given = [order(f"o{name}", **fields) for name in names]
+    answers = [await api.client.post("/v1/orders", json=one) for one in given]
     ids = [answer.json()["order_id"] for answer in answers]
     feed = api.hub._feeds[ORDERS.name]
     while feed.positions[0] < api.log.end(ORDERS.name, 0):
@@ -154,6 +155,49 @@ def test_an_old_order_of_which_something_new_is_heard_is_listed_once_in_its_plac
         assert await listing(api.client, _LIST, "orders", "order_id") == ids[::-1]
         one = (await api.client.get(f"{_LIST}&status=cancelled")).json()["orders"]
         assert [found["order_id"] for found in one] == ids[:1]
+
+    run(tmp_path / "home", store_url, work)
+
+
+@pytest.mark.usefixtures("small_memory")
+@pytest.mark.parametrize("entry_is_kept", [True, False])
+def test_exits_that_memory_has_dropped_are_listed_with_their_entry(
+    tmp_path: Path, store_url: str, *, entry_is_kept: bool
+) -> None:
+    """Nobody commanded them: where their events were dropped, an exit that still works was in no list."""
+    terms = {"order_class": "bracket", "take_profit_price": "160", "stop_loss_price": "140"}
+
+    async def work(api: Api) -> None:
+        view = api.hub.orders
+        ids = await placed(api, range(3))
+        (entry,) = await placed(api, range(3, 4), **terms)
+        exits = [f"{entry}-{name}" for name in ("tp", "sl")]
+        await api.append(
+            ORDER_EVENTS,
+            event(entry, 1, "filled"),
+            *(event(one, at, "working", parent_order_id=entry) for at, one in enumerate(exits, 2)),
+        )
+        sequence = 10
+        while view.standings(exits):
+            sequence += 10
+            heard = [event(ids[0], sequence + at, "working") for at in range(10)]
+            await api.append(ORDER_EVENTS, *heard)
+        ids += [entry, *exits[::-1]]
+        if not entry_is_kept:
+            while view.order(entry) is not None:
+                ids += await placed(api, range(len(ids), len(ids) + _ORDERS))
+        await landed(api, store_url)
+        assert (view.order(entry) is not None) is entry_is_kept
+        assert await listing(api.client, _LIST, "orders", "order_id") == ids[::-1]
+        for limit in (1, 100):
+            path, found, cursor = f"{_LIST}&status=working&limit={limit}", [], ""
+            while cursor is not None:
+                page = (await api.client.get(f"{path}{cursor and f'&cursor={cursor}'}")).json()
+                found += [one["order_id"] for one in page["orders"]]
+                cursor = page["cursor"]
+            assert found == [*exits, ids[0]]
+        asked = await api.client.get("/v1/orders?account=A2&cursor=" + exits[0])
+        assert asked.status_code in {403, 422}
 
     run(tmp_path / "home", store_url, work)
 

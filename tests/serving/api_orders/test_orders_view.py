@@ -43,6 +43,7 @@ def _commands(rows: list[tuple[int, str]]) -> pa.RecordBatch:
                 "account": _account(number),
                 "client_order_id": str(number),
                 "command": "new" if status == "accepted" else "cancel",
+                "order_class": "simple",
                 "ts_event": 1,
             }
             for number, status in rows
