@@ -222,7 +222,13 @@ async def _newest_first(
         yield behind_it, True
     if start.in_memory:
         only_open = asked.status is not None and asked.status not in ENDED
-        blocks = view.newest_first(asked.account, start.order_id, _BLOCK, only_open=only_open)
+        blocks = view.newest_first(
+            asked.account,
+            start.order_id,
+            _BLOCK,
+            only_open=only_open,
+            and_parents=not _is_whole(state),
+        )
         while (block := await asyncio.to_thread(next, blocks, None)) is not None:
             listed = [one for one in block if _is_listed(state, one)]
             given.update(one["order_id"] for one in listed)

@@ -236,7 +236,13 @@ class OrdersView:
         return list(self._of_account)
 
     def newest_first(
-        self, account: str, behind: str | None, block: int, *, only_open: bool = False
+        self,
+        account: str,
+        behind: str | None,
+        block: int,
+        *,
+        only_open: bool = False,
+        and_parents: bool = False,
     ) -> Iterator[list[Json]]:
         """Orders of an account as they stand, newest first, in blocks.
 
@@ -248,8 +254,8 @@ class OrdersView:
             Begin behind this order; where it is not known, nothing is found.
         block : int
             Orders of a block.
-        only_open : bool
-            Only those that have not ended, or have exits, which may not have.
+        only_open, and_parents : bool
+            Only those that have not ended, and those that have exits, which may not have.
         """
         order_ids = list(self._of_account.get(account, ()))
         if behind is not None:
@@ -258,9 +264,8 @@ class OrdersView:
             except ValueError:
                 return
         if only_open:
-            order_ids = [
-                name for name in order_ids if name not in self._ended or name in self._with_exits
-            ]
+            also = self._with_exits if and_parents else ()
+            order_ids = [name for name in order_ids if name not in self._ended or name in also]
         end = len(order_ids)
         for stop in range(end, 0, -block):
             names = order_ids[max(0, stop - block) : stop]
