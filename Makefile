@@ -23,10 +23,10 @@ setup: $(VENV)/.installed ## Make .venv with .venv/bin/tapeflow and all that the
 demo: setup ## Run the platform for some seconds on simulated data, and show what came out
 	$(BIN)/tapeflow demo
 
-# Two at a time, a module whole on one side: its fixtures (a store, a fed log) are made once. A side that dies is not
-# replaced: xdist would give out the modules that it had done again, without a test in them, and wait for ever.
+# Three at a time, for a third of the time tests wait; a module whole on one side: its fixtures (a store, a fed log) are
+# made once. A side that dies is not replaced: xdist would give out the modules that it had done again, without a test in them, and wait for ever.
 test: lint ## Lint, then every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder --max-worker-restart 0
 
 lint: setup ## Ruff (check and format) and mypy (strict)
 	$(BIN)/ruff check .
