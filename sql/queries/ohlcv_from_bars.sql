@@ -6,8 +6,7 @@
 -- end = 2262-01-01 00:00:00: Last start of a finer bar, UTC, exclusive.
 SELECT
     symbol,
-    toDateTime64(intDiv(toUnixTimestamp64Nano(bars.ts_start), 1000000000 * {seconds:Int64}) * {seconds:Int64}, 9, 'UTC')
-        AS ts_start,
+    toStartOfInterval(bars.ts_start, toIntervalNanosecond(1000000000 * {seconds:Int64})) AS ts_start,
     argMin(open, bars.ts_start) AS open,
     max(high) AS high,
     min(low) AS low,

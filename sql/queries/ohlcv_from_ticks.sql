@@ -8,8 +8,7 @@ WITH
     bitShiftLeft(toInt256(toUnixTimestamp64Nano(ts_event)), 96) + bitShiftLeft(toInt256(_offset), 32) + _row AS place
 SELECT
     symbol,
-    toDateTime64(intDiv(toUnixTimestamp64Nano(ts_event), 1000000000 * {seconds:Int64}) * {seconds:Int64}, 9, 'UTC')
-        AS ts_start,
+    toStartOfInterval(ts_event, toIntervalNanosecond(1000000000 * {seconds:Int64})) AS ts_start,
     argMinIfOrNull(price, place, updates_last) AS open,
     maxIfOrNull(price, updates_high_low) AS high,
     minIfOrNull(price, updates_high_low) AS low,

@@ -10,7 +10,7 @@ SELECT
 FROM
 (
     SELECT
-        toDate(toTimeZone(ts_start, {time_zone:String})) AS day,
+        toDate32(toTimeZone(ts_start, {time_zone:String})) AS day,
         high,
         low,
         -- The day's first bar has no bar before it: its return is from its own open.

@@ -5,8 +5,7 @@
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
 SELECT
-    toDateTime64(intDiv(toUnixTimestamp64Nano(ts_event), 1000000000 * {seconds:Int64}) * {seconds:Int64}, 9, 'UTC')
-        AS ts_start,
+    toStartOfInterval(ts_event, toIntervalNanosecond(1000000000 * {seconds:Int64})) AS ts_start,
     count() AS updates,
     sumIf((ask - bid) * stood, state = 'normal') / sumIf(stood, state = 'normal') AS spread,
     sumIf(10000 * (ask - bid) / ((ask + bid) / 2) * stood, state = 'normal') / sumIf(stood, state = 'normal') AS spread_bps,

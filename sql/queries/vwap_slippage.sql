@@ -18,7 +18,7 @@ FROM
         price,
         size,
         sum(price * size) OVER (PARTITION BY bucket) / sum(size) OVER (PARTITION BY bucket) AS vwap,
-        intDiv(toUnixTimestamp64Nano(ts_event), 1000000000 * {seconds:Int64}) AS bucket
+        toStartOfInterval(ts_event, toIntervalNanosecond(1000000000 * {seconds:Int64})) AS bucket
     FROM trades
     WHERE symbol = {symbol:String}
         AND action = 'new'

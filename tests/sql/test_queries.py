@@ -1,5 +1,6 @@
 """Named queries on real ticks, against the same questions asked of DuckDB over the same rows."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def duck(desk: Desk) -> duckdb.DuckDBPyConnection:
         found.register(name, _plain(pl.from_arrow(_landed(TOPICS[name], columns))).to_arrow())
     found.execute("SET TimeZone = 'UTC'")
     return found
+
+
+# From 2013-10-07T15:00Z, in the midst of the session, to 1970.
+_BACK_S = 1_381_158_000
+
+
+@pytest.fixture(scope="module")
+def desk_before_1970(desk: Desk) -> Desk:
+    """The same day once more under the symbol OLD, about the turn of 1969 to 1970."""
+    with connect(desk.settings.store) as client:
+        for topic, times in (
+            ("trades", ["ts_event"]),
+            ("bars", ["ts_start", "ts_event"]),
+            ("nbbo", ["ts_event"]),
+        ):
+            moved = ", ".join(f"subtractSeconds({time}, {_BACK_S}) AS {time}" for time in times)
+            client.command(
+                f"INSERT INTO {topic} SELECT * REPLACE ('OLD' AS symbol, {moved}) FROM {topic} WHERE {topic}.symbol = 'IBM'"
+            )
+    return desk
 
 
 def _landed(topic: Topic, columns: dict[str, object]) -> pa.Table:
@@ -218,6 +239,25 @@ def test_the_volume_profile_holds_all_volume_by_price(
     same(found, expected)
     # The price that a person would write: 162.95, where multiplying gives 162.95000000000002.
     assert found["price"].to_list() == [float(f"{price:.2f}") for price in found["price"]]
+
+
+@pytest.mark.parametrize(
+    "name", ["ohlcv_from_ticks", "ohlcv_from_bars", "spread_statistics", "vwap_slippage"]
+)
+def test_intervals_before_1970_begin_as_those_after_it_do(
+    desk_before_1970: Desk, name: str
+) -> None:
+    """Times were rounded towards 1970: what came before it fell into the interval behind its own."""
+    found = desk_before_1970.query(name, symbol="OLD", start="1900-01-01 00:00:00")
+    later = desk_before_1970.query(name, **_SYMBOL)
+    expected = later.with_columns(pl.selectors.datetime() - pl.duration(seconds=_BACK_S))
+    same(found.drop("symbol", strict=False), _plain(expected.drop("symbol", strict=False)))
+
+
+def test_a_day_before_1970_is_told_as_it_is(desk_before_1970: Desk) -> None:
+    """It was 2149-06-06."""
+    days = desk_before_1970.query("realised_volatility", symbol="OLD", time_zone="Etc/GMT+12")
+    assert days["day"].to_list() == [dt.date(1969, 12, 31)]
 
 
 @pytest.mark.parametrize("interval", ["1m", "1s"])
