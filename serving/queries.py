@@ -1,7 +1,8 @@
 """Named queries: the files of sql/queries, each with its purpose and its parameters in its first lines.
 
 The first line says what the query is for; then comes a line a parameter, ``-- name: meaning``, or
-``-- name = default: meaning``. ClickHouse binds the values (``{name:Type}``): nothing is pasted into text.
+``-- name = default: meaning``, numbers with what they may be, ``-- name = default (least to most): meaning``.
+ClickHouse binds the values (``{name:Type}``): nothing is pasted into text.
 """
 
 import difflib
@@ -15,9 +16,11 @@ from connectors.sql_texts import sql_folder
 from serving.sql import SqlError
 
 _PARAMETER = re.compile(
-    r"-- (?P<name>[a-z_]+)(?: = (?P<default>[^:]*(?::\d\d[^:]*)*))?: (?P<meaning>.+)"
+    r"-- (?P<name>[a-z_]+)(?: = (?P<default>[^:(]*(?::\d\d[^:(]*)*))?"
+    r"(?: \((?P<bounds>\S+ to \S+)\))?: (?P<meaning>.+)"
 )
 _USED = re.compile(r"\{([a-z_]+):(\w+)")
+_WHOLE = frozenset({"Int64", "UInt32"})
 
 
 class QueryError(SqlError):
@@ -26,12 +29,54 @@ class QueryError(SqlError):
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A parameter of a named query; without a default (None) it must be given. A list is told with commas."""
+    """A parameter of a named query.
+
+    Parameters
+    ----------
+    name : str
+        As it is given.
+    type : str
+        ClickHouse's, without what stands in brackets.
+    default : str or None
+        None where it must be given.
+    bounds : str or None
+        Between which a number must be, such as ``1 to 1440``; None where all numbers will do.
+    meaning : str
+        What it is, in one sentence.
+    """
 
     name: str
-    is_list: bool
+    type: str
     default: str | None
+    bounds: str | None
     meaning: str
+
+    def value(self, given: Any) -> Any:
+        """What was given, as ClickHouse takes it; a list may be told with commas.
+
+        Raises
+        ------
+        QueryError
+            For what the parameter may not be.
+        """
+        if self.type == "Array":
+            return given.split(",") if isinstance(given, str) else given
+        if self.type in _WHOLE or self.type == "Float64":
+            return self._number(given)
+        return given
+
+    def _number(self, given: Any) -> float:
+        whole = self.type in _WHOLE
+        bounds = self.bounds or "-inf to inf"
+        least, most = map(float, bounds.split(" to "))
+        try:
+            found = float(given)
+        except (TypeError, ValueError):
+            found = float("nan")
+        if not least <= found <= most or (whole and found % 1):
+            kind = "whole number" if whole else "number"
+            raise QueryError(f"{self.name} is {given!r}: a {kind} from {bounds} is needed")
+        return int(found) if whole else found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,25 +106,24 @@ class Query:
         Raises
         ------
         QueryError
-            For a parameter that the query does not have, or one that is missing.
+            For a parameter that the query does not have, one that is missing, or a value that it may not have.
         """
         takes = "; ".join(
             f"{one.name}{'' if one.default is None else f' ({one.default})'}: {one.meaning}"
             for one in self.parameters
         )
-        known = {one.name: one.default for one in self.parameters}
+        known = {one.name: one for one in self.parameters}
         for name in given:
             if name not in known:
                 raise QueryError(f"query {self.name!r} has no parameter {name!r}; it takes {takes}")
-        values = {**known, **given}
+        values = {**{name: one.default for name, one in known.items()}, **given}
         missing = [name for name, value in values.items() if value is None]
         if missing:
             raise QueryError(f"query {self.name!r} needs {', '.join(missing)}; it takes {takes}")
-        lists = {one.name for one in self.parameters if one.is_list}
-        return {
-            name: value.split(",") if name in lists and isinstance(value, str) else value
-            for name, value in values.items()
-        }
+        try:
+            return {name: known[name].value(value) for name, value in values.items()}
+        except QueryError as error:
+            raise QueryError(f"query {self.name!r}: {error}") from error
 
 
 def queries() -> dict[str, Query]:
@@ -119,8 +163,9 @@ def _read(path: Path) -> Query:
         parameters=tuple(
             Parameter(
                 name=found["name"],
-                is_list=used[found["name"]] == "Array",
+                type=used[found["name"]],
                 default=found["default"],
+                bounds=found["bounds"],
                 meaning=found["meaning"],
             )
             for found in told

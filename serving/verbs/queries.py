@@ -57,7 +57,8 @@ def query(
             typer.echo(f"{one.name}: {one.purpose}")
             for parameter in one.parameters:
                 usual = "" if parameter.default is None else f" = {parameter.default}"
-                typer.echo(f"    {parameter.name}{usual}: {parameter.meaning}")
+                bounds = "" if parameter.bounds is None else f" ({parameter.bounds})"
+                typer.echo(f"    {parameter.name}{usual}{bounds}: {parameter.meaning}")
         return
     values: dict[str, str] = {}
     for text in given or []:

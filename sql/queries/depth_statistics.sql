@@ -1,6 +1,6 @@
 -- Size and distance from the mid at each level of the book, time-weighted, by venue.
 -- symbol: Instrument.
--- max_gap_s = 60: Longest time that a row is held to stand for.
+-- max_gap_s = 60 (1e-9 to inf): Longest time that a row is held to stand for.
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
 SELECT

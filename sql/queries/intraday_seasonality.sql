@@ -1,7 +1,7 @@
 -- How volume, trade count and volatility go through the day: means over all days, by time of day.
 -- symbol: Instrument.
 -- interval = 1m: Interval of the bars that it is computed from.
--- minutes = 30: Length of a step of the day.
+-- minutes = 30 (1 to 1440): Length of a step of the day.
 -- time_zone = America/New_York: Whose time of day.
 SELECT
     time_of_day,

@@ -1,7 +1,7 @@
 -- Bars of any length rolled up from finer bars: a scan of minutes instead of ticks.
 -- symbol: Instrument.
 -- interval = 1m: Interval of the finer bars; it must divide the length.
--- seconds = 900: Length of a bar; bars lie on the grid of UTC from 1970-01-01.
+-- seconds = 900 (1 to 9223372036): Length of a bar; bars lie on the grid of UTC from 1970-01-01.
 -- start = 1970-01-01 00:00:00: First start of a finer bar, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last start of a finer bar, UTC, exclusive.
 SELECT

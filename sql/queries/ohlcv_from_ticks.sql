@@ -1,6 +1,6 @@
 -- Bars of any length straight from trades, where no flow has computed that length.
 -- symbol: Instrument.
--- seconds = 900: Length of a bar; bars lie on the grid of UTC from 1970-01-01.
+-- seconds = 900 (1 to 9223372036): Length of a bar; bars lie on the grid of UTC from 1970-01-01.
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
 WITH

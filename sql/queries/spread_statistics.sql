@@ -1,7 +1,7 @@
 -- Quoted spread of the national best bid and offer by interval: time-weighted, in price and in basis points.
 -- symbol: Instrument.
--- seconds = 1800: Length of the intervals.
--- max_gap_s = 60: Longest time that a row is held to stand for: a night weighs nothing.
+-- seconds = 1800 (1 to 9223372036): Length of the intervals.
+-- max_gap_s = 60 (1e-9 to inf): Longest time that a row is held to stand for: a night weighs nothing.
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
 SELECT

@@ -1,6 +1,6 @@
 -- Volume at each price, and the share of it whose aggressor bought, with the value area's running share.
 -- symbol: Instrument.
--- tick = 0.01: Width of a price step.
+-- tick = 0.01 (1e-9 to 1e18): Width of a price step; prices are told to nine places.
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
 SELECT
@@ -13,7 +13,7 @@ SELECT
 FROM
 (
     SELECT
-        toInt64(round(trades.price / {tick:Float64})) AS price_step,
+        accurateCast(round(trades.price / {tick:Float64}), 'Int64') AS price_step,
         sum(size) AS volume,
         count() AS trade_count,
         if(sumIf(size, isNotNull(side)) = 0, NULL, sumIf(size, side = 'buy') / sumIf(size, isNotNull(side))) AS buy_share

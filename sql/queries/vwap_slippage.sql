@@ -1,6 +1,6 @@
 -- What each venue's trades cost against the interval's VWAP, in basis points, by side of the aggressor.
 -- symbol: Instrument.
--- seconds = 300: Length of the intervals.
+-- seconds = 300 (1 to 9223372036): Length of the intervals.
 -- start = 1970-01-01 00:00:00: First event time, UTC, inclusive.
 -- end = 2262-01-01 00:00:00: Last event time, UTC, exclusive.
 SELECT

@@ -26,6 +26,7 @@ from schemas.topic import Topic
 from serving.client import Desk
 from serving.queries import QueryError, named_query, queries
 from serving.settings import Settings
+from serving.sql import SqlError
 from tests.stores import store_process
 
 _OPEN_NS = 1_381_152_600_000_000_000  # 2013-10-07T13:30Z
@@ -184,6 +185,48 @@ def test_a_missing_and_an_unknown_parameter_are_told_with_those_there_are() -> N
         query.values({})
     with pytest.raises(QueryError, match="has no parameter 'tik'"):
         query.values({"symbol": "IBM", "tik": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("ohlcv_from_ticks", {"seconds": "0"}, "seconds is '0': a whole number from 1 to 92"),
+        ("ohlcv_from_bars", {"seconds": -900}, "seconds is -900: a whole number from 1 to 92"),
+        ("spread_statistics", {"seconds": "9223372037"}, "seconds is '9223372037': a whole"),
+        ("vwap_slippage", {"seconds": "1.5"}, "seconds is '1.5': a whole number"),
+        ("spread_statistics", {"max_gap_s": -1}, "max_gap_s is -1: a number from 1e-9 to inf"),
+        ("intraday_seasonality", {"minutes": 0}, "minutes is 0: a whole number from 1 to 1440"),
+        ("volume_profile", {"tick": "0"}, "tick is '0': a number from 1e-9 to 1e18 is needed"),
+        ("volume_profile", {"tick": float("nan")}, "tick is nan: a number from 1e-9 to 1e18"),
+        ("volume_profile", {"tick": "1e-18"}, "tick is '1e-18': a number from 1e-9 to 1e18"),
+        ("volume_profile", {"tick": "a cent"}, "tick is 'a cent': a number from 1e-9 to 1e18"),
+        ("screener", {"min_price": "nan"}, "min_price is 'nan': a number from -inf to inf"),
+    ],
+)
+def test_a_number_that_a_parameter_may_not_be_is_refused(
+    name: str, given: dict[str, object], told: str
+) -> None:
+    """Some gave nonsense, such as bars of negative lengths, or all volume at one price."""
+    with pytest.raises(QueryError, match=f"^query '{name}': {told}"):
+        named_query(name).values(({} if name == "screener" else _SYMBOL) | given)
+
+
+def test_a_number_may_be_given_as_text_or_as_a_number() -> None:
+    query = named_query("ohlcv_from_ticks")
+    for seconds in ("60", 60, 60.0, np.int64(60)):
+        assert query.values({"symbol": "IBM", "seconds": seconds})["seconds"] == 60
+
+
+def test_a_price_that_is_too_many_steps_of_the_tick_is_an_error(desk: Desk) -> None:
+    """The number of the step was another one, and so the price."""
+    with connect(desk.settings.store) as client:
+        client.command(
+            "INSERT INTO trades SELECT * REPLACE ('HIGH' AS symbol, 1e10 AS price) FROM trades "
+            "WHERE trades.symbol = 'IBM' AND updates_volume LIMIT 1"
+        )
+    assert desk.query("volume_profile", symbol="HIGH")["price"].to_list() == [1e10]
+    with pytest.raises(SqlError, match="cannot be safely converted into type Int64"):
+        desk.query("volume_profile", symbol="HIGH", tick=1e-9)
 
 
 def test_bars_of_any_length_come_from_ticks(desk: Desk, duck: duckdb.DuckDBPyConnection) -> None:
