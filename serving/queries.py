@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from connectors.sql_texts import sql_folder
 from serving.sql import SqlError
+from serving.times import parse_time_ns
 
 _PARAMETER = re.compile(
     r"-- (?P<name>[a-z_]+)(?: = (?P<default>[^:(]*(?::\d\d[^:(]*)*))?"
@@ -63,6 +66,8 @@ class Parameter:
             return given.split(",") if isinstance(given, str) else given
         if self.type in _WHOLE or self.type == "Float64":
             return self._number(given)
+        if self.type == "DateTime64":
+            return self._time(given)
         return given
 
     def _number(self, given: Any) -> float:
@@ -77,6 +82,15 @@ class Parameter:
             kind = "whole number" if whole else "number"
             raise QueryError(f"{self.name} is {given!r}: a {kind} from {bounds} is needed")
         return int(found) if whole else found
+
+    def _time(self, given: Any) -> str:
+        try:
+            return str(np.datetime64(parse_time_ns(str(given)), "ns"))
+        except (ValueError, OverflowError) as error:
+            raise QueryError(
+                f"{self.name} is {str(given)!r}: a time from 1678 to April of 2262 is needed, such as 2024-01-02 or "
+                "2024-01-02T14:30:00.123456789 (UTC unless it says otherwise)"
+            ) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,13 @@
 """Reads what ``--from`` and ``--to`` say: a time, or offsets of input topics."""
 
 import re
-from datetime import UTC, datetime
 
 from connectors.log import Log
 from flows.engines.bounds import Bounds
 from flows.flow import FlowError
+from serving.times import parse_time_ns
 
 _OFFSET = re.compile(r"([A-Za-z_][\w.]*)(?:/(\d+))?=(\d+)")
-_PLACES_MAX = 9
-_FRACTION = re.compile(r"[.,](\d+)")
 _EXAMPLES = (
     "2024-01-02, 2024-01-02T14:30:00 (UTC unless it says otherwise), or trades=1200,quotes/0=77"
 )
@@ -70,19 +68,8 @@ def _parsed(
 
 def _time_ns(option: str, text: str) -> int:
     try:
-        time = datetime.fromisoformat(text)
+        return parse_time_ns(text)
     except ValueError as error:
         raise FlowError(
-            f"replay: {option} {text!r} is neither a time nor offsets: {_EXAMPLES}"
+            f"replay: {option} {text!r} is neither a time nor offsets: {_EXAMPLES} ({error})"
         ) from error
-    since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + _fraction_ns(option, text)
-
-
-def _fraction_ns(option: str, text: str) -> int:
-    """Of a second: Python's times hold six places, and leave out what comes behind them."""
-    found = _FRACTION.search(text)
-    places = "" if found is None else found[1]
-    if len(places) > _PLACES_MAX:
-        raise FlowError(f"replay: {option} {text!r}: a second has nine places at most")
-    return int(places.ljust(_PLACES_MAX, "0"))

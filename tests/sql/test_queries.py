@@ -1,6 +1,7 @@
 """Named queries on real ticks, against the same questions asked of DuckDB over the same rows."""
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -262,6 +263,44 @@ def test_times_bound_what_is_asked(desk: Desk) -> None:
             "14:30",
             "14:45",
         ]
+
+
+def test_times_are_iso_with_a_zone_or_in_utc_to_the_nanosecond(desk: Desk) -> None:
+    """`T14:00Z` and zones were refused, which replays and charts take."""
+    with connect(desk.settings.store) as client:
+        client.command(
+            "INSERT INTO trades SELECT * REPLACE ('AT' AS symbol, "
+            "toDateTime64('2013-10-07 14:00:00.000000001', 9, 'UTC') AS ts_event) FROM trades "
+            "WHERE trades.symbol = 'IBM' AND updates_volume LIMIT 1"
+        )
+    for zone in ("16:00:00.00000000{}+02:00", "14:00:00.00000000{}Z", "14:00:00.00000000{}"):
+        for between in ("T", " "):
+            at, behind = (f"2013-10-07{between}{zone.format(place)}" for place in (1, 2))
+            assert desk.query("ohlcv_from_ticks", symbol="AT", start=at, end=behind).height == 1
+            assert desk.query("ohlcv_from_ticks", symbol="AT", end=at).is_empty()
+            assert desk.query("ohlcv_from_ticks", symbol="AT", start=behind).is_empty()
+
+
+def test_datetimes_are_times() -> None:
+    values = named_query("ohlcv_from_ticks").values
+    zone = dt.timezone(dt.timedelta(hours=1))
+    for given, told in (
+        (dt.date(2024, 1, 2), "2024-01-02T00:00:00.000000000"),
+        (dt.datetime(2024, 1, 2, 15, 30, 0, 1, zone), "2024-01-02T14:30:00.000001000"),
+        (np.datetime64("2024-01-02T14:30:00.123456789"), "2024-01-02T14:30:00.123456789"),
+    ):
+        assert values({**_SYMBOL, "start": given})["start"] == told
+
+
+@pytest.mark.parametrize(
+    "text", ["yesterday", "2024-13-01", "1704205800", "2300-01-01", "", "2024-01-02T14:30+99:00"]
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """Of the thirteenth month ClickHouse made 1900-01-01."""
+    with pytest.raises(
+        QueryError, match=rf"^query 'ohlcv_from_ticks': start is '{re.escape(text)}': a time"
+    ):
+        named_query("ohlcv_from_ticks").values(_SYMBOL | {"start": text})
 
 
 def test_the_volume_profile_holds_all_volume_by_price(
