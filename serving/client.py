@@ -233,6 +233,11 @@ class Desk:
         ------
         dict
             A row, with ``_partition``, ``_offset`` and ``_row`` in front.
+
+        Raises
+        ------
+        ValueError
+            For a limit below 0.
         """
         return tail_rows(
             self._open_log(), topic, stop or threading.Event(), beginning=beginning, limit=limit

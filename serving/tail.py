@@ -1,6 +1,7 @@
 """The rows of a topic as they are appended, decoded: the answer to `tapeflow tail`."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from threading import Event
 from typing import Any
 
@@ -31,16 +32,16 @@ def tail(
         Whether to begin at the first record kept, and stop at the present end; else it waits for new ones.
     limit : int or None
         End after so many rows.
+
+    Raises
+    ------
+    ValueError
+        For a limit below 0.
     """
-    count = 0
-    for record in _records(log, name, stop, beginning=beginning):
-        for row in _rows(record):
-            if count == limit:
-                return
-            yield row
-            count += 1
-        if count == limit:
-            return
+    if limit is not None and limit < 0:
+        raise ValueError(f"tail: limit is {limit}: 0 or more is needed, or None for no limit")
+    records = _records(log, name, stop, beginning=beginning)
+    return islice(chain.from_iterable(map(_rows, records)), limit)
 
 
 def _records(log: Log, name: str, stop: Event, *, beginning: bool) -> Iterator[Record]:

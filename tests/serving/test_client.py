@@ -105,6 +105,13 @@ def test_the_tail_ends_at_the_present_end_or_at_the_limit(desk: tapeflow.Desk) -
     assert list(desk.tail("trades", stop=stop)) == []
 
 
+def test_a_tail_of_no_rows_ends_at_once_and_one_of_fewer_is_refused(desk: tapeflow.Desk) -> None:
+    """Without new rows the first waited for ever, and the second gave all there were."""
+    assert list(desk.tail("trades", limit=0)) == []
+    with pytest.raises(ValueError, match="limit is -1: 0 or more is needed"):
+        desk.tail("trades", beginning=True, limit=-1)
+
+
 @pytest.mark.parametrize(
     ("ask", "error", "told"),
     [
