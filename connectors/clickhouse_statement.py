@@ -19,10 +19,10 @@ _TOKEN = re.compile(
 )
 _CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 _AFTER_FORMAT = re.compile(rb"[ \t\f]*\r?\n?")
-_READS = frozenset(
-    {b"SELECT", b"WITH", b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"USE", b"SET"}
-    | {b"CHECK", b"FROM"}
-)
+# A SELECT may stand in brackets, as parts of a UNION do, and behind its FROM.
+_SELECTS = frozenset({b"SELECT", b"WITH", b"FROM", b"("})
+_GIVE_ROWS = _SELECTS | {b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"CHECK"}
+_READS = _GIVE_ROWS | {b"USE", b"SET"}
 # An INSERT with one of these brings no data behind the statement that we would have to hand over.
 _SELF_CONTAINED = frozenset({b"VALUES", b"SELECT", b"WITH", b"WATCH", b"INFILE"})
 
@@ -107,8 +107,7 @@ def output_format(text: bytes) -> str | None:
 
 def is_select(text: bytes) -> bool:
     """Whether the statement is a SELECT, whose result can be streamed."""
-    first, _, _ = next(_outer_words(text[:_HEAD_BYTES]), (b"", 0, 0))
-    return first in {b"SELECT", b"WITH"}
+    return _first(text) in _SELECTS
 
 
 def is_only_select(text: bytes) -> bool:
@@ -136,8 +135,18 @@ def reads_input(text: bytes) -> bool:
 
 def only_reads(text: bytes) -> bool:
     """Whether the statement begins as one that changes nothing in the store."""
-    first, _, _ = next(_outer_words(text[:_HEAD_BYTES]), (b"", 0, 0))
-    return first in _READS or (not first and text.lstrip()[:1] == b"(")
+    return _first(text) in _READS
+
+
+def gives_rows(text: bytes) -> bool:
+    """Whether the statement begins as one whose answer is rows."""
+    return _first(text) in _GIVE_ROWS
+
+
+def _first(text: bytes) -> bytes:
+    """The statement's first word, in upper case, or the bracket that it begins with."""
+    tokens = _TOKEN.finditer(text[:_HEAD_BYTES])
+    return next((token.group().upper() for token in tokens if token.lastgroup != "skip"), b"")
 
 
 def _has_end(text: bytes) -> bool:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from connectors.chdb_engine import StoreError
 from connectors.clickhouse import connect
-from connectors.clickhouse_statement import is_select
+from connectors.clickhouse_statement import gives_rows
 
 # A terminal is no place for a million rows; --format csv gives them all.
 TABLE_ROWS_MAX = 1_000
@@ -81,14 +81,15 @@ def run_sql(
     statement = statement.strip().rstrip(";")
     if format not in set(SqlFormat):
         raise SqlError(f"format {format!r}: it must be one of {', '.join(SqlFormat)}")
-    if _gives_rows(statement) and _FORMAT.search(statement):
+    answers = gives_rows(statement.encode())
+    if answers and _FORMAT.search(statement):
         raise SqlError(
             f"leave FORMAT out of the statement: `--format {'|'.join(SqlFormat)}` says how it is printed"
         )
     chosen = SqlFormat(format)
     with connect(store_url) as client:
         try:
-            if not _gives_rows(statement):
+            if not answers:
                 client.command(statement)
             elif chosen is SqlFormat.TABLE:
                 out.buffer.write(_table(client, statement, parameters))
@@ -101,12 +102,6 @@ def run_sql(
             raise SqlError(reason_of(error)) from error
     out.buffer.flush()
     return 0
-
-
-def _gives_rows(statement: str) -> bool:
-    text = statement.encode()
-    first = statement.split(None, 1)[0].upper() if statement else ""
-    return is_select(text) or first in {"SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK"}
 
 
 def _table(client: Client, statement: str, parameters: Mapping[str, Any] | None) -> bytes:

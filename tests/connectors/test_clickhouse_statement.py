@@ -92,8 +92,15 @@ def test_the_format_is_the_outermost_one(text: bytes, format_: str | None) -> No
 
 
 def test_what_reads_and_what_is_a_select() -> None:
-    for text in (b"SELECT 1", b"(SELECT 1)", b" with x as (select 1) select *", b"SHOW TABLES"):
+    for text in (
+        b"SELECT 1",
+        b"(SELECT 1) UNION ALL (SELECT 2)",
+        b"-- a comment\n(SELECT 1)",
+        b"from t select *",
+        b" with x as (select 1) select *",
+    ):
         assert only_reads(text), text
+        assert is_select(text), text
     for text in (
         b"DROP TABLE t",
         b"INSERT INTO t VALUES (1)",
@@ -103,6 +110,7 @@ def test_what_reads_and_what_is_a_select() -> None:
         assert not only_reads(text), text
         assert not is_select(text), text
     assert is_select(b"-- a comment\nSELECT 1")
+    assert only_reads(b"SHOW TABLES")
     assert not is_select(b"SHOW TABLES")
 
 

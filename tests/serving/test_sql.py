@@ -87,8 +87,23 @@ def test_what_clickhouse_refuses_is_said_in_its_words_without_the_protocols(url:
     assert "http" not in str(caught.value)
 
 
-@pytest.mark.parametrize("statement", ["SHOW TABLES", "DESCRIBE (SELECT 1 AS a)", "EXISTS t"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SHOW TABLES",
+        "DESCRIBE (SELECT 1 AS a)",
+        "EXISTS t",
+        "(SELECT 1)",
+        "(SELECT 1) UNION ALL (SELECT 2)",
+        "/* both */ ((SELECT 1) UNION ALL SELECT 2)",
+        "FROM numbers(3) SELECT count()",
+        "-- what there is\nSHOW TABLES",
+        "DESC(SELECT 1 AS a)",
+    ],
+)
 def test_statements_that_give_rows_are_printed(url: str, statement: str) -> None:
+    """Those in brackets, with FROM first or behind a comment ran, and printed nothing."""
+    assert run(url, statement, "csv")
     assert run(url, statement, "table").splitlines()[-1].split()[-1] in {b"row", b"rows"}
 
 
