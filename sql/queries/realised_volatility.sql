@@ -13,11 +13,11 @@ FROM
         toDate32(toTimeZone(ts_start, {time_zone:String})) AS day,
         high,
         low,
-        -- The day's first bar has no bar before it: its return is from its own open.
-        log(close / if(row_number() OVER days = 1, open, lagInFrame(close) OVER days)) AS log_return
+        -- Since the day's last bar that has a close, as not all have; that of the first is from its own open.
+        log(close / coalesce(anyLast(close) OVER (PARTITION BY day ORDER BY ts_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), open))
+            AS log_return
     FROM bars
-    WHERE symbol = {symbol:String} AND interval = {interval:String} AND isNotNull(close) AND isNotNull(high)
-    WINDOW days AS (PARTITION BY day ORDER BY ts_start ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)
+    WHERE symbol = {symbol:String} AND interval = {interval:String} AND (isNotNull(close) OR isNotNull(high))
 )
 GROUP BY day
 ORDER BY day

@@ -384,6 +384,42 @@ def test_realised_volatility_is_of_the_day_s_returns_and_ranges(
     assert found["parkinson"] == pytest.approx(np.sqrt(252 * np.sum(ranges**2) / (4 * np.log(2))))
 
 
+def test_realised_volatility_takes_closes_and_ranges_of_bars_that_lack_the_other(
+    desk: Desk, duck: duckdb.DuckDBPyConnection
+) -> None:
+    """A bar without a range was left out with its close, and one without a close with its range."""
+    with connect(desk.settings.store) as client:
+        client.command(
+            """
+            INSERT INTO bars SELECT * REPLACE (
+                'ODD' AS symbol,
+                if(toMinute(ts_start) % 15 = 0, NULL, high) AS high,
+                if(toMinute(ts_start) % 15 = 0, NULL, low) AS low,
+                if(toMinute(ts_start) % 20 = 0, NULL, open) AS open,
+                if(toMinute(ts_start) % 20 = 0, NULL, close) AS close
+            ) FROM bars WHERE bars.symbol = 'IBM' AND interval = '5m'
+            """
+        )
+    expected = duck.sql(
+        """
+        WITH odd AS (
+            SELECT ts_start, ts_start // 60000000000 % 60 AS minute,
+                if(minute % 15 = 0, NULL, ln(high / low)) AS reach,
+                if(minute % 20 = 0, NULL, open) AS first, if(minute % 20 = 0, NULL, close) AS last
+            FROM bars WHERE interval = '5m'
+        ), steps AS (
+            SELECT reach, ln(last / coalesce(last_value(last IGNORE NULLS) OVER (
+                ORDER BY ts_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), first)) AS step
+            FROM odd WHERE reach IS NOT NULL OR last IS NOT NULL
+        )
+        SELECT DATE '2013-10-07' AS day, count(*) AS bars, sqrt(252 * sum(step * step)) AS close_to_close,
+            sqrt(252 * sum(reach * reach) / (4 * ln(2))) AS parkinson
+        FROM steps
+        """
+    ).pl()
+    same(desk.query("realised_volatility", symbol="ODD"), expected)
+
+
 def test_slippage_is_against_the_vwap_of_its_interval(
     desk: Desk, duck: duckdb.DuckDBPyConnection
 ) -> None:
