@@ -17,7 +17,7 @@ from flows.flow import Emit, Emitted, Flow, Input, InputRows, Order, Params, Row
 from flows.foreign_schemas import ForeignSchemas
 from flows.snapshot import pack, unpack
 from schemas.arrays import Bools, Int64s
-from schemas.faults import DEAD_LETTER
+from schemas.faults import DEAD_LETTER, PAYLOAD_BYTES_MAX
 from schemas.field import INT64, RECEIVE_TIME, TIMESTAMP
 from schemas.foreign_arrow import STREAM_MAGIC, ForeignArrowError, decode_stream
 from schemas.foreign_schemas import FOREIGN_SCHEMAS
@@ -32,9 +32,6 @@ _NO_FILES = (
     "an Avro file; write its records one by one with the identifier of their schema, as Confluent's "
     "serializers do"
 )
-# A record of a log (Kafka's has 64 MiB at most) must hold a row with its payload. What a producer packs may be larger
-# when it is unpacked.
-_PAYLOAD_MAX = 32 << 20
 # Names in reasons are the writers' own, of any length.
 _REASON_MAX = 500
 # Rows, and of each the record that it is from and its place in there.
@@ -203,20 +200,20 @@ def _says(records: pa.RecordBatch, kind: str) -> Bools:
 def _without_giants(topic: Topic, decoded: Decoded, records: pa.RecordBatch) -> Decoded:
     """Rows that no record of the log could hold become faults; only a record as large can have one."""
     lengths = pc.binary_length(records.column("value")).fill_null(0).to_numpy()
-    places = np.flatnonzero(lengths[decoded.record] > _PAYLOAD_MAX)
+    places = np.flatnonzero(lengths[decoded.record] > PAYLOAD_BYTES_MAX)
     if not len(places):
         return decoded
     lines = encode_lines(topic, decoded.batch.take(pa.array(places))).splitlines()
     sizes = np.array([len(line) for line in lines], dtype=np.int64)
-    giants = places[sizes > _PAYLOAD_MAX]
+    giants = places[sizes > PAYLOAD_BYTES_MAX]
     faults = [
         Fault(
             record=int(decoded.record[at]),
             row=int(decoded.row[at]),
-            reason=f"a row of {size} bytes; at most {_PAYLOAD_MAX} are taken",
+            reason=f"a row of {size} bytes; at most {PAYLOAD_BYTES_MAX} are taken",
             payload=None,
         )
-        for at, size in zip(giants.tolist(), sizes[sizes > _PAYLOAD_MAX].tolist(), strict=True)
+        for at, size in zip(giants.tolist(), sizes[sizes > PAYLOAD_BYTES_MAX].tolist(), strict=True)
     ]
     kept = np.delete(np.arange(len(decoded.record)), giants)
     return Decoded(
@@ -279,7 +276,7 @@ def _dead_letters(
 
 
 def _is_large(fault: Fault) -> bool:
-    return fault.payload is not None and len(fault.payload) > _PAYLOAD_MAX
+    return fault.payload is not None and len(fault.payload) > PAYLOAD_BYTES_MAX
 
 
 def _reason(fault: Fault) -> str:

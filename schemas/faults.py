@@ -6,6 +6,10 @@ from schemas.field import BOOL, BYTES, CATEGORY, INT32, INT64, TEXT, TIMESTAMP, 
 from schemas.market import SYMBOL, TS_EVENT
 from schemas.topic import Kind, Landing, Partition, Topic
 
+# A record of a log (Kafka's has 64 MiB at most) must hold a row with its payload. What a producer or a file packs may
+# be larger when it is unpacked.
+PAYLOAD_BYTES_MAX = 32 << 20
+
 _NS = "ns since 1970-01-01 UTC"
 
 REASON = Field(

@@ -127,8 +127,8 @@ class Appender:
                 if high > low:
                     self._add_rows(topic, batch.slice(low, high - low), window)
 
-    def dead_letters(self, faults: list[tuple[str, int, str, bytes]]) -> None:
-        """Lines that were no rows: file, line number (from 1), reason, text."""
+    def dead_letters(self, faults: list[tuple[str, int, str, bytes | None]]) -> None:
+        """Lines that were no rows: file, line number (from 1), reason, text (None: too large)."""
         if not faults:
             return
         files, lines, reasons, texts = zip(*faults, strict=True)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from connectors.feeds.source import Block, Fault, FeedBatch, Source
 from schemas.arrays import Int64s
+from schemas.faults import PAYLOAD_BYTES_MAX
 from schemas.validation import validate
 
 
@@ -63,6 +65,8 @@ def _checked(source: Source, block: Block, window: Window, latest_ns: int) -> Fe
         faults += _faults(block, lines, np.flatnonzero(rows & keep), reason)
         keep &= ~rows
     batch, lines = _kept(batch, lines, keep)
+    batch, lines, giants = _without_giants(batch, lines)
+    faults += giants
     validated = validate(source.topic, batch, latest_ns)
     if len(validated.rejected):
         faults += [
@@ -78,10 +82,46 @@ def _checked(source: Source, block: Block, window: Window, latest_ns: int) -> Fe
         topic=source.topic,
         batch=batch,
         lines=lines,
-        faults=tuple(faults),
+        faults=tuple(map(_without_large_text, faults)),
         skipped=block.skipped,
         last_line=block.last_line,
     )
+
+
+def _without_giants(
+    batch: pa.RecordBatch, lines: Int64s
+) -> tuple[pa.RecordBatch, Int64s, list[Fault]]:
+    """Rows that no record of the log could hold become faults, as those of intake do."""
+    if batch.nbytes <= PAYLOAD_BYTES_MAX:
+        return batch, lines, []
+    sizes = np.zeros(batch.num_rows, np.int64)
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type):
+            lengths = pc.binary_length(column.dictionary).take(column.indices)
+        elif pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            lengths = pc.binary_length(column)
+        else:
+            continue
+        sizes += lengths.fill_null(0).to_numpy(zero_copy_only=False)
+    giants = np.flatnonzero(sizes > PAYLOAD_BYTES_MAX)
+    faults = [
+        Fault(
+            int(lines[at]),
+            f"a row of {sizes[at]} bytes; at most {PAYLOAD_BYTES_MAX} are taken",
+            None,
+        )
+        for at in giants.tolist()
+    ]
+    keep = np.ones(batch.num_rows, np.bool_)
+    keep[giants] = False
+    return *_kept(batch, lines, keep), faults
+
+
+def _without_large_text(fault: Fault) -> Fault:
+    if fault.text is None or len(fault.text) <= PAYLOAD_BYTES_MAX:
+        return fault
+    reason = f"{fault.reason}; its {len(fault.text)} bytes are in the file alone"
+    return Fault(fault.line, reason, None)
 
 
 def _faults(block: Block, lines: Int64s, rows: Int64s, reason: str) -> list[Fault]:

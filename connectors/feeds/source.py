@@ -31,11 +31,11 @@ class BrokenFileError(FeedError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A line that is no row: its number in the file (from 1), why, and its text."""
+    """A line that is no row: its number in the file (from 1), why, and its text; None where that is too large."""
 
     line: int
     reason: str
-    text: bytes
+    text: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

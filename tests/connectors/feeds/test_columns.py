@@ -12,6 +12,7 @@ from connectors.feeds.columns import Columns
 from connectors.feeds.mapping import ColumnMapping, parse_mapping, read_mapping
 from connectors.feeds.reading import Window, batches
 from connectors.feeds.source import Fault, FeedError
+from schemas.faults import PAYLOAD_BYTES_MAX
 
 NOW_NS = 1_767_268_800_000_000_000
 LINE = "topic=trades,symbol=sym,ts_event=time:{unit},price=px/100,size=qty,venue=const:XTST"
@@ -139,6 +140,40 @@ def test_bad_values_are_faults_with_line_numbers_of_the_file(tmp_path: Path) -> 
     ]
     for fault, words in zip(faults, wanted, strict=True):
         assert words in fault.reason
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_row_larger_than_a_record_may_be_is_a_fault_without_its_text(
+    tmp_path: Path, kind: str
+) -> None:
+    """The feed took rows that intake refuses, and kept bad lines that no record of Kafka holds."""
+    path = tmp_path / f"trades.{kind}"
+    giant = "x" * (PAYLOAD_BYTES_MAX + 1)
+    frame = pl.DataFrame(
+        {
+            "time": [1, 2, 3, 4],
+            "sym": ["a"] * 4,
+            "px": [100, 100, 100, -100],
+            "qty": [1] * 4,
+            "id": ["one", giant, "three", giant],
+        }
+    )
+    frame.write_csv(path) if kind == "csv" else frame.write_parquet(path)
+    rows, faults = read(path, parse_mapping(f"{LINE.format(unit='s')},trade_id=id"))
+    assert rows["trade_id"].to_list() == ["one", "three"]
+    assert [fault.text for fault in faults] == [None, None]
+    assert faults[0].reason.startswith(f"a row of {PAYLOAD_BYTES_MAX + 1 + len('AXTSTnew')} bytes")
+    assert [fault.line for fault in faults] == ([3, 5] if kind == "csv" else [2, 4])
+
+
+def test_a_bad_line_larger_than_a_record_may_be_is_told_without_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "trades.csv"
+    text = f"2,a,100,{'x' * PAYLOAD_BYTES_MAX}"
+    path.write_text(f"time,sym,px,qty\n1,a,100,1\n{text}\n")
+    rows, [fault] = read(path, parse_mapping(LINE.format(unit="s")))
+    assert rows.height == 1
+    assert (fault.line, fault.text) == (3, None)
+    assert fault.reason.endswith(f"; its {len(text)} bytes are in the file alone")
 
 
 @pytest.mark.parametrize("kind", ["timestamp", "integer"])
