@@ -105,6 +105,10 @@ class KafkaLog(Log):
         """The topics by name, control topics included, in order of name."""
         return self._topics.configs()
 
+    def counts_now(self) -> dict[str, int]:
+        """How many partitions each topic has by now; empty where no broker says so at once."""
+        return self._topics.counts_now(_GLIMPSE_S)
+
     def append(self, records: Sequence[NewRecord]) -> list[int]:
         """Append records and return their offsets once all replicas in sync have them.
 

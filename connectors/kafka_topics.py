@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, NewTopic
 
 from connectors.kafka_options import MAX_RECORD_BYTES, TIMEOUT_S, client_options, log_error
-from connectors.kafka_outage import answered
+from connectors.kafka_outage import answered, is_away
 from connectors.kafka_writer import WRITERS_CONFIG, WRITERS_PARTITIONS, WRITERS_TOPIC
 from connectors.log import LogError, NewRecord, TopicConfig, UnknownTopicError
 
@@ -105,6 +105,16 @@ class Topics:
             if name in options
         }
 
+    def counts_now(self, timeout_s: float) -> dict[str, int]:
+        """How many partitions each topic has by now; empty where no broker says it within a time."""
+        try:
+            self._take(self._admin.list_topics(timeout=timeout_s))
+        except KafkaException as error:
+            if is_away(error.args[0]):
+                return {}
+            raise log_error(error, "listing topics") from error
+        return dict(self._partitions)
+
     def check(self, topic: str, partition: int) -> None:
         """Raise `UnknownTopicError` where there is no such partition."""
         if partition < self._partitions.get(topic, 0) and partition >= 0:
@@ -199,7 +209,8 @@ class Topics:
                 raise LogError(
                     f"topic {new.topic!r}: {new.num_partitions} partitions were asked for and it has "
                     f"{self._partitions[new.topic]}; a topic's count is fixed when it is made: use that "
-                    "count, or replay into a new topic"
+                    "count, or replay into a new topic; where somebody has added partitions to it, see "
+                    "'Partitions that others add' in docs/kafka.md"
                 )
         return made
 

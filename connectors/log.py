@@ -194,6 +194,13 @@ class Log(ABC):
     def topics(self) -> dict[str, TopicConfig]:
         """The topics by name, control topics included, in order of name."""
 
+    def counts_now(self) -> dict[str, int]:
+        """How many partitions each topic has by now, where others may add some; empty where nobody can tell at once.
+
+        For who looks now and again, and has other things to do.
+        """
+        return {}
+
     @abstractmethod
     def append(self, records: Sequence[NewRecord]) -> list[int]:
         """Append records and return their offsets once the log has acknowledged them.

@@ -68,7 +68,8 @@ def holds(
     for name, config in topics.items():
         if name.startswith(_PROGRESS) and name.removeprefix(_PROGRESS) not in without:
             flow = name.removeprefix(_PROGRESS)
-            for place, hold in _of_flow(log, flow, config.partitions, on_damage):
+            holds = list(_of_flow(log, flow, config.partitions, on_damage))
+            for place, hold in (*holds, *_of_unread(log, topics, flow, {one for one, _ in holds})):
                 found[place].append(hold)
     if RECEIPTS not in without:
         for place, hold in _of_receipts(log, list(found)):
@@ -183,6 +184,16 @@ def _of_flow(
             for place, offset in _positions(one["positions"]):
                 yield place, Hold(why, offset)
             yield (progress, shard), Hold(why, one["checkpoint_offset"])
+
+
+def _of_unread(
+    log: Log, topics: Mapping[str, TopicConfig], flow: str, read: Collection[Place]
+) -> Iterator[tuple[Place, Hold]]:
+    """Partitions of a flow's inboxes that none of its shards has read from yet: others have added them."""
+    for name in inboxes().keys() & {topic for topic, _ in read}:
+        for partition in range(topics[name].partitions):
+            if (name, partition) not in read:
+                yield (name, partition), Hold(f"{flow}: not read yet", log.start(name, partition))
 
 
 def _lacking(snapshots: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:

@@ -18,14 +18,16 @@ def create_topics(log: Log, partitions: int) -> None:
     Raises
     ------
     LogError
-        Where a topic is there with another partition count.
+        Where a topic is there with another partition count; an inbox may have more, as others may have added some.
     """
     configs: list[TopicConfig] = []
+    known = log.topics()
     for topic in TOPICS.values():
         counts = {topic.name: topic.partitions or partitions}
         if topic.inbox:
-            # One flow reads all inboxes, each shard its partition of every one.
-            counts[topic.inbox_name] = partitions
+            # One flow reads all inboxes, each shard its part of every one.
+            there = known.get(topic.inbox_name)
+            counts[topic.inbox_name] = max(partitions, there.partitions if there else 0)
         for name, count in counts.items():
             configs.append(
                 TopicConfig(

@@ -39,6 +39,8 @@ _AT_ONCE = datetime.fromtimestamp(0, UTC)
 _BUSY_S = 0.00025
 _IDLE_S = 0.001
 _BUSY_FOR_S = 0.05
+# Between looks at whether somebody has added partitions to an input: each is a question of a few milliseconds.
+_COUNTS_S = 5.0
 
 
 @dataclass(kw_only=True)
@@ -47,6 +49,7 @@ class _Desk:
 
     ``pending`` is whether the step still has a token: at most one is under way, which bounds the queue.
     ``ends`` is where the shard is to stop, once that is known. ``steps`` counts the tokens that it was given.
+    ``counts`` are the inputs' partition counts that the shard has been told of.
     """
 
     shard: Shard
@@ -56,6 +59,7 @@ class _Desk:
     opened: bool = False
     done: bool = False
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -70,6 +74,18 @@ class _Run:
     stop: Event
     cycles: dict[type[Flow], list[type[Flow]]]
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    counted_at: float = field(default_factory=monotonic)
+
+    def count_partitions(self) -> None:
+        """See, now and again, whether inputs have more partitions; not in a run that has an end to come to."""
+        if self.until_end or monotonic() - self.counted_at < _COUNTS_S:
+            return
+        self.counted_at = monotonic()
+        inputs = {one.name for kind in self.kinds for one in kind.inputs}
+        found = {n: count for n, count in self.log.counts_now().items() if n in inputs}
+        if found and found != self.counts:
+            self.counts = found
 
     def upstream_done(self, kind: type[Flow]) -> bool:
         """Whether every flow of this run that writes an input of ``kind`` has come to its end.
@@ -258,6 +274,7 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
     def next_batch(self) -> Iterable[tuple[str, str]]:
         if all(desk.done for desk in self._desks.values()):
             raise StopIteration
+        self._run.count_partitions()
         free = {n: desk for n, desk in self._desks.items() if not desk.pending and not desk.done}
         due = [name for name, desk in free.items() if self._is_due(desk)]
         quiet = [name for name in free if name not in due]
@@ -275,6 +292,8 @@ class _Bell(StatefulSourcePartition[tuple[str, str], None]):
 
     def _is_due(self, desk: _Desk) -> bool:
         if not desk.opened or self._run.finished(desk) or self._run.is_stuck(desk):
+            return True
+        if desk.counts is not self._run.counts:
             return True
         waited = monotonic() - desk.rung_at
         return waited >= desk.shard.options.idle_commit_s and desk.shard.dirty
@@ -326,6 +345,10 @@ class _Step(StatefulBatchLogic[str, int, None]):
         return rows, StatefulBatchLogic.RETAIN
 
     def _work(self, desk: _Desk) -> int:
+        counts = self._run.counts
+        if desk.counts is not counts:
+            desk.shard.take_in(counts)
+            desk.counts = counts
         before = desk.shard.positions()
         rows = desk.shard.step()
         if self._run.finished(desk):

@@ -1,11 +1,12 @@
 """Reads a shard's inputs from the log: which partitions, from where, up to where, in which order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from connectors.log import Log, LogError
+from connectors.log import Log, LogError, TopicConfig
 from flows.engines.progress import Positions, Run
 from flows.engines.segments import Segment, decode_records
-from flows.flow import Flow, FlowError, Order
+from flows.flow import Flow, FlowError, Input, Order
+from schemas.faults import LATE
 
 
 class Reader:
@@ -18,7 +19,7 @@ class Reader:
     kind : type of Flow
         Whose inputs.
     shard : int
-        Which shard: its partition of each partitioned input, every partition of a broadcast one.
+        Which shard: its partition of each partitioned input, its share of an inbox's, every one of a broadcast one.
     positions : dict of topic to dict of partition to offset, or None
         Where to begin; None for the start of the log.
     max_bytes : int
@@ -40,16 +41,49 @@ class Reader:
         self.max_bytes = max_bytes
         self.sources: list[tuple[int, int]] = []
         topics = log.topics()
+        self._shards = shards_of(topics, kind)
+        self._counts = {one.name: topics[one.name].partitions for one in kind.inputs}
         self.positions: Positions = {}
         for at, declared in enumerate(kind.inputs):
-            count = topics[declared.name].partitions
-            own = list(range(count)) if declared.broadcast else [shard]
+            own = self._own(declared, range(self._counts[declared.name]))
             self.sources += [(at, partition) for partition in own]
             known = (positions or {}).get(declared.name, {})
             self.positions[declared.name] = {
                 partition: known.get(partition, log.start(declared.name, partition))
                 for partition in own
             }
+
+    def take_in(self, counts: Mapping[str, int]) -> list[tuple[str, int]]:
+        """Read partitions, too, that others have added to inboxes since; those that are this shard's.
+
+        Parameters
+        ----------
+        counts : mapping of str to int
+            How many partitions topics have by now.
+
+        Raises
+        ------
+        FlowError
+            Where another input than an inbox has more: its keys' rows are in order in as many as there were.
+        """
+        added: list[tuple[str, int]] = []
+        for at, declared in enumerate(self.kind.inputs):
+            name = declared.name
+            had, has = self._counts[name], counts.get(name, 0)
+            if has <= had:
+                continue
+            if not declared.inbox:
+                raise FlowError(
+                    f"flow {self.kind.name!r} shard {self.shard}: topic {name!r} had {had} partitions when it began, "
+                    f"and has {has} now: somebody has added some, which nobody reads. Kafka takes none away: see "
+                    "'Partitions that others add' in docs/kafka.md"
+                )
+            for partition in self._own(declared, range(had, has)):
+                self.sources.append((at, partition))
+                self.positions[name][partition] = self.log.start(name, partition)
+                added.append((name, partition))
+            self._counts[name] = has
+        return added
 
     def flat(self) -> dict[tuple[str, int], int]:
         """The positions as `Log.wait` takes them."""
@@ -110,6 +144,15 @@ class Reader:
             for at, partition in [one for one in left if not full(one[0])] or left:
                 yield from self.read(at, partition, self._until(upto, at, partition))
 
+    def _own(self, declared: Input, partitions: range) -> list[int]:
+        """Those of an input's partitions that this shard reads."""
+        if declared.broadcast:
+            return list(partitions)
+        if declared.inbox:
+            # Its rows get their keys from intake: any shard may read any of them.
+            return [one for one in partitions if one % self._shards == self.shard]
+        return [self.shard]
+
     def _until(self, upto: Positions, at: int, partition: int) -> int | None:
         """Where to read an input's partition up to; None where it has been."""
         name = self.kind.inputs[at].name
@@ -128,6 +171,26 @@ class Reader:
                 )
             while self.positions[name][partition] < upto:
                 yield from self.read(places[name], partition, upto)
+
+
+def shards_of(topics: Mapping[str, TopicConfig], kind: type[Flow]) -> int:
+    """How many shards a flow has: as many as its partitioned inputs have partitions.
+
+    Inboxes do not count, for others may add partitions to them: a flow of inboxes has as many as ``late`` has.
+
+    Raises
+    ------
+    FlowError
+        Where its partitioned inputs differ in partition count.
+    """
+    keyed = [one.name for one in kind.inputs if not (one.broadcast or one.inbox)]
+    counts = {name: topics[name].partitions for name in keyed or [LATE.name]}
+    if len(set(counts.values())) != 1:
+        raise FlowError(
+            f"flow {kind.name!r}: its partitioned inputs must have the same partition count, "
+            f"they have {counts}; re-key one of them through the log"
+        )
+    return next(iter(counts.values()))
 
 
 def follows_runs(kind: type[Flow]) -> bool:

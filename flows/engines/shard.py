@@ -1,7 +1,10 @@
 """One shard of a flow on a log: reads, computes, commits, recovers. The same in every engine."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from time import monotonic
+
+import structlog
 
 from connectors.control import control_record, progress_topic, snapshots_topic
 from connectors.crash_points import crash_point
@@ -12,7 +15,7 @@ from flows.engines.kept import check_not_lost
 from flows.engines.lookups import Lookups
 from flows.engines.outbox import Outbox
 from flows.engines.progress import Positions, Progress, Run
-from flows.engines.reading import follows_runs
+from flows.engines.reading import follows_runs, shards_of
 from flows.engines.recovery import NoStateError, Recovered, Recovery
 from flows.engines.segments import Segment
 from flows.engines.shard_options import ShardOptions
@@ -29,6 +32,8 @@ _MANY_ROWS = 50_000
 _PACE = 10
 _PACE_MOST_S = 0.25
 
+log_line = structlog.get_logger(__name__)
+
 
 def prepare(log: Log, kind: type[Flow]) -> int:
     """Make a flow's control topics; the count of its shards.
@@ -39,20 +44,14 @@ def prepare(log: Log, kind: type[Flow]) -> int:
         Where the log lacks one of its topics, or its partitioned inputs differ in partition count.
     """
     topics = log.topics()
-    wanted = [one.name for one in kind.inputs] + [topic.name for topic in kind.outputs]
+    wanted = [one.name for one in kind.inputs] + [topic.name for topic in (*kind.outputs, LATE)]
     missing = [name for name in wanted if name not in topics]
     if missing:
         raise FlowError(
             f"flow {kind.name!r}: the log {log.url} has no topic {', '.join(missing)}; "
             "`tapeflow topics` lists those there are, any verb that writes makes those of the platform"
         )
-    counts = {one.name: topics[one.name].partitions for one in kind.inputs if not one.broadcast}
-    if len(set(counts.values())) != 1:
-        raise FlowError(
-            f"flow {kind.name!r}: its partitioned inputs must have the same partition count, "
-            f"they have {counts}; re-key one of them through the log"
-        )
-    shards = next(iter(counts.values()))
+    shards = shards_of(topics, kind)
     for name in (progress_topic(kind.name), snapshots_topic(kind.name)):
         log.create_topic(TopicConfig(name=name, partitions=shards))
     return shards
@@ -185,6 +184,17 @@ class Shard:
         if self._is_time(read):
             self.commit()
         return read
+
+    def take_in(self, counts: Mapping[str, int]) -> None:
+        """Read on with the partitions that others have added to inboxes; ``counts`` as of `Reader.take_in`.
+
+        Raises
+        ------
+        FlowError
+            Where another input has more partitions than there were.
+        """
+        for topic, partition in self._reader.take_in(counts):
+            log_line.warning("partition_added", shard=self.name, input=topic, partition=partition)
 
     @property
     def dirty(self) -> bool:
