@@ -17,7 +17,7 @@ from connectors.control import LANDINGS_TOPIC, control_record
 from connectors.lake_files import by_partition, readable
 from connectors.landings import CLICKHOUSE, LAKE, LandingState, read_state
 from connectors.log import Log, LogError
-from connectors.log_loss import Beyond
+from connectors.log_loss import Beyond, is_in_log
 from connectors.parquet import CONTROL_FOLDER, FileRange, write_file
 from schemas.topic import Topic
 
@@ -92,7 +92,7 @@ def sinks_beyond(log: Log, link: StoreLink, lake: Path, topics: Iterable[Topic])
     """Partitions of which a sink has rows that the log does not: beyond its end, or others at their offsets.
 
     Others are there where the log went on after it had lost records. Of these the newest tell, for they are
-    the first that a log loses.
+    the first that a log loses; and of each topic the newest, for it may have been deleted and made anew.
     """
     configs = log.topics()
     known = [topic for topic in topics if topic.name in configs]
@@ -102,10 +102,14 @@ def sinks_beyond(log: Log, link: StoreLink, lake: Path, topics: Iterable[Topic])
         ("the lake", _in_lake(lake, configs)),
     ):
         inside = [one for one in landed if one.partition < configs[one.topic].partitions]
-        newest = sorted(inside, key=lambda one: one.appended_ns)[-_COMPARED:]
+        in_order = sorted(inside, key=lambda one: one.appended_ns)
+        newest = {*in_order[-_COMPARED:], *{one.topic: one for one in in_order}.values()}
         for one in inside:
-            end = log.end(one.topic, one.partition)
-            if one.offset >= end or (one in newest and not _is_in_log(log, one)):
+            place = one.topic, one.partition
+            end = log.end(*place)
+            if one.offset >= end or (
+                one in newest and not is_in_log(log, place, one.offset, one.appended_ns)
+            ):
                 found.append(
                     Beyond(
                         who=who,
@@ -198,17 +202,6 @@ def _befores(log: Log, state: LandingState, sink: str, name: str) -> dict[int, i
         start, end = log.start(name, partition), log.end(name, partition)
         befores[partition] = min(start if position is None else position, end)
     return befores
-
-
-def _is_in_log(log: Log, one: _Landed) -> bool:
-    """Whether the log's record at a landed offset is the one that landed; true where it is cut away."""
-    if one.offset < log.start(one.topic, one.partition):
-        return True
-    records = log.read(one.topic, one.partition, one.offset, max_bytes=1).records
-    return bool(records) and (records[0].offset, records[0].append_time_ns) == (
-        one.offset,
-        one.appended_ns,
-    )
 
 
 def _in_store(client: Client, topics: list[Topic]) -> list[_Landed]:

@@ -16,6 +16,8 @@ from connectors.scan import scan_records
 from schemas.registry import market_topics
 
 Place = tuple[str, int]
+# Offset and append time of the newest record that was read.
+Newest = tuple[int, int]
 
 _PROGRESS = progress_topic("")
 
@@ -54,17 +56,22 @@ class Beyond:
 
 
 def stored_beyond(log: Log) -> list[Beyond]:
-    """Positions of flows, of the clock and of the lander that the log does not reach any more."""
+    """Positions of flows, of the clock and of the lander that the log does not reach any more.
+
+    Of flows those, too, behind which others have taken the offsets of what was read.
+    """
     ends: dict[Place, int] = {}
     topics = log.topics()
     found = []
-    for who, (topic, partition), position in _stored(log):
+    for who, (topic, partition), position, newest in _stored(log):
         config = topics.get(topic)
         if config is None or partition >= config.partitions:
             continue
         if (topic, partition) not in ends:
             ends[topic, partition] = log.end(topic, partition)
-        if position > ends[topic, partition]:
+        if position > ends[topic, partition] or not (
+            newest is None or is_in_log(log, (topic, partition), *newest)
+        ):
             found.append(
                 Beyond(
                     who=who,
@@ -75,6 +82,21 @@ def stored_beyond(log: Log) -> list[Beyond]:
                 )
             )
     return found
+
+
+def is_in_log(log: Log, place: Place, offset: int, append_time_ns: int) -> bool:
+    """Whether the record at an offset is the one that was appended then; true where it is cut away.
+
+    It is another where a log lost its end and went on, and where a topic was deleted and made anew.
+    """
+    if offset < log.start(*place):
+        return True
+    if offset >= log.end(*place):
+        return False
+    records = log.read(*place, offset, max_bytes=1).records
+    return bool(records) and (
+        (records[0].offset, records[0].append_time_ns) == (offset, append_time_ns)
+    )
 
 
 def whole_before_ns(
@@ -103,7 +125,8 @@ def whole_before_ns(
     return min(times, default=None)
 
 
-def _stored(log: Log) -> Iterator[tuple[str, Place, int]]:
+def _stored(log: Log) -> Iterator[tuple[str, Place, int, Newest | None]]:
+    """Who stands where in what; of flows also the newest record that was read, where it is told."""
     for name, config in log.topics().items():
         if name.startswith(_PROGRESS):
             yield from _of_flow(log, name, config.partitions)
@@ -111,25 +134,27 @@ def _stored(log: Log) -> Iterator[tuple[str, Place, int]]:
             record = log.last(name, 0)
             if record is not None:
                 for topic, partition, position in control_value(record)["positions"]:
-                    yield "the clock", (topic, partition), position
+                    yield "the clock", (topic, partition), position, None
         elif name == LANDINGS_TOPIC:
             yield from _of_lander(log)
 
 
-def _of_flow(log: Log, name: str, shards: int) -> Iterator[tuple[str, Place, int]]:
+def _of_flow(log: Log, name: str, shards: int) -> Iterator[tuple[str, Place, int, Newest | None]]:
     for shard in range(shards):
         record = log.last(name, shard)
         if record is not None:
             who = f"flow {name.removeprefix(_PROGRESS)}/{shard}"
-            for place, position in _positions(record):
-                yield who, place, position
+            told = control_value(record).get("newest", {})
+            for (topic, partition), position in _positions(record):
+                newest = told.get(topic, {}).get(str(partition))
+                yield who, (topic, partition), position, newest and (newest[0], newest[1])
 
 
-def _of_lander(log: Log) -> Iterator[tuple[str, Place, int]]:
+def _of_lander(log: Log) -> Iterator[tuple[str, Place, int, None]]:
     for sink, topics in landed_positions(log).items():
         for topic, places in topics.items():
             for partition, position in places.items():
-                yield f"the lander ({sink})", (topic, partition), position
+                yield f"the lander ({sink})", (topic, partition), position, None
 
 
 def _positions(progress: Record) -> Iterator[tuple[Place, int]]:

@@ -4,7 +4,7 @@ Nothing is changed before it is said, and then only with ``--yes``. A SQLite log
 its place; the old file is kept. Kafka cuts no partition at its end: there only the sinks can be mended.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -189,7 +189,7 @@ def _find(settings: Settings, url: str, removed: list[Removed], link: StoreLink)
     with open_log(url) as log:
         stored = stored_beyond(log)
         beyond = [*stored, *sinks_beyond(log, link, settings.lake_path, TOPICS.values())]
-        holes |= {(one.topic, one.partition): one.end for one in stored}
+        holes |= _holes(stored)
         if not (removed or beyond or read_state(log).mending):
             return None
         found = Findings(removed=removed, beyond=beyond)
@@ -217,11 +217,14 @@ def _cut_whole(url: str, holes: dict[Place, int], found: Findings) -> None:
             return
         found.cuts += cuts
         with open_log(url) as log:
-            holes = {
-                (one.topic, one.partition): one.end
-                for one in stored_beyond(log)
-                if not one.who.startswith("the lander")
-            }
+            holes = _holes(
+                one for one in stored_beyond(log) if not one.who.startswith("the lander")
+            )
+
+
+def _holes(stored: Iterable[Beyond]) -> dict[Place, int]:
+    """The first offsets that are gone; where others have taken them, none tells which they were."""
+    return {(one.topic, one.partition): one.end for one in stored if one.position > one.end}
 
 
 def _is_removed(one: Beyond, excess: Sequence[Excess]) -> bool:

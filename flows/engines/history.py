@@ -7,6 +7,7 @@ from connectors.log import Log
 from flows.engines.progress import (
     CHECKPOINT_RECORDS,
     EpochEntry,
+    Newest,
     Positions,
     Progress,
     Run,
@@ -34,11 +35,14 @@ class Reached:
         Rows by what became of them.
     paused : list of str
         Inputs that are not read on.
+    newest : dict of topic to dict of partition to (offset, append time)
+        The newest record of each partition that was read since the start.
     """
 
     positions: Positions
     counts: dict[str, Counts]
     paused: list[str]
+    newest: Newest
 
 
 class History:
@@ -159,6 +163,7 @@ class History:
             paused=reached.paused,
             epochs=self._epochs,
             state_since=since,
+            newest=self._newest(reached),
         )
 
     def next(self, reached: Reached, runs: Sequence[Run], *, before_snapshot: bool) -> Progress:
@@ -175,6 +180,7 @@ class History:
             paused=reached.paused,
             checkpoint=None if at_checkpoint else self.checkpoint,
             epochs=self._epochs if at_checkpoint else None,
+            newest=self._newest(reached),
         )
 
     def committed(self, progress: Progress, offset: int) -> None:
@@ -185,6 +191,13 @@ class History:
             self.checkpoint, self._since_checkpoint = offset, 0
         if progress.params is not None:
             self._epochs = [*self._epochs[:-1], replace(self._epochs[-1], offset=offset)]
+
+    def _newest(self, reached: Reached) -> Newest:
+        """The newest records that were read, in whichever run that was."""
+        before = {} if self.last is None else self.last.newest
+        return before | {
+            topic: before.get(topic, {}) | places for topic, places in reached.newest.items()
+        }
 
     @property
     def _with_state(self) -> str:

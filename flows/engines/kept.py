@@ -1,8 +1,9 @@
 """What the log still keeps of what a shard has read: retention cuts its beginning, an accident its end."""
 
 from connectors.control import progress_topic
-from connectors.log import Log, LogError
-from flows.engines.progress import Positions, Progress
+from connectors.log import CorruptLogError, Log, LogError
+from connectors.log_loss import is_in_log
+from flows.engines.progress import Newest, Positions, Progress
 from flows.engines.snapshots import Manifest
 from flows.flow import Flow
 
@@ -37,10 +38,10 @@ def is_of_this_log(log: Log, kind: type[Flow], shard: int, manifest: Manifest) -
     )
 
 
-def check_not_lost(log: Log, name: str, positions: Positions) -> None:
-    """Refuse to go on behind positions that the log does not have any more.
+def check_not_lost(log: Log, name: str, positions: Positions, newest: Newest) -> None:
+    """Refuse to go on behind positions that the log does not have any more, or at which it has other records now.
 
-    New rows would be given the offsets of the lost ones, and be passed over as read.
+    New rows would be given the offsets of the lost ones, and be passed over as read; or have been given them.
 
     Raises
     ------
@@ -56,9 +57,25 @@ def check_not_lost(log: Log, name: str, positions: Positions) -> None:
                 lost.append(
                     f"{topic}[{partition}]: the log ends at {end}, and {name} has read up to {offset}"
                 )
+                continue
+            read = newest.get(topic, {}).get(partition)
+            if read is not None and _is_another(log, (topic, partition), read):
+                lost.append(
+                    f"{topic}[{partition}]: {name} has read up to {offset}, and at {read[0]} the log has another "
+                    "record now than the one that was read"
+                )
     if lost:
         raise LogError(
             f"{'; '.join(lost)}. The log has lost records, as a repair of a damaged one does, or a broker "
-            "that comes back without its last second. Stop every program and run `tapeflow topics "
-            "repair`: it says what is lost, and takes back what was made of it, or what else to do"
+            "that comes back without its last second; or a topic was deleted and made anew. Stop every program and "
+            "run `tapeflow topics repair`: it says what is lost, and takes back what was made of it, or what else to do"
         )
+
+
+def _is_another(log: Log, place: tuple[str, int], read: tuple[int, int]) -> bool:
+    """Whether the log has another record where one was read."""
+    try:
+        return not is_in_log(log, place, *read)
+    except CorruptLogError:
+        # It is damaged, which whoever reads it again is told; who has read it goes on.
+        return False

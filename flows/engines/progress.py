@@ -9,9 +9,9 @@ anything but the order of reads (ARRIVAL) before it, which the lake keeps.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.control import control_value, progress_topic
 from connectors.log import Log, Record
@@ -19,7 +19,11 @@ from flows.engines.parameters import canonical_json
 from flows.engines.stepper import Counts
 from flows.flow import Flow, FlowError, Params
 
+T = TypeVar("T")
+
 Positions = dict[str, dict[int, int]]
+# Log topic, partition, offset and append time of the newest record that was read of it.
+Newest = dict[str, dict[int, tuple[int, int]]]
 # Log topic, partition, next offset. The topic's name, not its place in `inputs`: a place shifts where a
 # topic with an inbox is declared later.
 Run = tuple[str, int, int]
@@ -122,6 +126,9 @@ class Progress:
         In a checkpoint, every epoch so far, the present one included.
     state_since : int or None
         Of a flow whose state is carried over epochs, the epoch in which it began; None of others.
+    newest : dict of topic to dict of partition to (offset, append time)
+        The newest record that was read of each partition, by which a start knows its topic again; times are ns since
+        1970 UTC. Records from before there was this field have none.
     """
 
     flow: str
@@ -138,6 +145,7 @@ class Progress:
     checkpoint: int | None = None
     epochs: list[EpochEntry] | None = None
     state_since: int | None = None
+    newest: Newest = field(default_factory=dict)
 
     def value(self) -> dict[str, Any]:
         """As the JSON value of a control record."""
@@ -146,6 +154,7 @@ class Progress:
             "positions": _texts(self.positions),
             "counts": {topic: counts.__dict__ for topic, counts in self.counts.items()},
             "epochs": table,
+            "newest": _texts(self.newest),
         }
 
     @classmethod
@@ -157,6 +166,12 @@ class Progress:
         value["counts"] = _counts(value["counts"])
         value["runs"] = [(run[0], run[1], run[2]) for run in value["runs"]]
         value["epochs"] = None if table is None else [EpochEntry.of(entry) for entry in table]
+        value["newest"] = {
+            topic: {
+                int(partition): (offset, time_ns) for partition, (offset, time_ns) in of.items()
+            }
+            for topic, of in value.get("newest", {}).items()
+        }
         return cls(**value)
 
 
@@ -217,9 +232,9 @@ def epoch_table(
     ]
 
 
-def _texts(positions: Positions) -> dict[str, dict[str, int]]:
+def _texts(positions: Mapping[str, Mapping[int, T]]) -> dict[str, dict[str, T]]:
     return {
-        topic: {str(partition): offset for partition, offset in sorted(offsets.items())}
+        topic: {str(partition): offsets[partition] for partition in sorted(offsets)}
         for topic, offsets in positions.items()
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from connectors.log import Log, LogError, TopicConfig
-from flows.engines.progress import Positions, Run
+from flows.engines.progress import Newest, Positions, Run
 from flows.engines.segments import Segment, decode_records
 from flows.flow import Flow, FlowError, Input, Order
 from schemas.faults import LATE
@@ -44,6 +44,7 @@ class Reader:
         self._shards = shards_of(topics, kind)
         self._counts = {one.name: topics[one.name].partitions for one in kind.inputs}
         self.positions: Positions = {}
+        self.newest: Newest = {}
         for at, declared in enumerate(kind.inputs):
             own = self._own(declared, range(self._counts[declared.name]))
             self.sources += [(at, partition) for partition in own]
@@ -124,6 +125,9 @@ class Reader:
             records = tuple(record for record in records if record.offset < upto)
             reached = upto
         self.positions[declared.name][partition] = reached
+        if records:
+            last = records[-1]
+            self.newest.setdefault(declared.name, {})[partition] = last.offset, last.append_time_ns
         return decode_records(at, declared, records)
 
     def read_to(

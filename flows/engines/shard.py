@@ -132,7 +132,7 @@ class Shard:
             self._take_over(self._recovery().afresh())
             self._commit(history.begun(self._reached(), number=number))
             return
-        check_not_lost(self.log, self.name, history.inputs_read)
+        check_not_lost(self.log, self.name, history.inputs_read, history.progress.newest)
         last = history.offset, history.progress
         carries = self.kind.carried is not None and not self.options.forget_state
         if not (self.options.new_epoch and history.needs_new_epoch(number)):
@@ -368,6 +368,7 @@ class Shard:
             positions=_copied(self._reader.positions),
             counts={name: replace(counts) for name, counts in self._stepper.counts.items()},
             paused=list(self.waiting()),
+            newest={topic: dict(places) for topic, places in self._reader.newest.items()},
         )
 
     def _recovery(self) -> Recovery:

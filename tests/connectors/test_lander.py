@@ -23,6 +23,7 @@ from connectors.log import FencedError, Log, NewRecord, TopicConfig, TruncatedEr
 from connectors.scan import scan_records
 from connectors.topics import create_topics
 from schemas.market import TRADES
+from schemas.registry import inboxes
 from tests.connectors.landing_rows import append_trades, positions
 from tests.connectors.sinks import assert_whole, in_clickhouse, in_lake
 
@@ -144,6 +145,23 @@ def test_a_lander_that_could_not_start_leaves_lake_and_store_to_others(
     with Lander(log, store_url, lake) as lander:
         lander.run_until_end()
     assert_whole(log, client, lake)
+
+
+def test_a_topic_that_was_deleted_and_made_anew_is_found_out_by_a_lander_however_old_its_rows(
+    log: Log, store_url: str, lake: Path
+) -> None:
+    """Of the newest few partitions alone it was asked; of others the rows before the position never landed."""
+    box, *newer = [topic.inbox_name for topic in inboxes().values()]
+    log.append([NewRecord(box, 0, b"{}")] * 5)
+    log.append([NewRecord(name, at, b"{}") for name in newer for at in range(2)])
+    with Lander(log, store_url, lake) as lander:
+        lander.run_until_end()
+    config = log.topics()[box]
+    log.delete_topic(box)
+    log.create_topic(config)
+    log.append([NewRecord(box, 0, b"[]")] * 9)
+    with pytest.raises(LostTailError, match=rf"stands at offset 5 of {box}\[0\], which ends at 9"):
+        Lander(log, store_url, lake)
 
 
 def test_a_second_lander_fences_the_first(

@@ -13,6 +13,7 @@ from connectors.lander import Lander
 from connectors.landing_audit import landing_checks
 from connectors.landing_loss import LostTailError
 from connectors.log import LogError, open_log
+from connectors.log_loss import stored_beyond
 from connectors.topics import create_topics
 from flows.bars import Bars
 from flows.engines.local import run_until_end
@@ -106,3 +107,35 @@ def test_a_broker_that_lost_its_end_is_found_out_and_the_sinks_are_mended(
         ):
             repair(settings, yes=True, tell=told.append)
         assert any("flow bars/0 stands at offset" in line for line in told)
+
+
+@pytest.mark.timeout(400)
+def test_a_topic_that_was_deleted_and_made_anew_is_found_out_however_much_it_has(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """Flows and the lander read on at their positions in the old one: what came before was lost unseen."""
+    settings = Settings(home=tmp_path, log=f"kafka://{broker.address}")
+    with store_process(tmp_path / "store"):
+        with open_log(settings.log) as log:
+            create_topics(log, 1)
+            for seed in range(3):
+                append_trades(log, seed, 30)
+            run_until_end(log, [Bars])
+        land(settings)
+        with open_log(settings.log) as log:
+            before = log.end("trades", 0)
+            log.delete_topic("trades")
+            create_topics(log, 1)
+            while log.end("trades", 0) <= before:
+                append_trades(log, 9, 30)
+            with pytest.raises(LogError, match=r"trades\[0\]: bars/0 has read up to .* made anew"):
+                run_until_end(log, [Bars])
+            assert [one.topic for one in stored_beyond(log)] == ["trades"]
+        with pytest.raises(LostTailError, match=r"trades\[0\]"):
+            land(settings)
+        told: list[str] = []
+        with pytest.raises(LogError, match="Kafka cuts no partition at its end"):
+            repair(settings, yes=True, tell=told.append)
+        assert any(
+            "flow bars/0 stands at offset" in line and "others have" in line for line in told
+        )

@@ -1,10 +1,13 @@
 """A log that has lost its newest records, as a repair leaves it: said at once, and never waited for."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from connectors.control import progress_topic, snapshots_topic
+from connectors.control import control_record, control_value, progress_topic, snapshots_topic
 from connectors.log import Log, LogError, NewRecord, TopicConfig
+from connectors.log_loss import stored_beyond
 from connectors.records import rows_record
 from connectors.scan import scan_records
 from connectors.topics import create_topics
@@ -16,6 +19,7 @@ from schemas.market import TRADES
 from tests.conformity.outputs import logged
 from tests.conformity.sample_flows import QUOTES_SEEN, QuotesArrivedBeforeTrades
 from tests.conformity.workload import topic_rows
+from tests.connectors.corrupting import corrupt
 from tests.flows.engines.test_shard import Every, StepParams
 
 
@@ -62,6 +66,57 @@ def short(log: Log) -> Log:
 def test_a_restart_behind_lost_rows_says_what_is_missing(short: Log) -> None:
     with pytest.raises(LogError, match=r"trades\[0\]: the log ends at 4, .* read up to 5"):
         opened(short)
+
+
+def made_anew(log: Log) -> None:
+    """Delete the trades' topic, make it again, and append more than there was."""
+    config = log.topics()["trades"]
+    log.delete_topic("trades")
+    log.create_topic(config)
+    log.append([trades(3)] * 9)
+
+
+def test_a_restart_on_a_topic_that_was_made_anew_says_that_it_has_other_records(log: Log) -> None:
+    """It read on at the old position, and the rows before that were lost unseen."""
+    log.append([trades(10)] * 5)
+    opened(log).step()
+    # Another run that reads nothing still knows what was read last.
+    opened(log, ShardOptions(new_epoch=True), every=3).commit()
+    made_anew(log)
+    for new_epoch in (False, True):
+        with pytest.raises(
+            LogError,
+            match=r"trades\[0\]: every/0 has read up to 5, and at 4 the log has another .* anew",
+        ):
+            opened(log, ShardOptions(new_epoch=new_epoch), every=3)
+    (found,) = stored_beyond(log)
+    assert str(found).startswith("flow every/0 stands at offset 5 of trades[0], which ends at 9: ")
+    assert str(found).endswith("others have taken the offsets of lost records")
+
+
+def test_damage_in_what_was_read_last_is_no_other_record(log: Log, tmp_path: Path) -> None:
+    log.append([trades(10)] * 5)
+    shard = opened(log)
+    shard.step()
+    shard.close()
+    corrupt(tmp_path / "log.db", "trades", 4)
+    log.append([trades(2)])
+    assert opened(log).step() == 2
+
+
+def test_progress_of_earlier_versions_does_not_say_what_was_read_last_and_is_gone_on_with(
+    log: Log,
+) -> None:
+    log.append([trades(10)] * 5)
+    opened(log).step()
+    name = progress_topic("every")
+    (*_, last) = log.read(name, 0, 0).records
+    value = control_value(last)
+    del value["newest"]
+    cut(log, name, log.end(name, 0) - 1)
+    log.append([control_record(name, 0, value)])
+    made_anew(log)
+    assert opened(log).step() == 12
 
 
 def test_a_replay_behind_lost_rows_says_what_is_missing(short: Log) -> None:
