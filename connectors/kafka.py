@@ -24,7 +24,9 @@ from connectors.kafka_options import (
 )
 from connectors.kafka_outage import Absence
 from connectors.kafka_producer import send
-from connectors.kafka_reader import READERS_MAX, Reader, ReaderPool, Scout, collector_paused
+from connectors.kafka_reader import READERS_MAX, Reader, ReaderPool
+from connectors.kafka_records import collector_paused
+from connectors.kafka_scout import Scout
 from connectors.kafka_topics import Topics
 from connectors.kafka_unended import UnendedWatch, unended
 from connectors.kafka_visibility import VisibleBounds

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from connectors.kafka_reader import Scout
+from connectors.kafka_scout import Scout
 from connectors.log import NewRecord
 
 # Markers come within milliseconds. Longer waits mean another writer's open transaction: then the end

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from connectors.kafka_outage import UnansweredError, riding_out
-from connectors.kafka_reader import Scout
+from connectors.kafka_scout import Scout
 from connectors.kafka_transaction import InterruptedTransactionError, TransactionSession
 from connectors.kafka_visibility import VisibleBounds
 from connectors.log import (
