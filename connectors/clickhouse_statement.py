@@ -6,6 +6,7 @@ Only the outermost tokens are looked at; the engine parses the statement itself.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import dropwhile, pairwise
 
 # As ClickHouse's max_query_size: what comes behind is an INSERT's data, never its head.
 _HEAD_BYTES = 262_144
@@ -23,6 +24,8 @@ _AFTER_FORMAT = re.compile(rb"[ \t\f]*\r?\n?")
 _SELECTS = frozenset({b"SELECT", b"WITH", b"FROM", b"("})
 _GIVE_ROWS = _SELECTS | {b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"CHECK"}
 _READS = _GIVE_ROWS | {b"USE", b"SET"}
+# What may stand behind such a beginning: WITH … INSERT INTO, SELECT … PARALLEL WITH TRUNCATE.
+_WRITES = frozenset({(b"INSERT", b"INTO"), (b"PARALLEL", b"WITH")})
 # An INSERT with one of these brings no data behind the statement that we would have to hand over.
 _SELF_CONTAINED = frozenset({b"VALUES", b"SELECT", b"WITH", b"WATCH", b"INFILE"})
 
@@ -134,8 +137,10 @@ def reads_input(text: bytes) -> bool:
 
 
 def only_reads(text: bytes) -> bool:
-    """Whether the statement begins as one that changes nothing in the store."""
-    return _first(text) in _READS
+    """Whether the text is one statement, and such as changes nothing in the store."""
+    if _first(text) not in _READS or (b";" in text and not _is_one(text)):
+        return False
+    return _WRITES.isdisjoint(pairwise(word for word, _, _ in _outer_words(text)))
 
 
 def gives_rows(text: bytes) -> bool:
@@ -147,6 +152,13 @@ def _first(text: bytes) -> bytes:
     """The statement's first word, in upper case, or the bracket that it begins with."""
     tokens = _TOKEN.finditer(text[:_HEAD_BYTES])
     return next((token.group().upper() for token in tokens if token.lastgroup != "skip"), b"")
+
+
+def _is_one(text: bytes) -> bool:
+    """Whether nothing but comments stands behind the first semicolon that is in no quotes and no comment."""
+    tokens = (token for token in _TOKEN.finditer(text) if token.lastgroup != "skip")
+    behind = dropwhile(lambda token: token.group() != b";", tokens)
+    return all(token.group() == b";" for token in behind)
 
 
 def _has_end(text: bytes) -> bool:

@@ -109,6 +109,19 @@ def test_what_reads_and_what_is_a_select() -> None:
     ):
         assert not only_reads(text), text
         assert not is_select(text), text
+    for text in (
+        b"SELECT 1; TRUNCATE TABLE t",
+        b"SELECT 1 PARALLEL WITH TRUNCATE TABLE t",
+        b"WITH 1 AS x INSERT INTO t SELECT x",
+    ):
+        assert not only_reads(text), text
+        assert is_select(text), text
+    for text in (
+        b"SELECT ';' AS a; -- the end",
+        b"SELECT (1), 'INSERT INTO' -- INSERT INTO",
+        b"SET a = 1;",
+    ):
+        assert only_reads(text), text
     assert is_select(b"-- a comment\nSELECT 1")
     assert only_reads(b"SHOW TABLES")
     assert not is_select(b"SHOW TABLES")

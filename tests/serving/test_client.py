@@ -72,7 +72,18 @@ def test_sql_takes_parameters_and_tells_clickhouse_s_refusal(desk: tapeflow.Desk
         desk.sql("SELECT * FROM no_such_table")
 
 
-@pytest.mark.parametrize("statement", ["TRUNCATE TABLE trades", "drop table trades", " ;", ""])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE TABLE trades",
+        "drop table trades",
+        "SELECT 1; TRUNCATE TABLE trades",
+        "SELECT 1 PARALLEL WITH TRUNCATE TABLE trades",
+        "WITH 1 AS x INSERT INTO trades (price) SELECT x",
+        " ;",
+        "",
+    ],
+)
 def test_a_statement_that_writes_is_refused_and_not_run(
     desk: tapeflow.Desk, statement: str
 ) -> None:
