@@ -17,6 +17,7 @@ from connectors.records import (
     Partitioner,
     event_times,
     key_column,
+    record_pieces,
     rows_record,
     watermarks_batch,
     watermarks_record,
@@ -182,9 +183,11 @@ class Appender:
             # Records of equal length, rather than full ones and a crumb.
             size = ceil(rows.num_rows / ceil(rows.num_rows / self._batch_rows))
             for at in range(0, rows.num_rows, size):
-                self.pending.records.append(
-                    rows_record(topic, partition, rows.slice(at, size), headers=headers)
-                )
+                # Rows of megabytes each are more records.
+                self.pending.records += [
+                    rows_record(topic, partition, piece, headers=headers)
+                    for piece in record_pieces(rows.slice(at, size))
+                ]
 
     def _note_keys(self, topic: Topic, batch: pa.RecordBatch, end_ns: int) -> None:
         """Latest event time of each key, and that its session ends at ``end_ns``."""

@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from connectors.feeds.ledger import read_ledger
+from connectors.feeds.mapping import parse_mapping
 from connectors.feeds.options import FeedOptions, FeedProgress
 from connectors.feeds.pace import Clock
 from connectors.feeds.program import feed
 from connectors.feeds.source import BrokenFileError, FeedError
 from connectors.log import Log, open_log
+from connectors.records import RECORD_BYTES
 from connectors.topics import create_topics
 from schemas.registry import market_topics
 
@@ -64,6 +67,26 @@ def test_three_days_of_real_trades_arrive_whole_and_in_order(
     assert got["size"].cast(pl.Int64).equals(want["size"])
     assert got["ts_event"].is_sorted()
     assert got["ts_recv"].equals(got["ts_event"])
+
+
+def test_rows_of_megabytes_are_cut_into_records_that_a_log_may_hold(
+    log: Log, tmp_path: Path, rows_of: Rows
+) -> None:
+    """Kafka takes 64 MiB at most: a feed of such rows could never go on."""
+    path = tmp_path / "trades.parquet"
+    rng = np.random.default_rng(1)
+    names = [rng.bytes(1 << 20).hex() for _ in range(40)]
+    columns = {"time": range(40), "sym": ["A"] * 40, "px": [1] * 40, "qty": [1] * 40, "id": names}
+    pl.DataFrame(columns).write_parquet(path)
+    told = "topic=trades,symbol=sym,ts_event=time:s,price=px,size=qty,venue=const:X,trade_id=id"
+    feed(log, [path], replace(EVENT, mapping=parse_mapping(told)))
+    assert [row["trade_id"] for row in rows_of(log, "trades")] == names
+    sizes = [
+        len(record.value or b"")
+        for partition in range(log.topics()["trades"].partitions)
+        for record in log.read("trades", partition, 0, max_bytes=1 << 30).records
+    ]
+    assert max(sizes) < RECORD_BYTES + (4 << 20)
 
 
 def test_ts_recv_is_the_wall_time_unless_the_event_time_is_asked_for(
