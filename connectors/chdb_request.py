@@ -16,6 +16,7 @@ from connectors.clickhouse_statement import (
     only_reads,
     output_format,
     reads_input,
+    writes_file,
 )
 from connectors.http_bodies import decompress, form_fields
 
@@ -135,6 +136,12 @@ async def read_call(request: Request, data_fd: int, most: int | None = None) -> 
         )
     wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
     head = insert_head(text)
+    if head is None and writes_file(text):
+        # The engine would write a file where the store runs, and answer nothing.
+        raise StatementError(
+            "Code: 358. DB::Exception: INTO OUTFILE is not allowed: the answer comes over HTTP, in the FORMAT "
+            "that is asked for; write it into a file there. (INTO_OUTFILE_NOT_ALLOWED)"
+        )
     if head is not None:
         _write(data_fd, memoryview(text)[head.data_at :])
     own = None if head is not None else output_format(text)

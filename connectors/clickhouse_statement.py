@@ -26,6 +26,7 @@ _GIVE_ROWS = _SELECTS | {b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b
 _READS = _GIVE_ROWS | {b"USE", b"SET"}
 # What may stand behind such a beginning: WITH … INSERT INTO, SELECT … PARALLEL WITH TRUNCATE.
 _WRITES = frozenset({(b"INSERT", b"INTO"), (b"PARALLEL", b"WITH")})
+_OUTFILE = re.compile(rb"\bOUTFILE\b", re.IGNORECASE)
 # An INSERT with one of these brings no data behind the statement that we would have to hand over.
 _SELF_CONTAINED = frozenset({b"VALUES", b"SELECT", b"WITH", b"WATCH", b"INFILE"})
 
@@ -133,6 +134,19 @@ def reads_input(text: bytes) -> bool:
         if (before, last, token.group()) == (b"FROM", b"INPUT", b"("):
             return True
         before, last = last, token.group().upper()
+    return False
+
+
+def writes_file(text: bytes) -> bool:
+    """Whether the statement's result is to go into a file: ``INTO OUTFILE``."""
+    # To cut a long statement into words takes as long as to run a small one.
+    if _OUTFILE.search(text) is None:
+        return False
+    before = b""
+    for word, after in pairwise(word for word, _, _ in _outer_words(text)):
+        if before != b"INSERT" and (word, after) == (b"INTO", b"OUTFILE"):
+            return True
+        before = word
     return False
 
 

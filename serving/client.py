@@ -35,7 +35,7 @@ from serving.run_manifest import known_run, manifests
 from serving.runs import run_value
 from serving.settings import Settings
 from serving.settings_sources import flow_params, load_settings
-from serving.sql import SqlError, reason_of
+from serving.sql import SqlError, check_whole_numbers, reason_of
 from serving.tail import tail as tail_rows
 
 _RUN_TYPES: dict[str, Any] = {
@@ -107,7 +107,7 @@ class Desk:
         Raises
         ------
         serving.sql.SqlError
-            With ClickHouse's message, or for a statement that does not read.
+            With ClickHouse's message, for a statement that does not read, or for a whole number beyond its type.
         connectors.chdb_engine.StoreError
             Where the store cannot be reached.
         """
@@ -116,6 +116,7 @@ class Desk:
                 f"{statement.strip()[:80]!r}: a statement that reads is needed here, such as a SELECT; `tapeflow sql` "
                 "runs others"
             )
+        check_whole_numbers(statement, parameters)
         if self._link is None:
             self._link = StoreLink(self.settings.store, patience_s=5.0)
         try:

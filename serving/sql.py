@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from decimal import Context, Decimal
 from enum import StrEnum
+from numbers import Integral
 from typing import Any, TextIO
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ from connectors.clickhouse_statement import gives_rows
 # A terminal is no place for a million rows; --format csv gives them all.
 TABLE_ROWS_MAX = 1_000
 _FORMAT = re.compile(r"\bFORMAT\s+\w+$", re.IGNORECASE)
+# Also of Nullable(Int64) and Array(Int64).
+_WHOLE = re.compile(r"\{\s*(\w+)\s*:[^{}]*?\b(U?)Int(8|16|32|64|128|256)\b")
 # As many digits as ClickHouse's widest decimal has.
 _EXACT = Context(prec=76)
 
@@ -102,6 +105,33 @@ def run_sql(
             raise SqlError(reason_of(error)) from error
     out.buffer.flush()
     return 0
+
+
+def check_whole_numbers(statement: str, parameters: Mapping[str, Any]) -> None:
+    """Refuse whole numbers beyond the type of their ``{name:Type}``: ClickHouse takes them modulo its width.
+
+    Parameters
+    ----------
+    statement : str
+        With the placeholders.
+    parameters : mapping of str to value
+        Their values; what is not a whole number is ClickHouse's to refuse.
+
+    Raises
+    ------
+    SqlError
+        For the first number that does not fit.
+    """
+    for name, unsigned, bits in _WHOLE.findall(statement):
+        given = parameters.get(name)
+        most = 2 ** (int(bits) - (not unsigned)) - 1
+        least = 0 if unsigned else -most - 1
+        for one in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(one, Integral) and not least <= int(one) <= most:
+                raise SqlError(
+                    f"{name} is {one}: {unsigned}Int{bits} goes from {least} to {most}; give a number between, or "
+                    "the placeholder a wider type"
+                )
 
 
 def _table(client: Client, statement: str, parameters: Mapping[str, Any] | None) -> bytes:

@@ -9,6 +9,7 @@ from connectors.clickhouse_statement import (
     only_reads,
     output_format,
     reads_input,
+    writes_file,
 )
 
 
@@ -148,6 +149,23 @@ def test_a_long_insert_is_looked_at_no_further_than_its_head() -> None:
 )
 def test_an_insert_through_input_is_known(text: bytes, *, wanted: bool) -> None:
     assert reads_input(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (b"SELECT 1 INTO OUTFILE 'x'", True),
+        (b"(select 1) into -- where\n outfile 'x' truncate format CSV", True),
+        (b"EXPLAIN SELECT 1 INTO OUTFILE 'x'", True),
+        (b"SELECT 1; SELECT 2 INTO OUTFILE 'x'", True),
+        (b"SELECT 'INTO OUTFILE'", False),
+        (b"SELECT 1 -- INTO OUTFILE 'x'", False),
+        (b"SELECT outfile FROM t", False),
+        (b"INSERT INTO outfile SELECT 1", False),
+    ],
+)
+def test_a_result_that_goes_into_a_file_is_known(text: bytes, *, wanted: bool) -> None:
+    assert writes_file(text) == wanted
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -70,6 +71,29 @@ def test_sql_takes_parameters_and_tells_clickhouse_s_refusal(desk: tapeflow.Desk
     assert found["n"].item() == desk.rows("trades").filter(pl.col("symbol") == symbol).height
     with pytest.raises(SqlError, match="UNKNOWN_TABLE"):
         desk.sql("SELECT * FROM no_such_table")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "told"),
+    [
+        ("UInt32", 5_000_000_000, "5000000000: UInt32 goes from 0 to 4294967295"),
+        ("Int64", 1 << 63, "9223372036854775808: Int64 goes from -9223372036854775808 to"),
+        ("Nullable(Int8)", -129, "-129: Int8 goes from -128 to 127"),
+        ("Array(UInt8)", [255, 256], "256: UInt8 goes from 0 to 255"),
+    ],
+)
+def test_a_whole_number_beyond_its_type_is_refused(
+    desk: tapeflow.Desk, kind: str, given: object, told: str
+) -> None:
+    """ClickHouse takes it modulo the width: 5,000,000,000 was 705,032,704."""
+    with pytest.raises(SqlError, match=f"most is {told}"):
+        desk.sql(f"SELECT {{most: {kind}}} AS most", most=given)
+
+
+def test_a_whole_number_at_the_end_of_its_type_is_taken(desk: tapeflow.Desk) -> None:
+    statement = "SELECT {low:Int8} AS low, {high:UInt64} AS high"
+    found = desk.sql(statement, low=-128, high=np.uint64(2**64 - 1))
+    assert found.row(0) == (-128, 2**64 - 1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import clickhouse_connect
 import lz4.frame
@@ -242,6 +243,19 @@ def test_what_is_not_spoken_is_an_error_that_says_what_to_do_instead(
     status, headers, body = curl(address.url + path, "-H", "Expect:", *rest)
     assert (status, headers["x-clickhouse-exception-code"]) == (501, "48")
     assert told in body.decode()
+
+
+@pytest.mark.parametrize("format_", ["", " FORMAT CSV"])
+def test_a_result_into_a_file_of_the_store_is_refused(
+    address: Address, tmp_path: Path, format_: str
+) -> None:
+    """The store wrote the file where it runs, and answered nothing."""
+    file = tmp_path / "out.csv"
+    statement = f"SELECT 1 INTO OUTFILE '{file}'{format_}"
+    status, headers, body = curl(address.url, data=statement.encode())
+    assert (status, headers["x-clickhouse-exception-code"]) == (500, "358")
+    assert b"INTO OUTFILE is not allowed" in body
+    assert not file.exists()
 
 
 def test_a_reader_that_goes_away_leaves_the_store_well(address: Address) -> None:
