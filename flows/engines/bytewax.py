@@ -14,17 +14,17 @@ from typing import Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.operators import StatefulBatchLogic
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import cluster_main
 
-from connectors.log import Log, LogError, open_log
+from connectors.log import Log, open_log
 from flows.catalog import catalog, flows_named
 from flows.engines.local import cycles, in_order
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import Flow, FlowError, Params
-from schemas.codec import CodecError
 
 # Bytewax's own stub leaves the function's arguments untyped.
 _cluster_main: Any = cluster_main
@@ -180,8 +180,8 @@ def run(
 
     Raises
     ------
-    FlowError, LogError, CodecError
-        As the shard that failed raised it.
+    Exception
+        As the shard that failed raised it: a FlowError, LogError, CodecError or CalendarError, say.
     """
     known = flows_named(flow_names) if flow_names else catalog()
     unknown = [name for name in flow_names if name not in known]
@@ -235,12 +235,11 @@ def run_kinds(
     op.output("done", steps, _Sink())
     try:
         _cluster_main(flow, [], 0, worker_count_per_proc=workers)
-    except RuntimeError as error:
-        cause = _cause(error)
-        if cause is error:
-            # As Bytewax gave it, with what caused it.
+    except BytewaxRuntimeError as error:
+        if error.__cause__ is None:
             raise
-        raise cause from error
+        # As the shard raised it, whichever it is: who called knows which errors are told in one message.
+        raise error.__cause__ from error
 
 
 class _Source(FixedPartitionedSource[tuple[str, str], None]):
@@ -386,13 +385,3 @@ class _Sink(DynamicSink[Any]):
 class _Nowhere(StatelessSinkPartition[Any]):
     def write_batch(self, items: list[Any]) -> None:
         del items
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error of ours that Bytewax has wrapped, or the error itself."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, (FlowError, LogError, CodecError)):
-            return inner
-        inner = inner.__cause__ or inner.__context__
-    return error

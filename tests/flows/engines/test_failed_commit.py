@@ -10,11 +10,13 @@ from connectors.log import FencedError, Log, LogError, NewRecord, TopicConfig
 from connectors.records import rows_record
 from connectors.sqlite_log import SqliteLog
 from connectors.topics import create_topics
+from flows.bars import Bars, BarsParams
 from flows.engines import bytewax
 from flows.engines.progress import last_progress
 from flows.engines.shard import Shard, ShardOptions, prepare
 from flows.flow import Emitted, FlowError, Rows
 from schemas.market import TRADES
+from schemas.sessions import CalendarError
 from tests.conformity.outputs import logged
 from tests.conformity.sample_flows import QUOTES_SEEN
 from tests.conformity.workload import topic_rows
@@ -101,6 +103,14 @@ def test_on_bytewax_the_error_ends_the_run_and_no_other_shard_is_closed_half_way
         bytewax.run_kinds(log, [Breaks], until_end=True, options=ShardOptions(read_bytes=1))
     bytewax.run_kinds(log, [Every], until_end=True)
     assert sorted(logged(log, QUOTES_SEEN).column("trade").to_pylist()) == list(range(1, 31))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_on_bytewax_an_error_comes_as_the_shard_raised_it(log: SqliteLog, workers: int) -> None:
+    """A mistyped calendar was told in forty lines, the last of which named a line of Bytewax's."""
+    params = {Bars.name: BarsParams(calendar="XNYX")}
+    with pytest.raises(CalendarError, match="calendar 'XNYX' is not known"):
+        bytewax.run_kinds(log, [Bars], params, workers=workers, until_end=True)
 
 
 def test_the_older_copy_of_a_shard_stops_for_good(log: SqliteLog) -> None:
