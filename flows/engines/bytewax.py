@@ -5,7 +5,7 @@ commits. Recovery is ours (progress records and snapshots in the log), not Bytew
 could not be committed atomically with the rows that a flow emits.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
@@ -132,17 +132,23 @@ class _Run:
             for where in desk.shard.positions()
         }
 
+    def _ends_within(self, desk: _Desk, own: Collection[str]) -> dict[tuple[str, int], int]:
+        """Where a shard of a cycle has come to the end: of what the cycle itself writes, that moves."""
+        return {
+            where: self.log.end(*where) if where[0] in own else end
+            for where, end in desk.ends.items()
+        }
+
     def _cycle_rests(self, desk: _Desk) -> bool:
         """Whether none of the flows that read each other, this shard's own among them, can cause another row."""
         kinds = self.cycles.get(desk.shard.kind, [])
+        own = {topic.name for kind in kinds for topic in kind.outputs}
         ring = [one for one in self.desks.values() if one.shard.kind in kinds and not one.done]
         steps = [one.steps for one in ring]
         if any(not one.opened or (one.pending and one is not desk) for one in ring):
             return False
         rests = all(
-            self.upstream_done(one.shard.kind)
-            and not one.shard.dirty
-            and one.shard.at_end(self._ends(one))
+            one.ends and not one.shard.has_outputs and one.shard.at_end(self._ends_within(one, own))
             for one in ring
         )
         # Other workers may have gone on meanwhile: then what was seen was never so at once.

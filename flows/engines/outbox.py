@@ -1,8 +1,11 @@
 """What a shard will append at its next commit: rows and watermark rows, by topic and partition."""
 
+from collections.abc import Mapping
+from typing import Self
+
 import pyarrow as pa
 
-from connectors.log import Headers, NewRecord
+from connectors.log import Headers, NewRecord, TopicConfig
 from connectors.records import (
     Partitioner,
     record_pieces,
@@ -12,7 +15,8 @@ from connectors.records import (
 )
 from flows.engines.segments import join_batches
 from flows.engines.stepper import Output
-from flows.flow import Emit
+from flows.flow import Emit, Flow
+from schemas.faults import LATE
 from schemas.topic import Topic
 
 
@@ -33,6 +37,22 @@ class Outbox:
         self._home = home
         self._outputs: list[Output] = []
         self.rows = 0
+
+    @classmethod
+    def of_shard(cls, topics: Mapping[str, TopicConfig], kind: type[Flow], index: int) -> Self:
+        """The outbox of one shard of a flow; ``topics`` as the log has them."""
+        outputs = {topic.name: topic for topic in (*kind.outputs, LATE)}
+        counts = {name: topics[name].partitions for name in outputs}
+        first = kind.inputs[0]
+        home = {}
+        if not first.inbox and not first.broadcast:
+            same = topics[first.name].partitions
+            home = {
+                name: index
+                for name, topic in outputs.items()
+                if topic.key == first.topic.key and counts[name] == same
+            }
+        return cls(counts, home)
 
     def __bool__(self) -> bool:
         return bool(self._outputs)

@@ -117,7 +117,7 @@ class Shard:
             for a flow whose state is carried over epochs, ``forget_state``).
         """
         self._writer = self.log.writer(self.name)
-        self._outbox = self._new_outbox()
+        self._outbox = Outbox.of_shard(self.log.topics(), self.kind, self.index)
         history = self._history
         number = self._writer.number
         if not history.load(self.log):
@@ -200,10 +200,15 @@ class Shard:
     def dirty(self) -> bool:
         """Whether something was read or computed that no commit holds yet."""
         return (
-            bool(self._outbox)
+            self.has_outputs
             or self._reader.positions != self._history.progress.positions
             or list(self.waiting()) != self._history.progress.paused
         )
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether something was computed that no commit holds yet."""
+        return bool(self._outbox)
 
     @property
     def number(self) -> int:
@@ -381,21 +386,6 @@ class Shard:
         self._reader = recovered.reader
         self._rows_since_snapshot = recovered.rows
         self._sound = True
-
-    def _new_outbox(self) -> Outbox:
-        topics = self.log.topics()
-        outputs = {topic.name: topic for topic in (*self.kind.outputs, LATE)}
-        counts = {name: topics[name].partitions for name in outputs}
-        first = self.kind.inputs[0]
-        home = {}
-        if not first.inbox and not first.broadcast:
-            same = topics[first.name].partitions
-            home = {
-                name: self.index
-                for name, topic in outputs.items()
-                if topic.key == first.topic.key and counts[name] == same
-            }
-        return Outbox(counts, home)
 
 
 def _copied(positions: Positions) -> Positions:

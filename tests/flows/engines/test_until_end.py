@@ -14,7 +14,10 @@ from connectors.topics import create_topics
 from flows.bars import Bars
 from flows.engines import bytewax
 from flows.engines.progress import last_progress
+from flows.execution import Execution
 from flows.intake import Intake
+from flows.marks import Marks
+from flows.oms import Oms
 from schemas.market import TRADES
 from tests.conformity.workload import topic_rows
 from tests.connectors.landing_rows import append_trades
@@ -36,6 +39,19 @@ def test_another_writer_of_a_flows_topic_does_not_keep_a_run_from_its_end(tmp_pa
         create_topics(log, 1)
         bytewax.run_kinds(log, [Intake, Bars], until_end=True)
         found = last_progress(log, Bars, 0)
+        assert found is not None
+        assert found[1].counts["trades"].read >= 1
+
+
+@pytest.mark.timeout(60)
+def test_another_writer_does_not_keep_flows_that_read_each_other_from_their_end(
+    tmp_path: Path,
+) -> None:
+    """They ended only where all of them, at one moment, had read everything that the feed had written by then."""
+    with FedWithoutEnd(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        create_topics(log, 1)
+        bytewax.run_kinds(log, [Intake, Marks, Oms, Execution], until_end=True)
+        found = last_progress(log, Execution, 0)
         assert found is not None
         assert found[1].counts["trades"].read >= 1
 
