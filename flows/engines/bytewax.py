@@ -340,6 +340,10 @@ class _Step(StatefulBatchLogic[str, int, None]):
     def on_batch(self, values: list[str]) -> tuple[Iterable[int], bool]:
         desk = self._run.desks[values[-1]]
         if not desk.opened:
+            if self._run.stop.is_set():
+                # Its way back to its state may be long, and there would be nothing to close at its end.
+                desk.done = True
+                return [], StatefulBatchLogic.RETAIN
             desk.shard.open()
             desk.opened = True
         number = desk.shard.number
