@@ -127,17 +127,13 @@ class _Run:
         Behind what other programs had written when the run began; what the run's own flows wrote, to the end.
         """
         written = {topic.name for kind in self.kinds for topic in kind.outputs}
-        return {
-            where: self.log.end(*where) if where[0] in written else self.ends[where]
-            for where in desk.shard.positions()
-        }
+        places = desk.shard.positions()
+        return {at: self.log.end(*at) if at[0] in written else self.ends[at] for at in places}
 
     def _ends_within(self, desk: _Desk, own: Collection[str]) -> dict[tuple[str, int], int]:
         """Where a shard of a cycle has come to the end: of what the cycle itself writes, that moves."""
-        return {
-            where: self.log.end(*where) if where[0] in own else end
-            for where, end in desk.ends.items()
-        }
+        ends = desk.ends.items()
+        return {at: self.log.end(*at) if at[0] in own else end for at, end in ends}
 
     def _cycle_rests(self, desk: _Desk) -> bool:
         """Whether none of the flows that read each other, this shard's own among them, can cause another row."""
@@ -182,7 +178,7 @@ def run(
     options : ShardOptions or None
         How the shards work.
     stop : threading.Event or None
-        Set it to stop: every shard commits, takes a snapshot and closes.
+        Set it to stop: every shard that has begun commits, takes a snapshot and closes.
 
     Raises
     ------
@@ -339,11 +335,11 @@ class _Step(StatefulBatchLogic[str, int, None]):
 
     def on_batch(self, values: list[str]) -> tuple[Iterable[int], bool]:
         desk = self._run.desks[values[-1]]
+        if self._run.stop.is_set():
+            # Without a last look at the log: while brokers are away, each shard would wait for them.
+            self._end(desk)
+            return [], StatefulBatchLogic.RETAIN
         if not desk.opened:
-            if self._run.stop.is_set():
-                # Its way back to its state may be long, and there would be nothing to close at its end.
-                desk.done = True
-                return [], StatefulBatchLogic.RETAIN
             desk.shard.open()
             desk.opened = True
         number = desk.shard.number
@@ -361,11 +357,16 @@ class _Step(StatefulBatchLogic[str, int, None]):
         before = desk.shard.positions()
         rows = desk.shard.step()
         if self._run.finished(desk):
-            desk.shard.close()
-            desk.done = True
+            self._end(desk)
         elif desk.ends and desk.shard.positions() == before:
             desk.shard.refuse_to_wait()
         return rows
+
+    def _end(self, desk: _Desk) -> None:
+        # One that has not begun need not find its way back to its state, which may be long.
+        if desk.opened:
+            desk.shard.close()
+        desk.done = True
 
     def _answering(self, desk: _Desk) -> Iterator[_Desk]:
         """The other flows of a cycle, which take their turn at once: a round of Bytewax takes as long as a step."""
