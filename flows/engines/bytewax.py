@@ -124,16 +124,17 @@ class _Run:
     def _ends(self, desk: _Desk) -> dict[tuple[str, int], int]:
         """Where a shard is to stop, once the flows that it waits for are done.
 
-        Behind what other programs had written when the run began; what the run's own flows wrote, to the end.
+        Behind what other programs had written when the run began, which is nothing in a partition added since; what the run's own flows wrote, to the end.
         """
         written = {topic.name for kind in self.kinds for topic in kind.outputs}
-        places = desk.shard.positions()
-        return {at: self.log.end(*at) if at[0] in written else self.ends[at] for at in places}
+        return {
+            at: self.log.end(*at) if at[0] in written else self.ends.get(at, 0)
+            for at in desk.shard.positions()
+        }
 
     def _ends_within(self, desk: _Desk, own: Collection[str]) -> dict[tuple[str, int], int]:
         """Where a shard of a cycle has come to the end: of what the cycle itself writes, that moves."""
-        ends = desk.ends.items()
-        return {at: self.log.end(*at) if at[0] in own else end for at, end in ends}
+        return {at: self.log.end(*at) if at[0] in own else end for at, end in desk.ends.items()}
 
     def _cycle_rests(self, desk: _Desk) -> bool:
         """Whether none of the flows that read each other, this shard's own among them, can cause another row."""
