@@ -1,1 +1,1 @@
-"""What carries a flow: in process, on Bytewax, on Flink."""
+"""What carries a flow: in process and on Bytewax."""
