@@ -61,7 +61,8 @@ class RowCounts:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         where = (topic.name, partition)
         known = self._counted.get(where)
-        if known is None or first < known.start:
+        # What lies between the end of what is known and the first may be cut: it is not asked for.
+        if known is None or not known.start <= first <= known.end:
             known = self._counted[where] = _Counted(start=first, end=first)
         if known.end < end:
             self._go_on(known, topic, partition, end)

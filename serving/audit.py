@@ -1,5 +1,7 @@
 """The body of ``tapeflow audit``: what became of every row, recounted from the log and the sinks."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,6 +12,7 @@ from rich.table import Table
 from connectors.checks import Check
 from connectors.landing_audit import landing_checks
 from connectors.log import Log
+from connectors.log_cuts import LogCuts
 from connectors.row_counts import RowCounts
 from flows.catalog import catalog
 from flows.engines.recount import recount
@@ -19,9 +22,21 @@ from serving.audit_accounts import account_checks
 def audit(log: Log, store_url: str, lake: Path) -> list[Check]:
     """The checks of every flow that has run, of everything that has landed, and of accounts."""
     counts = RowCounts(log)
-    checks = [check for kind in catalog().values() for check in recount(log, kind, counts)]
-    checks += landing_checks(log, store_url, lake, counts)
-    return checks + account_checks(log, store_url)
+    cuts = LogCuts(log)
+    checks: list[Check] = []
+    for kind in catalog().values():
+        of_flow = cuts.outlasted(
+            f"audit of flow {kind.name!r}", partial(recount, log, kind, counts), _hold
+        )
+        checks += of_flow
+    landed = cuts.outlasted(
+        "audit of what has landed", partial(landing_checks, log, store_url, lake, counts), _hold
+    )
+    return checks + landed + account_checks(log, store_url)
+
+
+def _hold(checks: Sequence[Check]) -> bool:
+    return all(check.ok for check in checks)
 
 
 def audit_value(checks: list[Check]) -> dict[str, Any]:

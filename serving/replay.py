@@ -8,6 +8,7 @@ import orjson
 from rich.console import Console
 
 from connectors.log import Log
+from connectors.log_cuts import LogCuts
 from flows.engines.compare import Comparison
 from flows.flow import FlowError, Params
 from serving.replay_compare import ALL, LIVE, Range, compare_again, compare_run
@@ -55,8 +56,8 @@ def comparisons(log: Log, names: Sequence[str]) -> list[Comparison]:
     FlowError
         For a name that is no flow's.
     """
-    with Logs(log) as logs, Pool(logs) as pool:
-        return compare_again(Places(log=log.url, source=log.url), names, pool)
+    request = Request(flows=names)
+    return _outlasting(log, request, Places(log=log.url, source=log.url), None)[1] or []
 
 
 def run_replay(
@@ -95,8 +96,7 @@ def run_replay(
     """
     request = request or Request(flows=names)
     places = places or Places(log=log.url, source=log.url)
-    with Logs(log) as logs, Pool(logs, workers) as pool:
-        run, found = _replayed(request, places, pool)
+    run, found = _outlasting(log, request, places, workers)
     if as_json:
         values: Any = None if found is None else [comparison_value(one) for one in found]
         if run is not None:
@@ -114,6 +114,20 @@ def run_replay(
     if not found:
         return 2
     return 0 if all(one.identical for one in found) else 1
+
+
+def _outlasting(
+    log: Log, request: Request, places: Places, workers: int | None
+) -> tuple[Manifest | None, list[Comparison] | None]:
+    """What is replayed; again where rows differ, and retention has cut the log meanwhile."""
+
+    def replay() -> tuple[Manifest | None, list[Comparison] | None]:
+        with Logs(log) as logs, Pool(logs, workers) as pool:
+            return _replayed(request, places, pool)
+
+    return LogCuts(log).outlasted(
+        "replay", replay, lambda found: all(one.identical for one in found[1] or ())
+    )
 
 
 def _replayed(
