@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from connectors.control import RECEIPTS_TOPIC
 from connectors.log import Log, LogError
@@ -17,82 +18,14 @@ from connectors.receipt_chain import (
     read_links,
     sealable,
 )
+from connectors.receipt_findings import Problem, Verified
 from connectors.receipt_ranges import OnRecords, RangeReceipt, count_ranges
 from connectors.scan import scan_records
 from schemas.registry import TOPICS
 
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Something that does not hold.
-
-    Parameters
-    ----------
-    link : int
-        Which link speaks of it, counted from 1; 0 where none does.
-    topic : str
-        Of the range; empty where the link itself is broken.
-    partition, start, end : int or None
-        The range.
-    what : str
-        What was needed and what was found.
-    """
-
-    link: int
-    topic: str = ""
-    partition: int | None = None
-    start: int | None = None
-    end: int | None = None
-    what: str
-
-    def __str__(self) -> str:
-        """One line."""
-        link = f"link {self.link}" if self.link else "the chain"
-        if self.partition is None:
-            return f"{link}: {self.what}"
-        place = f"{self.topic}[{self.partition}] offsets {self.start} to {self.end}"
-        return f"{link}, {place}: {self.what}"
-
-
-@dataclass(kw_only=True)
-class Verified:
-    """What `verify` found.
-
-    Parameters
-    ----------
-    links : int
-        Links of the chain.
-    head : str
-        Hash of the last one; `NO_LINK` without any.
-    ranges, rows : int
-        Ranges counted again, and the rows in them.
-    problems : list of Problem
-        What does not hold, in order of link.
-    notes : list of Problem
-        What cannot be counted again, and why: cut by retention, never sealed, sealed again.
-    uncounted : int
-        Ranges that were cut by retention and so not counted again.
-    unsealed : int
-        Offsets behind the last link.
-    """
-
-    links: int = 0
-    head: str = NO_LINK
-    ranges: int = 0
-    rows: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[Problem] = field(default_factory=list)
-    uncounted: int = 0
-    unsealed: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether all holds that could be counted."""
-        return not self.problems
-
-
 Place = tuple[str, int]
-Claims = dict[Place, list[tuple[int, RangeReceipt]]]
+Ranges = list[tuple[int, RangeReceipt]]
+Claims = dict[Place, Ranges]
 
 
 def verify(
@@ -237,30 +170,39 @@ def _recount(
     found: Verified,
     on_records: Callable[[int], OnRecords] | None,
 ) -> None:
-    known = log.topics()
-    work: Claims = {}
-    for (name, partition), ranges in claims.items():
-        if name not in known or partition >= known[name].partitions:
-            found.problems += [_problem(at, one, "the log has no such topic") for at, one in ranges]
-            continue
-        there = [one for one in ranges if _is_there(log, older, one, found)]
-        if there:
-            work[name, partition] = there
+    left = _of_known_topics(log, claims, found)
     told = None
-    if on_records is not None:
-        told = on_records(sum(one.end - one.start for ranges in work.values() for _, one in ranges))
-
-    def check(
-        item: tuple[Place, list[tuple[int, RangeReceipt]]],
-    ) -> tuple[list[int], list[Problem]]:
-        return _check_place(log, older, item, told)
-
     # Hashing and decoding are done outside of the interpreter's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for rows, problems in pool.map(check, work.items()):
-            found.ranges += len(rows)
-            found.rows += sum(rows)
-            found.problems += problems
+        while left:
+            # Read before it is asked what is there: by this a cut that comes later is known.
+            begins = {place: log.start(*place) for place in left}
+            work = [
+                _Work(place=place, begin=begins[place], ranges=there)
+                for place, ranges in left.items()
+                if (there := [one for one in ranges if _is_there(log, older, one, found)])
+            ]
+            if on_records is not None and told is None:
+                told = on_records(sum(one.offsets for one in work))
+            counted = pool.map(partial(_check_place, log, older, told), work)
+            left = {}
+            for item, one in zip(work, counted, strict=True):
+                found.ranges += len(one.rows)
+                found.rows += sum(one.rows)
+                found.problems += one.problems
+                if one.cut:
+                    left[item.place] = one.cut
+
+
+def _of_known_topics(log: Log, claims: Claims, found: Verified) -> Claims:
+    known = log.topics()
+    there: Claims = {}
+    for (name, partition), ranges in claims.items():
+        if name in known and partition < known[name].partitions:
+            there[name, partition] = ranges
+        else:
+            found.problems += [_problem(at, one, "the log has no such topic") for at, one in ranges]
+    return there
 
 
 def _check_unspoken(log: Log, ends: Ends, claims: Claims, found: Verified) -> None:
@@ -326,32 +268,50 @@ def _covers(older: Log, one: RangeReceipt, end: int) -> bool:
     )
 
 
-def _check_place(
-    log: Log,
-    older: Log | None,
-    item: tuple[Place, list[tuple[int, RangeReceipt]]],
-    told: OnRecords | None,
-) -> tuple[list[int], list[Problem]]:
-    """Rows of each range counted again, and what differs."""
-    (name, partition), ranges = item
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """Ranges of one place, and where the log began when it was seen that they are there."""
+
+    place: Place
+    begin: int
+    ranges: Ranges
+
+    @property
+    def offsets(self) -> int:
+        return sum(one.end - one.start for _, one in self.ranges)
+
+
+@dataclass(kw_only=True)
+class _Counted:
+    """Ranges of one place, counted again: their rows, what differs, and those that were cut meanwhile."""
+
+    rows: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    cut: Ranges = field(default_factory=list)
+
+
+def _check_place(log: Log, older: Log | None, told: OnRecords | None, work: _Work) -> _Counted:
+    (name, partition), ranges = work.place, work.ranges
     bounds = [(one.start, one.end) for _, one in ranges]
     topic = TOPICS.get(name)
-    counted = count_ranges(log, name, topic, partition, bounds, older=older, on_records=told)
-    rows: list[int] = []
-    problems = []
-    for number, sealed in ranges:
+    again = count_ranges(log, name, topic, partition, bounds, older=older, on_records=told)
+    counted = _Counted()
+    for at, (number, sealed) in enumerate(ranges):
         try:
-            again = next(counted)
+            now = next(again)
         except LogError as error:
-            left = len(ranges) - len(rows) - 1
+            if log.start(*work.place) > work.begin:
+                counted.cut = ranges[at:]
+                break
+            left = len(ranges) - at - 1
             # What follows damage cannot be counted in the same pass.
             more = f"; {left} later ranges of it were not counted" if left else ""
-            problems.append(_problem(number, sealed, f"{error}{more}"))
+            counted.problems.append(_problem(number, sealed, f"{error}{more}"))
             break
-        rows.append(again.rows)
-        if again != sealed:
-            problems.append(_problem(number, sealed, _difference(sealed, again)))
-    return rows, problems
+        counted.rows.append(now.rows)
+        if now != sealed:
+            counted.problems.append(_problem(number, sealed, _difference(sealed, now)))
+    return counted
 
 
 def _difference(sealed: RangeReceipt, again: RangeReceipt) -> str:

@@ -15,10 +15,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from connectors.log import Log, open_log
 from connectors.receipt_chain import Link, last_link, parse_link, read_links, seal
+from connectors.receipt_findings import Problem, Verified
 from connectors.receipt_heads import add_heads, check_folder, read_heads
 from connectors.receipt_keys import load_private, load_public, make_keys, public_path
 from connectors.receipt_ranges import OnRecords
-from connectors.receipt_verify import Problem, Verified, verify
+from connectors.receipt_verify import verify
 from serving.settings import Settings
 from serving.times import wall_text
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from connectors.lander import Lander
-from connectors.log import FencedError, Log, LogError, TopicConfig, open_log
+from connectors.log import Chunk, FencedError, Log, LogError, TopicConfig, open_log
 from connectors.receipt_chain import WRITER, last_link, parse_link, read_links, seal
 from connectors.receipt_heads import FILE, HeadsError, add_heads, read_heads
 from connectors.receipt_keys import (
@@ -216,3 +216,22 @@ def test_keys_for_which_there_is_no_room_are_made_once_there_is(
     assert list(tmp_path.iterdir()) == []
     public = make_keys(path)
     assert load_public(public_path(path)) == public
+
+
+@pytest.mark.parametrize("at", range(1, 11))
+def test_what_retention_cuts_while_it_is_verified_is_a_note(
+    fed: Log, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    whole, reads = fed.read, list[str]()
+
+    def cutting(topic: str, partition: int, offset: int, *, max_bytes: int = 8 << 20) -> Chunk:
+        reads.append(topic)
+        if len(reads) == at:
+            fed.trim(TRADES.name, 0, 4)
+        return whole(topic, partition, offset, max_bytes=max_bytes)
+
+    monkeypatch.setattr(fed, "read", cutting)
+    found = verify(fed, TRUSTED)
+    assert found.problems == []
+    assert found.ranges + found.uncounted == 10
+    assert len(found.notes) == found.uncounted
