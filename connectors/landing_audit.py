@@ -13,6 +13,7 @@ from connectors.clickhouse import StoreLink
 from connectors.lake_control import control_folder
 from connectors.lake_files import readable
 from connectors.lake_missing import missing_files
+from connectors.landing_control_audit import control_check
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
 from connectors.log import CorruptLogError, Log
 from connectors.parquet import LakeError, topic_files
@@ -30,7 +31,7 @@ _EMPTY = {"_partition": pl.Int32, "_offset": pl.Int64, "rows": pl.Int64, "distin
 def landing_checks(
     log: Log, store_url: str, lake: Path, counts: RowCounts | None = None
 ) -> list[Check]:
-    """For each topic and sink: rows in the log = rows landed, record by record.
+    """For each topic and sink: rows in the log = rows landed, record by record; and all of ``lake/_control`` is there.
 
     Where retention has cut the log, what the lake's control records say of the records below its start
     stands for it.
@@ -64,6 +65,8 @@ def landing_checks(
                 in_log = _in_log(counts, topic, ends)
                 gone = partial(missing_files, log, lake, topic) if sink == LAKE else _nothing
                 checks.append(_check(topic, sink, cut, in_log, _up_to(found, ends), gone))
+    if positions[LAKE]:
+        checks.append(control_check(log, lake, positions[LAKE]))
     return checks
 
 

@@ -128,6 +128,18 @@ BREAKS: dict[str, tuple[Callable[[Platform], object], str]] = {
         ],
         "lander: trades | rows in the log up to the landed position",
     ),
+    "all records of an inbox lost in the lake": (
+        lambda p: shutil.rmtree(p.lake / "_control" / "trades.in"),
+        "lander: _control | offsets landed",
+    ),
+    "progress lost in the lake": (
+        lambda p: next((p.lake / "_control" / "_progress.bars").iterdir()).unlink(),
+        "lander: _control | offsets landed",
+    ),
+    "a file of control records damaged": (
+        lambda p: next((p.lake / "_control" / "trades.in").iterdir()).write_bytes(b"PAR1"),
+        "lander: _control | offsets landed",
+    ),
 }
 
 
