@@ -16,6 +16,7 @@ from flows.engines.progress import Positions, read_progress, shard_count
 from flows.engines.sides import Summary, merge
 from flows.engines.stretches import Stretch, stretch_of, warmed
 from flows.flow import Flow, FlowError, Params
+from schemas.topic import Kind
 from serving.replay_bounds import bounds_of
 from serving.replay_pool import Pool
 from serving.replay_tasks import Compute, Explain, LogAt, RowsAt, ShardOf, SumUp
@@ -71,7 +72,13 @@ def compare_again(
     pairs = []
     log = pool.logs.at(places.live)
     bounds = bounds_of(log, within.begin, within.end, cold=within.cold)
-    for kind in _kinds(names if names or run is None else run.flows):
+    kinds = [
+        kind
+        for kind in _kinds(names if names or run is None else run.flows)
+        if shard_count(log, kind)
+    ]
+    _refuse_chained(kinds, params or {})
+    for kind in kinds:
         _refuse_missing(log, kind)
         for shard in range(shard_count(log, kind)):
             other = params is not None and kind.name in params
@@ -151,10 +158,31 @@ def _kinds(names: Sequence[str]) -> list[type[Flow]]:
     return [known[name] for name in dict.fromkeys(names or known)]
 
 
+def _refuse_chained(kinds: Sequence[type[Flow]], params: Mapping[str, Params]) -> None:
+    """See that no flow reads what another one gives with other parameters: only a run has those rows."""
+    other = {
+        topic.name: kind.name
+        for kind in kinds
+        if kind.name in params
+        for topic in kind.outputs
+        if topic.kind is Kind.DERIVED
+    }
+    for kind in kinds:
+        for one in kind.inputs:
+            changed = other.get(one.name, kind.name)
+            if changed != kind.name:
+                raise FlowError(
+                    f"replay: flow {kind.name!r} reads {one.name}, which {changed!r} gives with other parameters, and "
+                    "would be computed from the rows that it gave live. Keep a run, in which parameters go down the "
+                    f"chain (--into NAME --params FILE --compare live|RUN), or compare {changed!r} alone (--flows "
+                    f"{changed})"
+                )
+
+
 def _refuse_missing(log: Log, kind: type[Flow]) -> None:
     topics = log.topics()
     missing = [one.name for one in kind.inputs if one.name not in topics]
-    if missing and shard_count(log, kind):
+    if missing:
         raise FlowError(
             f"flow {kind.name!r}: the log {log.url} has no topic {', '.join(missing)}, as it was made by an older "
             "version; any verb that writes, such as `tapeflow run --until-end`, makes it"

@@ -226,6 +226,24 @@ def test_an_epoch_is_replayed_with_its_own_parameters_unless_others_are_asked_fo
     assert bars["first_difference"]["computed_at"]["inputs"][0]["topic"] == "trades"
 
 
+@pytest.mark.parametrize("compare", ["live", "trial"])
+def test_other_parameters_go_down_a_chain_in_runs_only(log: Log, compare: str) -> None:
+    """Indicators of live bars were told as identical with live, and as different from a run of the same parameters."""
+    trial = Request(
+        flows=["bars", "indicators"], params={"bars": LATER}, into="trial", compare=None
+    )
+    assert run_replay(log, [], as_json=True, out=io.StringIO(), request=trial) == 0
+    request = Request(params={"bars": LATER}, compare=compare)
+    with pytest.raises(FlowError, match=r"'indicators' reads bars, which 'bars' gives .*--into"):
+        run_replay(log, [], as_json=True, out=io.StringIO(), request=request)
+    alone = Request(flows=["bars"], params={"bars": LATER}, compare="trial")
+    assert run_replay(log, [], as_json=True, out=io.StringIO(), request=alone) == 0
+    again = Request(
+        flows=["bars", "indicators"], params={"bars": LATER}, into="again", compare="trial"
+    )
+    assert run_replay(log, [], as_json=True, out=io.StringIO(), request=again) == 0
+
+
 def test_a_log_whose_beginning_is_cut_says_from_where_it_is_compared(sqlite_log: Log) -> None:
     lived(sqlite_log, 1, epoch=False, kinds=[Bars])
     whole = again(sqlite_log, "bars")
