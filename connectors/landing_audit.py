@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from clickhouse_connect.driver.client import Client
 
 from connectors.checks import Check
 from connectors.clickhouse import StoreLink
@@ -49,12 +50,16 @@ def landing_checks(
     """
     counts = counts or RowCounts(log)
     positions = landed_positions(log)
+    known = log.topics()
     checks: list[Check] = []
     with StoreLink(store_url) as store:
         for name, topic in TOPICS.items():
             for sink in (CLICKHOUSE, LAKE):
                 ends = positions[sink].get(name)
                 if ends is None:
+                    continue
+                if name not in known:
+                    checks.append(_deleted(topic, sink))
                     continue
                 try:
                     found = _in_store(store, topic) if sink == CLICKHOUSE else _in_lake(lake, topic)
@@ -102,6 +107,17 @@ def _unreadable(topic: Topic, sink: str, why: str) -> Check:
         right=0,
         terms={"unreadable": 1},
         detail=why,
+    )
+
+
+def _deleted(topic: Topic, sink: str) -> Check:
+    return Check(
+        subject=f"lander: {topic.name}",
+        claim=f"the topic whose rows are in {sink} is in the log",
+        left=1,
+        right=0,
+        terms={"missing": 1},
+        detail=f"the log has no topic {topic.name}, whose rows have landed in {sink}: it was deleted",
     )
 
 
@@ -173,10 +189,15 @@ def _in_store(store: StoreLink, topic: Topic) -> pl.DataFrame:
         "SELECT _partition, _offset, toInt64(count()) AS rows, toInt64(uniqExact(_row)) AS distinct "
         "FROM {table:Identifier} GROUP BY _partition, _offset"
     )
-    table: pa.Table = store.run(
-        lambda client: client.query_arrow(statement, parameters={"table": topic.name})
-    )
-    return _framed(pl.DataFrame(table))
+
+    def ask(client: Client) -> pl.DataFrame:
+        if not client.command("EXISTS TABLE {table:Identifier}", parameters={"table": topic.name}):
+            # Somebody has dropped it: it has no rows.
+            return pl.DataFrame(schema=_EMPTY)
+        table: pa.Table = client.query_arrow(statement, parameters={"table": topic.name})
+        return _framed(pl.DataFrame(table))
+
+    return store.run(ask)
 
 
 def _in_lake(lake: Path, topic: Topic) -> pl.DataFrame:

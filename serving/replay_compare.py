@@ -16,6 +16,7 @@ from flows.engines.progress import Positions, read_progress, shard_count
 from flows.engines.sides import Summary, merge
 from flows.engines.stretches import Stretch, stretch_of, warmed
 from flows.flow import Flow, FlowError, Params
+from schemas.faults import LATE
 from schemas.topic import Kind
 from serving.replay_bounds import bounds_of
 from serving.replay_pool import Pool
@@ -181,11 +182,12 @@ def _refuse_chained(kinds: Sequence[type[Flow]], params: Mapping[str, Params]) -
 
 def _refuse_missing(log: Log, kind: type[Flow]) -> None:
     topics = log.topics()
-    missing = [one.name for one in kind.inputs if one.name not in topics]
+    needed = [*(one.name for one in kind.inputs), LATE.name]
+    missing = [name for name in needed if name not in topics]
     if missing:
         raise FlowError(
-            f"flow {kind.name!r}: the log {log.url} has no topic {', '.join(missing)}, as it was made by an older "
-            "version; any verb that writes, such as `tapeflow run --until-end`, makes it"
+            f"flow {kind.name!r}: the log {log.url} has no topic {', '.join(missing)}: it was deleted, or the "
+            "log was made by an older version; any verb that writes, such as `tapeflow run --until-end`, makes it"
         )
 
 

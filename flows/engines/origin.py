@@ -105,12 +105,10 @@ def _why_not_whole(log: Log, kind: type[Flow], shard: int, known: Sequence[Epoch
 
 def outputs_cut(log: Log, kind: type[Flow]) -> str:
     """The first partition of a flow's outputs whose beginning is cut away, in words; empty where none is."""
-    topics = log.topics()
-    for name in (*(topic.name for topic in kind.outputs), LATE.name):
-        for partition in range(topics[name].partitions):
-            start = log.start(name, partition)
-            if start:
-                return f"{name}[{partition}] is kept from {start} on"
+    for name, partition in _output_places(log, kind):
+        start = log.start(name, partition)
+        if start:
+            return f"{name}[{partition}] is kept from {start} on"
     return ""
 
 
@@ -121,15 +119,21 @@ def _outputs_whole_since(log: Log, kind: type[Flow]) -> int:
     which rows would be computed again that the log was never missing. Retention leaves a partition's newest record
     for this; only cuts of earlier versions, or a broker's own, leave none.
     """
-    topics = log.topics()
     since = -1
-    for name in (*(topic.name for topic in kind.outputs), LATE.name):
-        for partition in range(topics[name].partitions):
-            start = log.start(name, partition)
-            if start:
-                records = log.read(name, partition, start, max_bytes=1).records
-                since = max(since, records[0].append_time_ns if records else _NOT_KNOWN)
+    for name, partition in _output_places(log, kind):
+        start = log.start(name, partition)
+        if start:
+            records = log.read(name, partition, start, max_bytes=1).records
+            since = max(since, records[0].append_time_ns if records else _NOT_KNOWN)
     return since
+
+
+def _output_places(log: Log, kind: type[Flow]) -> Iterator[tuple[str, int]]:
+    """Partitions of a flow's outputs; of a topic that somebody has deleted nothing is cut, all of it is missing."""
+    topics = log.topics()
+    for name in (*(topic.name for topic in kind.outputs), LATE.name):
+        if name in topics:
+            yield from ((name, partition) for partition in range(topics[name].partitions))
 
 
 def _later(

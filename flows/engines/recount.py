@@ -63,6 +63,12 @@ def recount(log: Log, kind: type[Flow], counts: RowCounts | None = None) -> list
     for index in range(shard_count(log, kind)):
         last = last_progress(log, kind, index)
         if last is not None:
+            needed = {one.name for one in kind.inputs} | {LATE.name}
+            gone = sorted(
+                (needed if of_inboxes else last[1].positions.keys()) - log.topics().keys()
+            )
+            if gone:
+                return [_gone(kind, name) for name in gone]
             known = epochs_up_to(log, kind, index, last)
             origin = origin_of(log, kind, index, known, with_state=of_inboxes)
             shards.append(_Shard(index=index, progress=last[1], origin=origin))
@@ -84,6 +90,18 @@ def recount(log: Log, kind: type[Flow], counts: RowCounts | None = None) -> list
             log, kind, declared, shards, commits, since, counts or RowCounts(log)
         )
     ]
+
+
+def _gone(kind: type[Flow], name: str) -> Check:
+    return Check(
+        subject=f"{kind.name}: {name}",
+        claim="the topic that the flow needs is in the log",
+        left=1,
+        right=0,
+        terms={"missing": 1},
+        detail=f"the log has no topic {name}, which {kind.name!r} needs: it was deleted (the lake has its rows), or the "
+        "log was made by an older version (`tapeflow run --until-end` makes it)",
+    )
 
 
 def _of_input(
@@ -141,7 +159,7 @@ def _late(log: Log, kind: type[Flow], declared: Input, commits: Commits) -> tupl
     named: set[tuple[object, ...]] = set()
     missed = 0
     columns = ["source_partition", "source_offset", "source_row", "source_identity", "key"]
-    for partition in range(log.topics()[LATE.name].partitions):
+    for partition in _partitions(log, LATE):
         for record, batch in scan_rows(log, LATE, partition):
             if not commits.has(record):
                 continue
@@ -197,11 +215,17 @@ def _stored(log: Log, kind: type[Flow], commits: Commits) -> Counter[str]:
     found: Counter[str] = Counter()
     by = f"{kind.name}/".encode()
     for topic in kind.outputs:
-        for partition in range(log.topics()[topic.name].partitions):
+        for partition in _partitions(log, topic):
             for record, batch in scan_rows(log, topic, partition):
                 if (record.header(HEADER_FLOW) or b"").startswith(by) and commits.has(record):
                     found.update(_by_name(topic, batch))
     return found
+
+
+def _partitions(log: Log, topic: Topic) -> range:
+    """None of a topic that somebody has deleted: it has no rows, and that is what is told."""
+    config = log.topics().get(topic.name)
+    return range(0 if config is None else config.partitions)
 
 
 def _by_name(topic: Topic, batch: pa.RecordBatch) -> Mapping[str, int]:

@@ -140,6 +140,22 @@ BREAKS: dict[str, tuple[Callable[[Platform], object], str]] = {
         lambda p: next((p.lake / "_control" / "trades.in").iterdir()).write_bytes(b"PAR1"),
         "lander: _control | offsets landed",
     ),
+    "a table dropped in ClickHouse": (
+        lambda p: _command(p, "DROP TABLE bars_revised SYNC"),
+        "lander: bars_revised | rows in the log up to the landed position",
+    ),
+    "an output topic deleted from the log": (
+        lambda p: p.log.delete_topic("bars_revised"),
+        "lander: bars_revised | the topic whose rows are in clickhouse is in the log",
+    ),
+    "an input topic deleted from the log": (
+        lambda p: p.log.delete_topic("trades"),
+        "bars: trades | the topic that the flow needs is in the log",
+    ),
+    "the late rows deleted from the log": (
+        lambda p: p.log.delete_topic("late"),
+        "bars: trades | read",
+    ),
 }
 
 

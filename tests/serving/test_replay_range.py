@@ -326,3 +326,12 @@ def test_a_file_of_parameters_goes_over_the_settings(tmp_path: Path) -> None:
     found = params_of_file(settings, path)
     assert list(found) == ["bars"]
     assert (found["bars"].intervals, found["bars"].max_keys) == (("9s",), 77)
+
+
+def test_rows_of_an_output_topic_that_was_deleted_are_missing(sqlite_log: Log) -> None:
+    """It was a KeyError."""
+    lived(sqlite_log, 1, epoch=False, kinds=[Bars], commits=4)
+    sqlite_log.delete_topic(BARS.name)
+    found = {one.topic: one for one in again(sqlite_log, "bars")}
+    assert not found["bars"].identical
+    assert (found["bars"].in_log.rows, found["late"].identical) == (0, True)
