@@ -68,6 +68,26 @@ def offset_groups(file: pq.ParquetFile, name: str) -> list[tuple[int, int, int]]
     return groups
 
 
+def check_name(one: LakeFile, column: str) -> None:
+    """See that a file can be read, and has no offsets but those that its name says, by which it is found.
+
+    Raises
+    ------
+    CorruptLogError
+        Naming it.
+    FileNotFoundError
+        Where it is gone: merged meanwhile, or deleted.
+    """
+    with readable(one.path), pq.ParquetFile(one.path) as file:
+        groups = offset_groups(file, column)
+    for _, least, most in groups:
+        if least < one.span.first or most > one.span.last:
+            raise CorruptLogError(
+                f"lake file {one.path}: it has offsets {least} to {most}, others than its name says: another file "
+                "was put in its place; bring it back from a copy"
+            )
+
+
 def row_bytes(files: Iterable[LakeFile], first: int, last: int) -> float:
     """Bytes of a row before compression, of the widest of the files that may hold an offset; 0 of none."""
     widest = 0.0

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from connectors.checks import Check
 from connectors.clickhouse import StoreLink
 from connectors.lake_control import control_folder
-from connectors.lake_files import readable
+from connectors.lake_files import by_partition, check_name, readable
 from connectors.lake_missing import missing_files
 from connectors.landing_control_audit import control_check
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
@@ -201,8 +201,15 @@ def _in_store(store: StoreLink, topic: Topic) -> pl.DataFrame:
 
 
 def _in_lake(lake: Path, topic: Topic) -> pl.DataFrame:
+    def listed() -> list[Path]:
+        files = topic_files(lake, topic)
+        for of_partition in by_partition(files).values():
+            for one in of_partition:
+                check_name(one, "_offset")
+        return files
+
     return _counted(
-        lambda: topic_files(lake, topic),
+        listed,
         lambda rows: rows.group_by(_RECORD).agg(
             rows=pl.len().cast(pl.Int64), distinct=pl.col("_row").n_unique().cast(pl.Int64)
         ),
@@ -214,10 +221,10 @@ def _counted(
 ) -> pl.DataFrame:
     """What is counted of files; listed again where the lander has merged some of them meanwhile."""
     for _ in range(_LISTINGS):
-        files = listed()
-        if not files:
-            return pl.DataFrame(schema=_EMPTY)
         try:
+            files = listed()
+            if not files:
+                return pl.DataFrame(schema=_EMPTY)
             return _framed(
                 _collected(count(pl.scan_parquet(files, hive_partitioning=False)), files)
             )

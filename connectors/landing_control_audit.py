@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from connectors.checks import Check
 from connectors.lake_control import control_folder
-from connectors.lake_files import LakeFile, by_partition, offset_groups, readable
+from connectors.lake_files import LakeFile, by_partition, check_name
 from connectors.log import CorruptLogError, Log
 from connectors.parquet import LakeError
 
@@ -88,7 +86,7 @@ def _places(log: Log, lake: Path, name: str, ends: Mapping[int, int]) -> list[_P
         try:
             for of_partition in files.values():
                 for one in of_partition:
-                    _check_file(one)
+                    check_name(one, "offset")
         except FileNotFoundError as error:
             gone = error
             continue
@@ -113,15 +111,3 @@ def _first(log: Log, name: str, partition: int, files: Sequence[LakeFile]) -> in
     is_kept = name in known and partition < known[name].partitions
     first = files[0].span.first
     return min(first, log.start(name, partition)) if is_kept else first
-
-
-def _check_file(one: LakeFile) -> None:
-    """See that a file can be read, and has the offsets that its name says."""
-    with readable(one.path), pq.ParquetFile(one.path) as file:
-        groups = offset_groups(file, "offset")
-    for _, least, most in groups:
-        if least < one.span.first or most > one.span.last:
-            raise CorruptLogError(
-                f"lake file {one.path}: it has offsets {least} to {most}, others than its name says: another file "
-                "was put in its place; bring it back from a copy"
-            )

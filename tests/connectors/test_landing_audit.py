@@ -61,3 +61,24 @@ def test_files_that_are_merged_while_they_are_counted_are_counted_all_the_same(
     assert newest is not None
     assert of_log is not None
     assert newest.offset == of_log.offset
+
+
+def test_two_files_of_rows_that_were_swapped_are_told(
+    sqlite_log: Log, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows are there and were counted; who reads the lake as a log finds files by their names, and not the rows."""
+    lake = tmp_path / "lake"
+    create_topics(sqlite_log, 1)
+    monkeypatch.setattr(LakeSink, "compact", lambda _: None)
+    for _ in range(2):
+        append_trades(sqlite_log, 1, 2)
+        with Lander(sqlite_log, store_url, lake) as lander:
+            lander.run_until_end()
+    one, other = sorted(next((lake / "trades").iterdir()).iterdir())
+    aside = tmp_path / "aside"
+    for path, name in ((one, aside), (other, one), (aside, other)):
+        path.rename(name)
+    (wrong,) = [one for one in landing_checks(sqlite_log, store_url, lake) if not one.ok]
+    assert wrong.subject == "lander: trades"
+    assert f"{one}: it has offsets" in wrong.detail
+    assert "others than its name says" in wrong.detail
