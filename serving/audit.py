@@ -15,12 +15,13 @@ from connectors.log import Log
 from connectors.log_cuts import LogCuts
 from connectors.row_counts import RowCounts
 from flows.catalog import catalog
+from flows.engines.ownership import ownership
 from flows.engines.recount import recount
 from serving.audit_accounts import account_checks
 
 
 def audit(log: Log, store_url: str, lake: Path) -> list[Check]:
-    """The checks of every flow that has run, of everything that has landed, and of accounts."""
+    """The checks of every flow that has run, of who wrote what flows derive, of all that has landed, and of accounts."""
     counts = RowCounts(log)
     cuts = LogCuts(log)
     checks: list[Check] = []
@@ -29,10 +30,11 @@ def audit(log: Log, store_url: str, lake: Path) -> list[Check]:
             f"audit of flow {kind.name!r}", partial(recount, log, kind, counts), _hold
         )
         checks += of_flow
+    written = cuts.outlasted("audit of derived topics", partial(ownership, log), _hold)
     landed = cuts.outlasted(
         "audit of what has landed", partial(landing_checks, log, store_url, lake, counts), _hold
     )
-    return checks + landed + account_checks(log, store_url)
+    return checks + written + landed + account_checks(log, store_url)
 
 
 def _hold(checks: Sequence[Check]) -> bool:

@@ -14,6 +14,7 @@ from connectors.control import control_record, control_value, progress_topic
 from connectors.log import Log, NewRecord
 from connectors.records import rows_record
 from connectors.scan import scan_rows
+from schemas.bars import BARS
 from schemas.codec import HEADER_FLOW, HEADER_SHARD
 from schemas.faults import DEAD_LETTER, LATE
 from schemas.market import TRADES
@@ -52,6 +53,11 @@ class Platform:
             if (record.header(HEADER_FLOW) or b"").startswith(flow.encode()):
                 return rows_record(topic, 0, batch.slice(0, 1), headers=headers)
         raise AssertionError(topic_name)
+
+    def forge_bar(self, *headers: tuple[str, bytes]) -> None:
+        """A copy of a bar, by whoever the headers say."""
+        _, batch = next(scan_rows(self.log, BARS, 0))
+        self.log.append([rows_record(BARS, 0, batch.slice(0, 1), headers=headers)])
 
 
 @pytest.fixture
@@ -103,6 +109,18 @@ BREAKS: dict[str, tuple[Callable[[Platform], object], str]] = {
     "a rejected row twice": (
         lambda p: p.log.append([p.again("dead_letter", "intake")]),
         "intake: trades.in | rows decoded again",
+    ),
+    "a row of bars that no flow wrote": (
+        lambda p: p.forge_bar(),
+        "derived topics | records in the log",
+    ),
+    "a row of bars of a flow that gives none": (
+        lambda p: p.forge_bar((HEADER_FLOW, b"indicators/1"), (HEADER_SHARD, b"0")),
+        "derived topics | records in the log",
+    ),
+    "a row of bars of a shard that there is not": (
+        lambda p: p.forge_bar((HEADER_FLOW, b"bars/1"), (HEADER_SHARD, b"99")),
+        "derived topics | records in the log",
     ),
     "a row lost in ClickHouse": (
         lambda p: _command(
