@@ -3,6 +3,8 @@ import { Problem, ask } from "./api.js";
 import { announce, byId, make } from "./dom.js";
 import { words } from "./format.js";
 
+const TAKEN = 409;
+
 /** The order ticket. */
 export class Ticket {
   /** `onPlaced` is called with what was sent and the API's answer. */
@@ -121,8 +123,8 @@ export class Ticket {
       await work();
     } catch (error) {
       if (error instanceof Problem) {
-        // It was refused for good: whatever is sent next is another order.
-        if (error.status < 500) this.clientOrderId = newId();
+        // Another order has the identifier; no other refusal says that what was sent before has not arrived.
+        if (error.status === TAKEN) this.clientOrderId = newId();
         this.#say("bad", error.message, error.faults.map((fault) => `${fault.at}: ${fault.fault}`));
       } else if (error instanceof TypeError) {
         this.#say("bad", "The server cannot be reached. Placing it again is safe: the same order is taken once.");

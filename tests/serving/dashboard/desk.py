@@ -1,6 +1,7 @@
 """What a person does at the page, for tests and the screenshot."""
 
 import re
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -40,3 +41,15 @@ def panel(page: Page, name: str) -> Locator:
 def newest_order(page: Page) -> Locator:
     """The first row of the blotter."""
     return page.locator("#blotter tr").first
+
+
+def call(page: Page, script: str, body: str, given: Any) -> Any:
+    """What a body makes of a module of the page and a value; nobody needs to be signed in."""
+    return page.evaluate(
+        """async ([script, body, given]) => {
+          const main = document.querySelector("script[type=module]").src;
+          const module = await import(main.replace("main.js", script));
+          return await CALLS[body](module, given);
+        }""".replace("CALLS[body]", f"({body})"),
+        [script, body, given],
+    )

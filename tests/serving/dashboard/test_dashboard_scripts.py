@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
 
+from tests.serving.dashboard.desk import call
+
 MONEY = st.decimals(
     min_value=Decimal("-1e20"), max_value=Decimal("1e20"), places=10, allow_nan=False
 )
@@ -24,23 +26,11 @@ def scripts(chromium: Browser, served: str) -> Any:
         yield page
 
 
-def _call(page: Page, script: str, body: str, given_: Any) -> Any:
-    """What a body makes of a module and a value."""
-    return page.evaluate(
-        """async ([script, body, given]) => {
-          const main = document.querySelector("script[type=module]").src;
-          const module = await import(main.replace("main.js", script));
-          return await CALLS[body](module, given);
-        }""".replace("CALLS[body]", f"({body})"),
-        [script, body, given_],
-    )
-
-
 @settings(max_examples=40)
 @given(amounts=st.lists(MONEY, max_size=8))
 def test_totals_are_exact(scripts: Page, amounts: list[Decimal]) -> None:
     texts = [str(amount) for amount in amounts]
-    total = _call(scripts, "format.js", "(format, texts) => format.sum(texts)", texts)
+    total = call(scripts, "format.js", "(format, texts) => format.sum(texts)", texts)
     assert Fraction(total) == sum(Fraction(amount) for amount in amounts)
 
 
@@ -58,12 +48,12 @@ def test_totals_are_exact(scripts: Page, amounts: list[Decimal]) -> None:
 def test_a_decimal_is_shown_to_the_last_digit_and_without_needless_ones(
     scripts: Page, text: str | None, shown: str
 ) -> None:
-    assert _call(scripts, "format.js", "(format, text) => format.decimal(text)", text) == shown
+    assert call(scripts, "format.js", "(format, text) => format.decimal(text)", text) == shown
 
 
 def test_a_profit_has_its_sign_and_nothing_has_none(scripts: Page) -> None:
     body = "(format, texts) => texts.map((text) => [format.money(text, { signed: true }), format.sign(text)])"
-    assert _call(scripts, "format.js", body, ["1.5", "-1.5", "0.0000000000", "-0.00"]) == [
+    assert call(scripts, "format.js", body, ["1.5", "-1.5", "0.0000000000", "-0.00"]) == [
         ["+1.50", "up"],
         ["\N{MINUS SIGN}1.50", "down"],
         ["0.00", ""],
@@ -85,7 +75,7 @@ def _ladder(page: Page, quotes: list[dict[str, Any]]) -> list[str]:
     }"""
     # Panels are hidden until somebody signs in; hidden text has no layout.
     page.evaluate("document.getElementById('panels').hidden = false")
-    found: list[str] = _call(page, "ladder.js", body, quotes)
+    found: list[str] = call(page, "ladder.js", body, quotes)
     return found
 
 
@@ -136,7 +126,7 @@ def test_of_more_orders_than_can_be_shown_the_newest_are_and_the_rest_is_told(
     }"""
     scripts.evaluate("document.getElementById('panels').hidden = false")
     rows = [_order(number) for number in range(1, orders + 1)]
-    assert _call(scripts, "blotter.js", body, rows) == [300, f"0 / {orders}", told]
+    assert call(scripts, "blotter.js", body, rows) == [300, f"0 / {orders}", told]
 
 
 def test_a_list_that_is_asked_for_anew_says_how_orders_stand_but_for_what_came_meanwhile(
@@ -164,5 +154,5 @@ def test_a_list_that_is_asked_for_anew_says_how_orders_stand_but_for_what_came_m
     listed = [{**rows[0], "status": "filled"}, {**rows[2], "status": "working"}]
     for one in listed:
         del one["sequence"]
-    found = _call(scripts, "blotter.js", body, [rows, listed])
+    found = call(scripts, "blotter.js", body, [rows, listed])
     assert found == ["filled", "expired", "cancelled"]

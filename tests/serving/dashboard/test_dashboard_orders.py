@@ -1,0 +1,59 @@
+"""Ticket and blotter by themselves, in a real browser: what is sent, and how orders stand, whatever the server answers."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.serving.dashboard.desk import call
+
+# A server in place of fetch: it answers each request with the next of some statuses (0: not at all), and remembers it.
+SERVER = """const sent = [];
+  window.fetch = async (address, { method, body }) => {
+    sent.push([method, address.pathname, body === undefined ? null : JSON.parse(body)]);
+    const status = statuses.shift();
+    if (!status) throw new TypeError("no answer");
+    return new Response(JSON.stringify({ order_id: "O-1", passes: true, detail: "said" }), { status });
+  };"""
+TICKET = """const ticket = new module.Ticket(() => {});
+  const { elements } = ticket.form;
+  const done = () => new Promise((seen) => new MutationObserver(seen).observe(ticket.answer, { childList: true }));
+  ticket.setAccounts(["ALPHA"]);
+  elements.symbol.value = "AIG";"""
+
+
+@pytest.fixture
+def blank(page: Page, served: str) -> Page:
+    """A page at which nobody is signed in, with its panels in sight."""
+    page.goto(served)
+    page.evaluate("document.getElementById('panels').hidden = false")
+    return page
+
+
+def _placed(page: Page, presses: list[str], statuses: list[int]) -> list[str]:
+    """The client order ids with which a ticket goes to the server, press by press."""
+    body = f"""async (module, [presses, statuses]) => {{
+      {SERVER}
+      {TICKET}
+      for (const press of presses) {{
+        const told = done();
+        document.getElementById(press).click();
+        await told;
+      }}
+      return sent.map(([, , order]) => order.client_order_id);
+    }}"""
+    found: list[str] = call(page, "ticket.js", body, [presses, statuses])
+    return found
+
+
+@pytest.mark.parametrize(("pressed", "refused"), [("place-order", 429), ("check-order", 422)])
+def test_an_order_that_may_have_arrived_keeps_its_id_whatever_is_refused_meanwhile(
+    blank: Page, pressed: str, refused: int
+) -> None:
+    """A retry that the rate limit refused, or a check, gave it another: placed once more it was a second order."""
+    ids = _placed(blank, ["place-order", pressed, "place-order"], [0, refused, 201])
+    assert len(ids) == 3
+    assert len(set(ids)) == 1
+
+
+@pytest.mark.parametrize("status", [201, 409])
+def test_the_next_order_has_an_id_of_its_own(blank: Page, status: int) -> None:
+    assert len(set(_placed(blank, ["place-order"] * 2, [status, 201]))) == 2
