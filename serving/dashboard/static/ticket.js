@@ -15,6 +15,8 @@ export class Ticket {
     // A retry of what may or may not have arrived keeps its identifier: then it cannot become a second order.
     this.clientOrderId = newId();
     this.form.addEventListener("change", (event) => this.#arrange(event.target));
+    // A browser stops at a wrong value that it cannot show, and says nothing: what is folded is opened first.
+    this.form.addEventListener("invalid", (event) => event.target.closest("details")?.setAttribute("open", ""), true);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#place();
@@ -53,11 +55,7 @@ export class Ticket {
   order() {
     const said = new FormData(this.form);
     const order = { client_order_id: this.clientOrderId };
-    for (const [name, value] of said) {
-      const control = this.form.elements[name];
-      const shown = control instanceof RadioNodeList || control.closest("[hidden]") === null;
-      if (shown && value.trim() !== "") order[name] = value.trim();
-    }
+    for (const [name, value] of said) if (value.trim() !== "") order[name] = value.trim();
     order.symbol = order.symbol?.toUpperCase();
     if (order.ts_expire) order.ts_expire = `${order.ts_expire.length === 16 ? order.ts_expire + ":00" : order.ts_expire}Z`;
     return order;
@@ -68,7 +66,10 @@ export class Ticket {
     const chosen = { for: type.value, tif: tif.value, class: kind.value, algorithm: algorithm.value };
     for (const label of this.form.querySelectorAll("label")) {
       for (const [name, value] of Object.entries(chosen)) {
-        if (label.dataset[name] !== undefined) label.hidden = !label.dataset[name].split(" ").includes(value);
+        if (label.dataset[name] === undefined) continue;
+        label.hidden = !label.dataset[name].split(" ").includes(value);
+        // For the same reason: what is disabled is neither sent nor checked.
+        label.control.disabled = label.hidden;
       }
     }
     this.#require();

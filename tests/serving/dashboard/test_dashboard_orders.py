@@ -57,3 +57,41 @@ def test_an_order_that_may_have_arrived_keeps_its_id_whatever_is_refused_meanwhi
 @pytest.mark.parametrize("status", [201, 409])
 def test_the_next_order_has_an_id_of_its_own(blank: Page, status: int) -> None:
     assert len(set(_placed(blank, ["place-order"] * 2, [status, 201]))) == 2
+
+
+def test_what_was_typed_into_a_field_that_is_hidden_now_neither_goes_along_nor_holds_the_order_back(
+    blank: Page,
+) -> None:
+    """A limit of 1,000 held a market order back in silence, under the words that the order before it was sent."""
+    body = f"""async (module, statuses) => {{
+      {SERVER}
+      {TICKET}
+      const change = (name, value) => {{
+        elements[name].value = value;
+        elements[name].dispatchEvent(new Event("change", {{ bubbles: true }}));
+      }};
+      change("order_type", "limit");
+      change("limit_price", "1,000");
+      change("order_type", "market");
+      const told = done();
+      document.getElementById("place-order").click();
+      await Promise.race([told, new Promise((late) => setTimeout(late, 5000))]);
+      change("order_type", "limit");
+      return [sent.map(([, , order]) => Object.keys(order)), elements.limit_price.value];
+    }}"""
+    (sent, kept) = call(blank, "ticket.js", body, [201])
+    assert len(sent) == 1
+    assert "limit_price" not in sent[0]
+    assert kept == "1,000"
+
+
+def test_a_wrong_value_in_what_is_folded_is_shown(blank: Page) -> None:
+    body = f"""async (module, statuses) => {{
+      {SERVER}
+      {TICKET}
+      elements.display_quantity.value = "1,000";
+      document.getElementById("place-order").click();
+      await new Promise((shown) => setTimeout(shown, 500));
+      return [sent.length, document.activeElement.name];
+    }}"""
+    assert call(blank, "ticket.js", body, [201]) == [0, "display_quantity"]
