@@ -288,3 +288,23 @@ def test_the_ticket_asks_only_for_what_its_kind_of_order_takes(desk: Page) -> No
     assert {"take_profit_price", "stop_loss_price", "ts_expire"} <= shown()
     ticket.locator("[name=algorithm]").select_option("twap")
     assert "duration_seconds" in ticket.locator("[name=algorithm_params]").input_value()
+
+
+def test_what_is_stale_is_marked_in_words_in_every_panel_of_market_data_and_orders(
+    desk: Page,
+) -> None:
+    """The style was there, and no element had it: depth, positions and orders looked live behind a lost connection."""
+    marks = """() => [...document.querySelectorAll(".panel")]
+      .filter((panel) => getComputedStyle(panel.querySelector(".panel-body"), "::before").content.includes("Stale"))
+      .map((panel) => panel.dataset.panel)"""
+    assert desk.evaluate(marks) == []
+    desk.context.set_offline(True)
+    try:
+        expect(desk.locator("#banner")).to_be_visible()
+        assert set(desk.evaluate(marks)) == set(ORDER) - {"ticket", "system"}
+        seen = desk.evaluate(TEXTS)
+    finally:
+        desk.context.set_offline(False)
+    assert [one for one in seen if contrast(one["colour"], one["ground"]) < 4.5] == []
+    expect(desk.locator("#connection")).to_have_text("Live")
+    assert desk.evaluate(marks) == []
