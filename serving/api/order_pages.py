@@ -19,6 +19,7 @@ from serving.hub.hub import Hub
 from serving.latest.history import History, rows_of
 from serving.latest.orders_view import FOLLOWED, Json, OrdersView, order_json, standing_after
 
+OPEN = "open"
 _RECEIVED = "received"
 # One of these is an order's first; where it is not here, older ones are not either.
 _FIRST_EVENTS = (ACCEPTED, REJECTED)
@@ -31,7 +32,7 @@ _ROUNDS_MAX = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderFilter:
-    """Which orders are asked for; None for any.
+    """Which orders are asked for; None for any, and status `OPEN` for whatever has not ended.
 
     Times are those at which the door took the order, ns since 1970 UTC.
     """
@@ -47,9 +48,12 @@ class OrderFilter:
         """Whether an order is one of those asked for; one that the platform made has its parent's times."""
         return (
             self.symbol in (None, order["symbol"])
-            and self.status in (None, order["status"])
+            and (self.status in (None, order["status"]) or self._is_open(order))
             and self.strategy in (None, order["strategy"])
         )
+
+    def _is_open(self, order: Json) -> bool:
+        return self.status == OPEN and order["status"] not in ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,7 @@ async def orders(
     symbol: Text = None,
     status: Annotated[
         Literal[
+            "open",
             "received",
             "accepted",
             "working",
@@ -196,7 +197,7 @@ async def orders(
             "rejected",
         ]
         | None,
-        Query(),
+        Query(description="How they stand; `open` is all that has not ended"),
     ] = None,
     strategy: Text = None,
     start: From = START_NS,

@@ -6,6 +6,7 @@ import { decimal, moment, typed, words } from "./format.js";
 const OPEN = new Set(["received", "accepted", "working", "partially_filled"]);
 const ROWS_MAX = 300;
 const LISTED = 200;
+const OPEN_LISTED = 1000;
 
 /** The blotter. */
 export class Blotter {
@@ -14,6 +15,8 @@ export class Blotter {
     this.orders = new Map();
     // How often events have come: what came while a list was asked for is newer than the list.
     this.turn = 0;
+    // Accounts of which not all open orders are listed.
+    this.uncertain = new Set();
     this.draw = atNextFrame(() => this.#draw());
     byId("blotter-open").addEventListener("change", this.draw);
     byId("replace-close").addEventListener("click", () => byId("replace-dialog").close());
@@ -24,14 +27,19 @@ export class Blotter {
   /** Orders of an account as the API lists them: they hold for whatever no event has come of since it was asked. */
   async load(account) {
     const since = this.turn;
-    const { orders } = await get("v1/orders", { account, limit: LISTED });
+    const { orders: newest } = await get("v1/orders", { account, limit: LISTED });
+    // What is open still may be older than all of these.
+    const { orders: open, cursor } = await get("v1/orders", { account, status: "open", limit: OPEN_LISTED });
+    const orders = [...newest, ...open];
     for (const order of orders) this.#know(order, since);
+    if (cursor === null) this.uncertain.delete(account);
+    else this.uncertain.add(account);
     this.draw();
     // Where a stream begins anew, events were missed: what is held as open may have ended, however old it is.
     const listed = new Set(orders.map((order) => order.order_id));
     const held = [...this.orders.values()].filter((order) => order.account === account && OPEN.has(order.status));
     for (const { order_id: id, heard } of held) {
-      if (heard > 0 && heard <= since && !listed.has(id)) this.#know(await get(`v1/orders/${id}`), since);
+      if (heard <= since && !listed.has(id)) this.#know(await get(`v1/orders/${id}`), since);
     }
     this.draw();
   }
@@ -67,20 +75,29 @@ export class Blotter {
     this.draw();
   }
 
+  /** When an order was received; an exit, which nobody sent, came with its parent. */
+  #received(order) {
+    return order.received || this.orders.get(order.parent_order_id)?.received || order.ts_event || "";
+  }
+
   #forget() {
     const ended = [...this.orders.values()].filter((order) => !OPEN.has(order.status));
-    ended.sort((a, b) => (a.received < b.received ? -1 : 1));
+    ended.sort((a, b) => compared(this.#received(a), this.#received(b)));
     for (const order of ended.slice(0, Math.max(0, this.orders.size - ROWS_MAX))) this.orders.delete(order.order_id);
   }
 
   #draw() {
     const only = byId("blotter-open").checked;
     const shown = [...this.orders.values()].filter((order) => !only || OPEN.has(order.status));
-    shown.sort((a, b) => (a.received < b.received ? 1 : -1));
+    shown.sort((a, b) => compared(this.#received(b), this.#received(a)));
     byId("blotter-empty").hidden = shown.length > 0;
     byId("blotter-empty").textContent = only ? "No open orders." : "No orders yet.";
-    byId("blotter-more").hidden = shown.length <= ROWS_MAX;
-    byId("blotter-more").textContent = `The newest ${ROWS_MAX} of ${shown.length} orders.`;
+    const more = [
+      shown.length > ROWS_MAX && `The newest ${ROWS_MAX} of ${shown.length} orders.`,
+      this.uncertain.size > 0 && `Of ${[...this.uncertain].join(", ")} there may be older open orders than these.`,
+    ].filter(Boolean);
+    byId("blotter-more").hidden = more.length === 0;
+    byId("blotter-more").textContent = more.join(" ");
     fill(byId("blotter"), shown.slice(0, ROWS_MAX), (order) => order.order_id, (order) => this.#cells(order));
   }
 
@@ -165,4 +182,8 @@ export class Blotter {
       byId("replace-problem").textContent = error instanceof Problem ? error.message : "The server cannot be reached.";
     }
   }
+}
+
+function compared(a, b) {
+  return a < b ? -1 : Number(a > b);
 }

@@ -108,6 +108,7 @@ def test_older_orders_are_found_where_they_landed(tmp_path: Path, store_url: str
             ("", ids[::-1]),
             ("&status=filled", [ids[1]]),
             ("&status=received", [ids[4], ids[3], ids[2], ids[0]]),
+            ("&status=open", [ids[4], ids[3], ids[2], ids[0]]),
             ("&symbol=MSFT", []),
         ):
             listed = await listing(client, f"/v1/orders?account=A1{query}", "orders", "order_id")

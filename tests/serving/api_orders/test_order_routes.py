@@ -325,6 +325,7 @@ def test_pages_of_orders_and_executions_give_each_once_newest_first(tmp_path: Pa
             ("&symbol=MSFT", ids[1::2][::-1]),
             ("&status=filled", ids[:1]),
             ("&status=received", ids[:0:-1]),
+            ("&status=open", ids[:0:-1]),
             ("&strategy=none", []),
             ("&to=2000-01-01T00:00:00Z", []),
         ):

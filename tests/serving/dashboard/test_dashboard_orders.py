@@ -1,5 +1,7 @@
 """Ticket and blotter by themselves, in a real browser: what is sent, and how orders stand, whatever the server answers."""
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import Page
 
@@ -95,3 +97,41 @@ def test_a_wrong_value_in_what_is_folded_is_shown(blank: Page) -> None:
       return [sent.length, document.activeElement.name];
     }}"""
     assert call(blank, "ticket.js", body, [201]) == [0, "display_quantity"]
+
+
+def _order(number: int, **others: Any) -> dict[str, Any]:
+    names = {"order_id": f"O-{number}", "symbol": "AIG", "side": "buy", "account": "ALPHA"}
+    kind = {"order_type": "limit", "time_in_force": "gtc", "limit_price": "10"}
+    filled = {"filled_quantity": "0", "quantity": str(number), "average_price": None}
+    received = {"ts_received": f"2026-01-02T10:00:00.{number:09d}Z", "ts_event": None}
+    return {**names, **kind, **filled, **received, "status": "working", **others}
+
+
+def _listed(page: Page, pages: dict[str, Any]) -> list[str]:
+    """The orders that a blotter shows, by what the server lists: all, and those that are open."""
+    body = """async (module, pages) => {
+      window.fetch = async (address) =>
+        new Response(JSON.stringify({ cursor: null, ...pages[address.searchParams.get("status") ?? "all"] }));
+      const blotter = new module.Blotter(() => true);
+      await blotter.load("ALPHA");
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      const more = document.getElementById("blotter-more");
+      return [...[...document.querySelectorAll("#blotter tr")].map((line) => line.dataset.key), more.hidden ? "" : more.innerText];
+    }"""
+    found: list[str] = call(page, "blotter.js", body, pages)
+    return found
+
+
+def test_an_open_order_that_is_older_than_all_that_are_listed_is_shown(blank: Page) -> None:
+    """It was not: the page said that there were no open orders."""
+    pages = {"all": {"orders": [_order(2, status="filled")]}, "open": {"orders": [_order(1)]}}
+    assert _listed(blank, pages) == ["O-2", "O-1", ""]
+    pages["open"]["cursor"] = "O-1"
+    assert _listed(blank, pages)[-1] == "Of ALPHA there may be older open orders than these."
+
+
+def test_an_exit_stands_with_the_order_that_it_is_of(blank: Page) -> None:
+    """Nobody has sent it, so it stood below all others, and was cut off where there were many."""
+    exit_ = _order(9, parent_order_id="O-2", ts_received=None)
+    pages = {"all": {"orders": [_order(3), exit_, _order(2), _order(1)]}, "open": {"orders": []}}
+    assert _listed(blank, pages)[:-1] == ["O-3", "O-9", "O-2", "O-1"]
