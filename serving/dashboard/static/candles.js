@@ -1,4 +1,5 @@
 // Draws bars: candles with lines over them, volume beneath, and an oscillator at the foot. Knows no topic.
+import { price as priceText, size } from "./format.js";
 
 const RIGHT = 62; // for the prices
 const FOOT = 20; // for the times
@@ -95,7 +96,7 @@ export class Candles {
     const { context } = this;
     this.y = (value) => area.bottom - ((value - low) / (high - low)) * (area.bottom - area.top);
     const step = niceStep((high - low) / 5);
-    const places = Math.max(2, Math.min(6, Math.ceil(-Math.log10(step))));
+    const places = Math.max(2, Math.min(12, Math.ceil(-Math.log10(step))));
     context.strokeStyle = this.colour("line");
     context.fillStyle = this.colour("muted");
     context.lineWidth = 1;
@@ -105,7 +106,7 @@ export class Candles {
       context.moveTo(0, y);
       context.lineTo(area.right, y);
       context.stroke();
-      context.fillText(value.toFixed(places), area.right + 5, y);
+      context.fillText(value.toFixed(places), area.right + 5, y, RIGHT - 7);
     }
   }
 
@@ -157,20 +158,20 @@ export class Candles {
     context.fillStyle = this.colour(name);
     context.fillRect(right + 2, y - 8, RIGHT - 4, 16);
     context.fillStyle = this.colour("page");
-    context.fillText(value.toFixed(2), right + 6, y + 0.5);
+    context.fillText(priceText(value), right + 6, y + 0.5, RIGHT - 12);
   }
 
   #volume(area, bars) {
     const { context } = this;
-    const most = Math.max(1, ...bars.map((bar) => bar.volume ?? 0));
+    const most = Math.max(...bars.map((bar) => bar.volume ?? 0));
     const step = this.#step(bars.length);
     bars.forEach((bar, at) => {
-      const height = ((bar.volume ?? 0) / most) * (area.bottom - area.top);
+      const height = ((bar.volume ?? 0) / (most || 1)) * (area.bottom - area.top);
       context.fillStyle = this.colour((bar.close ?? 0) >= (bar.open ?? 0) ? "up-soft" : "down-soft");
       context.fillRect(at * step + step * 0.15, area.bottom - height, Math.max(1, step * 0.7), height);
     });
     context.fillStyle = this.colour("muted");
-    context.fillText(`Volume, most ${most.toLocaleString("en-US")}`, 4, area.top + 7);
+    context.fillText(`Volume, most ${size(most)}`, 4, area.top + 7);
   }
 
   #oscillator(area, first, count) {

@@ -2,7 +2,7 @@
 import { Problem, get } from "./api.js";
 import { atNextFrame, byId, make } from "./dom.js";
 import { Candles } from "./candles.js";
-import { count, milliseconds, moment, price } from "./format.js";
+import { computed, milliseconds, moment, price, size } from "./format.js";
 import { onTheme, theme } from "./theme.js";
 
 const KEY = "tapeflow.chart";
@@ -157,11 +157,11 @@ export class Chart {
     const indicators = LINES.filter((line) => this.chosen.has(line.id))
       .flatMap((line) => (line.id === "rsi_14" ? ["rsi_14"] : line.names))
       .filter((name) => values[name] !== null && values[name] !== undefined)
-      .map((name) => `${name} ${price(values[name])}`);
+      .map((name) => `${name} ${computed(values[name])}`);
     const text = [
       `${moment(new Date(bar.time).toISOString())}${bar.open_still ? " (open still)" : ""}`,
       `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}`,
-      `V ${count(bar.volume)}`,
+      `V ${size(bar.volume)}`,
       ...indicators,
     ].join(" · ");
     byId("chart-readout").textContent = text;

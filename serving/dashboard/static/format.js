@@ -57,15 +57,33 @@ export function typed(text) {
   return decimal(text).replaceAll(",", "").replace("−", "-");
 }
 
-/** A market price, a float: as many places as it needs, two to four. */
+// Market prices and sizes are floats: noise of their last digits lies behind these.
+const PLACES_MAX = 10;
+
+/** A market price, a float: all places that it has, two at least. Ticks may be a hundredth, or 10^-8. */
 export function price(value) {
-  if (value === null || value === undefined) return "–";
-  return Number(value).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+  return number(value, 2, PLACES_MAX);
 }
 
-/** A count or a size. */
+/** The size of an order or a trade, or a volume: whole shares, or 10^-8 of a coin. */
+export function size(value) {
+  return number(value, 0, PLACES_MAX);
+}
+
+/** What was computed of prices: six digits at least, and four places. */
+export function computed(value) {
+  const digitsBefore = Math.ceil(Math.log10(Math.abs(value) || 1));
+  return number(value, 2, Math.min(20, Math.max(4, 6 - digitsBefore)));
+}
+
+/** A count, or a rate of them. */
 export function count(value) {
-  return value === null || value === undefined ? "–" : Number(value).toLocaleString("en-US", { maximumFractionDigits: 2 });
+  return number(value, 0, 2);
+}
+
+function number(value, minimumFractionDigits, maximumFractionDigits) {
+  if (value === null || value === undefined) return "–";
+  return Number(value).toLocaleString("en-US", { minimumFractionDigits, maximumFractionDigits });
 }
 
 /** Milliseconds since 1970 of a time as the API writes it (ISO 8601, UTC, up to nanoseconds). */

@@ -1,6 +1,6 @@
 // The depth of the shown symbol: price levels of the venues' books, or their best quotes where there is no book.
 import { atNextFrame, byId, fill, make } from "./dom.js";
-import { count, price } from "./format.js";
+import { price, size } from "./format.js";
 
 const LEVELS = 10;
 
@@ -50,7 +50,7 @@ export class Ladder {
       : "No quotes of this symbol yet.";
     const of = (name) => [...source.values()].flatMap((row) => side(row, name, booked));
     const { bids, asks } = uncrossed(of("bid"), of("ask"));
-    const most = Math.max(1, ...[...asks.slice(0, LEVELS), ...bids.slice(0, LEVELS)].map((one) => one.size));
+    const most = Math.max(0, ...[...asks.slice(0, LEVELS), ...bids.slice(0, LEVELS)].map((one) => one.size)) || 1;
     const rows = [
       ...asks.slice(0, LEVELS).reverse().map((one, at, all) => ({ ...one, kind: "ask", touch: at === all.length - 1 })),
       ...bids.slice(0, LEVELS).map((one, at) => ({ ...one, kind: "bid", touch: at === 0 })),
@@ -63,16 +63,16 @@ export class Ladder {
   }
 
   #cells(row, most) {
-    const sized = make("td", { className: `number ${row.kind}` }, count(row.size));
+    const sized = make("td", { className: `number ${row.kind}` }, size(row.size));
     sized.style.setProperty("--share", `${Math.round((row.size / most) * 100)}%`);
     const empty = make("td", {});
     const button = make("button", {
       type: "button",
       name: "price",
       className: `${row.kind}-price`,
-      "aria-label": `${row.kind} ${price(row.price)}, size ${count(row.size)}: take into the order ticket`,
+      "aria-label": `${row.kind} ${price(row.price)}, size ${size(row.size)}: take into the order ticket`,
     }, price(row.price));
-    button.addEventListener("click", () => this.onPrice(String(row.price)));
+    button.addEventListener("click", () => this.onPrice(price(row.price).replaceAll(",", "")));
     const middle = make("td", { className: "number" }, button);
     return row.kind === "bid" ? [sized, middle, empty] : [empty, middle, sized];
   }

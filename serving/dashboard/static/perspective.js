@@ -2,6 +2,8 @@
 import { make } from "./dom.js";
 import { onTheme, theme } from "./theme.js";
 
+// Perspective's own are two places: of a rate of exchange, or of an order's price, that is another number.
+const FORMATS = { float: { number_format: { minimumFractionDigits: 2, maximumFractionDigits: 10 } } };
 const THEMES = { dark: "Pro Dark", light: "Pro Light" };
 let engine = null;
 let named = 0;
@@ -31,7 +33,7 @@ function loadEngine() {
  * @param host the element that it fills
  * @param rows a schema ({column: type}) or an Arrow stream that has one
  * @param options of the table: index (newest row of each), or limit (so many newest rows)
- * @param config of the viewer: plugin, columns, title, …
+ * @param config of the viewer: plugin, columns, title, …; with columns_config where a column is not shown as its type is
  */
 export async function makeGrid(host, rows, options, config) {
   const client = await loadEngine();
@@ -40,7 +42,8 @@ export async function makeGrid(host, rows, options, config) {
   const viewer = document.createElement("perspective-viewer");
   host.replaceChildren(viewer);
   await viewer.load(client);
-  await viewer.restore({ table: name, theme: THEMES[theme()], settings: false, ...config });
+  const columns_config = { ...formats(await table.schema()), ...config.columns_config };
+  await viewer.restore({ table: name, theme: THEMES[theme()], settings: false, ...config, columns_config });
   const leave = onTheme((chosen) => viewer.restore({ theme: THEMES[chosen] }));
   return {
     viewer,
@@ -53,6 +56,11 @@ export async function makeGrid(host, rows, options, config) {
       await table.delete();
     },
   };
+}
+
+function formats(schema) {
+  const formatted = Object.entries(schema).filter(([, type]) => type in FORMATS);
+  return Object.fromEntries(formatted.map(([column, type]) => [column, FORMATS[type]]));
 }
 
 /** Say in a panel why it has no grid. */

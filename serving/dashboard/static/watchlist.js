@@ -23,6 +23,7 @@ const CONFIG = {
   title: "Watchlist",
   columns: ["symbol", "bid", "ask", "last", "spread", "rsi_14", "sma_20", "state"],
   sort: [["symbol", "asc"]],
+  columns_config: { rsi_14: { number_format: { minimumFractionDigits: 2, maximumFractionDigits: 2 } } },
   plugin_config: { edit_mode: "READ_ONLY" },
 };
 

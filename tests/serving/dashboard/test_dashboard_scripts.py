@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.serving.dashboard.desk import call
 
@@ -59,6 +59,47 @@ def test_a_profit_has_its_sign_and_nothing_has_none(scripts: Page) -> None:
         ["0.00", ""],
         ["0.00", ""],
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "shown"),
+    [
+        ("price", 247.1, "247.10"),
+        ("price", 1.08344, "1.08344"),
+        ("price", 43004.30999, "43,004.30999"),
+        ("price", 0.00000812, "0.00000812"),
+        ("size", 100.0, "100"),
+        ("size", 0.00123, "0.00123"),
+        ("computed", 1.0834492, "1.08345"),
+        ("computed", 0.000123449045, "0.000123449"),
+        ("computed", 43000.762215, "43,000.7622"),
+        ("computed", 0.0, "0.00"),
+    ],
+)
+def test_prices_and_sizes_of_small_ticks_are_shown_with_all_their_places(
+    scripts: Page, kind: str, value: float, shown: str
+) -> None:
+    """A rate of 1.08344 was 1.0834, a coin's price of 0.00000812 was 0.00, and its size 0."""
+    body = "(format, [kind, value]) => format[kind](value)"
+    assert call(scripts, "format.js", body, [kind, value]) == shown
+
+
+def test_the_depth_of_a_coin_has_its_prices_and_sizes(scripts: Page) -> None:
+    sides = {"bid": 0.00000811, "bid_size": 0.004, "ask": 0.00000812, "ask_size": 0.001}
+    assert _ladder(scripts, [_quote("N", 1, **sides)]) == ["0.00000812 0.001", "0.004 0.00000811"]
+
+
+def test_a_grid_shows_all_places_of_a_number(scripts: Page) -> None:
+    """Perspective shows two of them: a bid of 1.08344 was 1.08 in the watchlist."""
+    body = """async (module, rows) => {
+      const grid = await module.makeGrid(document.getElementById("explore-grid"), { symbol: "string", bid: "float" }, {}, { plugin: "Datagrid" });
+      document.getElementById("explore-grid").scrollIntoView();
+      await grid.update(rows);
+    }"""
+    scripts.evaluate("document.getElementById('panels').hidden = false")
+    call(scripts, "perspective.js", body, [{"symbol": "EURUSD", "bid": 1.08344}])
+    cells = scripts.locator("#explore-grid regular-table tbody td")
+    expect(cells.filter(has_text="1.08")).to_have_text("1.08344")
 
 
 def _quote(venue: str, second: int, **sides: float | None) -> dict[str, Any]:
