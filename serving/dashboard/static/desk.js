@@ -1,5 +1,5 @@
 // The desk of somebody who is signed in: the panels, and which streams feed them.
-import { get } from "./api.js";
+import { Problem, get } from "./api.js";
 import { Alerts } from "./alerts.js";
 import { Blotter } from "./blotter.js";
 import { Chart } from "./chart.js";
@@ -171,6 +171,18 @@ export class Desk {
     if (state === "lost") document.body.dataset.stale = "";
     else delete document.body.dataset.stale;
     this.watchlist?.setLive(state === "live");
+    this.#checkRights();
+  }
+
+  /** Streams end with rights, too: whose session is over signs in again, and whose rights have changed begins anew. */
+  async #checkRights() {
+    try {
+      const me = await get("v1/me");
+      if (JSON.stringify(me) !== JSON.stringify(this.me)) location.reload();
+    } catch (error) {
+      // The connection is lost, or the server is too busy: it is asked again when the next attempt to connect has failed.
+      if (!(error instanceof TypeError) && !(error instanceof Problem)) throw error;
+    }
   }
 
   #measured() {
