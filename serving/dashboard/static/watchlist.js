@@ -150,6 +150,12 @@ export class Watchlist {
 }
 
 function saved() {
-  const found = localStorage.getItem(KEY);
-  return found === null ? null : (found.match(/[^",[\]\s]+/g) ?? []).slice(0, SYMBOLS_MAX);
+  try {
+    const found = JSON.parse(localStorage.getItem(KEY) ?? "null");
+    return Array.isArray(found) ? found.filter((symbol) => typeof symbol === "string").slice(0, SYMBOLS_MAX) : null;
+  } catch (error) {
+    // Whatever another page of this origin has put there, it is no list of symbols.
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
 }

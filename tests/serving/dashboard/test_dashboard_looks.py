@@ -308,3 +308,24 @@ def test_what_is_stale_is_marked_in_words_in_every_panel_of_market_data_and_orde
     assert [one for one in seen if contrast(one["colour"], one["ground"]) < 4.5] == []
     expect(desk.locator("#connection")).to_have_text("Live")
     assert desk.evaluate(marks) == []
+
+
+def test_the_watchlist_remembers_symbols_as_they_are(desk: Page) -> None:
+    """An option's symbol has blanks in it: after a reload it was two symbols, of which neither is one."""
+    symbols = ["AAPL  240119C00150000", 'A,"B[]']
+    for symbol in symbols:
+        desk.locator("#watch-symbol").fill(symbol)
+        desk.locator("#watch-symbol").press("Enter")
+    chips = desk.locator("#watch-buttons button")
+    expect(chips).to_have_count(len(symbols))
+    desk.reload()
+    expect(desk.locator("#connection")).to_have_text("Live")
+    assert [chip.evaluate("one => one.textContent") for chip in chips.all()] == symbols
+
+
+@pytest.mark.parametrize("kept", ["{bad", '{"not": "a list"}', "[null, 7]", "7"])
+def test_a_watchlist_that_is_none_does_no_harm(desk: Page, kept: str) -> None:
+    desk.evaluate("kept => localStorage.setItem('tapeflow.watchlist', kept)", kept)
+    desk.reload()
+    expect(desk.locator("#connection")).to_have_text("Live")
+    expect(desk.locator("#watch-buttons button")).to_have_count(0)
