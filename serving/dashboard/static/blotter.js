@@ -57,6 +57,8 @@ export class Blotter {
     this.turn += 1;
     const heard = this.turn;
     for (const row of rows) {
+      // Without a side it answers a command of an order that is not known (any more): how that stands, it does not say.
+      if (row.side === null) continue;
       const held = this.orders.get(row.order_id);
       if (held && held.sequence >= row.sequence) continue;
       this.orders.set(row.order_id, { received: new Date().toISOString(), ...held, ...row, heard });

@@ -135,3 +135,17 @@ def test_an_exit_stands_with_the_order_that_it_is_of(blank: Page) -> None:
     exit_ = _order(9, parent_order_id="O-2", ts_received=None)
     pages = {"all": {"orders": [_order(3), exit_, _order(2), _order(1)]}, "open": {"orders": []}}
     assert _listed(blank, pages)[:-1] == ["O-3", "O-9", "O-2", "O-1"]
+
+
+def test_a_command_of_an_order_that_there_is_not_changes_no_order(blank: Page) -> None:
+    """A filled order that was cancelled late lost its terms, and a cancellation of nothing was a line of nulls."""
+    body = """async (module, rows) => {
+      const blotter = new module.Blotter(() => true);
+      blotter.take(rows);
+      return [...blotter.orders.values()].map((order) => [order.status, order.filled_quantity]);
+    }"""
+    filled = _order(1, status="filled", sequence=4, filled_quantity="1")
+    refused = {"event": "cancel_rejected", "side": None, "filled_quantity": "0"}
+    late = {**filled, **refused, "sequence": 5}
+    nothing = {**_order(2, sequence=6), **refused, "status": "unknown"}
+    assert call(blank, "blotter.js", body, [filled, late, nothing]) == [["filled", "1"]]
