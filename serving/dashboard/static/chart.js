@@ -48,10 +48,14 @@ export class Chart {
     this.bars = new Map();
     this.values = new Map();
     this.open = null;
+    this.first = null;
   }
 
   /** Bars and indicators that there are already, up to the newest. */
   async load() {
+    // Trades may have been missed, too.
+    this.first = null;
+    this.open = null;
     const { symbol, interval } = this;
     const newest = (await get("v1/bars", { symbol, interval })).rows.at(-1);
     if (!newest || !this.#isShown(symbol, interval)) return;
@@ -116,18 +120,34 @@ export class Chart {
   takeTrades(rows) {
     const span = SPANS_MS[this.interval];
     for (const row of rows) {
-      if (row.symbol !== this.symbol || row.updates_last === false || row.action !== "new") continue;
-      const start = Math.floor(milliseconds(row.ts_event) / span) * span;
+      if (row.symbol !== this.symbol || row.action !== "new") continue;
+      const at = milliseconds(row.ts_event);
+      this.first ??= at;
+      const start = Math.floor(at / span) * span;
       if (this.bars.has(start + span) || (this.open && start < this.open.time)) continue;
-      if (!this.open || start > this.open.time) {
-        this.open = { time: start, end: start + span, open: row.price, high: row.price, low: row.price, volume: 0, open_still: true };
-      }
-      this.open.close = row.price;
-      this.open.high = Math.max(this.open.high, row.price);
-      this.open.low = Math.min(this.open.low, row.price);
-      this.open.volume += row.size;
+      if (!this.open || start > this.open.time) this.#begin(start, start + span);
+      this.#trade(this.open, row);
     }
     this.draw();
+  }
+
+  #begin(time, end) {
+    // What was traded in it before the first trade that came, nobody has told.
+    const since = time <= this.first ? this.first : null;
+    this.open = { time, end, open: null, high: null, low: null, close: null, volume: 0, open_still: true, since };
+  }
+
+  /** As the flow `bars` takes a trade: by what it may set. */
+  #trade(bar, { price: at, size: traded, updates_last, updates_high_low, updates_volume }) {
+    if (updates_last) {
+      bar.open ??= at;
+      bar.close = at;
+    }
+    if (updates_last || updates_high_low) {
+      bar.high = Math.max(bar.high ?? at, at);
+      bar.low = Math.min(bar.low ?? at, at);
+    }
+    if (updates_volume) bar.volume += traded;
   }
 
   #draw() {
@@ -159,7 +179,7 @@ export class Chart {
       .filter((name) => values[name] !== null && values[name] !== undefined)
       .map((name) => `${name} ${computed(values[name])}`);
     const text = [
-      `${moment(new Date(bar.time).toISOString())}${bar.open_still ? " (open still)" : ""}`,
+      `${moment(new Date(bar.time).toISOString())}${told(bar)}`,
       `O ${price(bar.open)} H ${price(bar.high)} L ${price(bar.low)} C ${price(bar.close)}`,
       `V ${size(bar.volume)}`,
       ...indicators,
@@ -195,6 +215,11 @@ export class Chart {
     });
     return make("label", {}, box, line.label);
   }
+}
+
+function told({ open_still, since }) {
+  if (!open_still) return "";
+  return since === null ? " (open still)" : ` (open still; trades since ${moment(new Date(since).toISOString()).slice(11)} only)`;
 }
 
 function saved() {

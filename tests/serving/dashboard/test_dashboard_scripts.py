@@ -197,3 +197,45 @@ def test_a_list_that_is_asked_for_anew_says_how_orders_stand_but_for_what_came_m
         del one["sequence"]
     found = call(scripts, "blotter.js", body, [rows, listed])
     assert found == ["filled", "expired", "cancelled"]
+
+
+def _trade(second: int, price: float, size: float, **sets: bool) -> dict[str, Any]:
+    every = {"updates_last": True, "updates_high_low": True, "updates_volume": True}
+    time = f"2013-10-07T15:{30 + second // 60}:{second % 60:02d}.000000000Z"
+    said = {"action": "new", "ts_event": time, "price": price, "size": size}
+    return {**ROW, **said, **every, **sets}
+
+
+def test_the_bar_that_is_open_says_since_when_its_trades_are_known_and_takes_them_as_the_flow_does(
+    scripts: Page,
+) -> None:
+    """At a page that was opened in the middle of a minute, the open was the price of that moment; odd lots had no volume."""
+    body = """async (module, rows) => {
+      const chart = new module.Chart();
+      chart.symbol = "AIG";
+      const told = [];
+      for (const row of rows) {
+        chart.takeTrades([row]);
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        told.push(document.getElementById("chart-readout").innerText);
+      }
+      return told;
+    }"""
+    scripts.evaluate("document.getElementById('panels').hidden = false")
+    odd_lot = {"updates_last": False, "updates_high_low": False}
+    rows = [
+        _trade(40, 48.9, 100),
+        _trade(45, 50.0, 7, **odd_lot),
+        _trade(50, 49.0, 100, updates_last=False, updates_volume=False),
+        _trade(65, 48.8, 5, **odd_lot),
+        _trade(70, 48.7, 100),
+    ]
+    since = "2013-10-07 15:30:00 (open still; trades since 15:30:40 only) · "
+    whole, none = "2013-10-07 15:31:00 (open still) · ", "\N{EN DASH}"
+    assert call(scripts, "chart.js", body, rows) == [
+        f"{since}O 48.90 H 48.90 L 48.90 C 48.90 · V 100",
+        f"{since}O 48.90 H 48.90 L 48.90 C 48.90 · V 107",
+        f"{since}O 48.90 H 49.00 L 48.90 C 48.90 · V 107",
+        f"{whole}O {none} H {none} L {none} C {none} · V 5",
+        f"{whole}O 48.70 H 48.70 L 48.70 C 48.70 · V 105",
+    ]
