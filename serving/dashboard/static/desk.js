@@ -167,7 +167,7 @@ export class Desk {
     pill.dataset.state = state;
     pill.textContent = { live: "Live", lost: "Stale", off: "Not connected" }[state];
     byId("banner").hidden = state !== "lost";
-    byId("banner").textContent = `The connection to Tapeflow was lost at ${since.toLocaleTimeString()}. What you see is stale; connecting again…`;
+    byId("banner").textContent = `The connection to Tapeflow was lost at ${moment(since.toISOString())} UTC. What you see is stale; connecting again…`;
     if (state === "lost") document.body.dataset.stale = "";
     else delete document.body.dataset.stale;
     this.watchlist?.setLive(state === "live");

@@ -2,8 +2,11 @@
 import { make } from "./dom.js";
 import { onTheme, theme } from "./theme.js";
 
-// Perspective's own are two places: of a rate of exchange, or of an order's price, that is another number.
-const FORMATS = { float: { number_format: { minimumFractionDigits: 2, maximumFractionDigits: 10 } } };
+// Perspective's own are two places, which of a rate of exchange is another number, and the browser's time zone.
+const FORMATS = {
+  float: { number_format: { minimumFractionDigits: 2, maximumFractionDigits: 10 } },
+  datetime: { date_format: { timeZone: "UTC", dateStyle: "short", timeStyle: "long" } },
+};
 const THEMES = { dark: "Pro Dark", light: "Pro Light" };
 let engine = null;
 let named = 0;

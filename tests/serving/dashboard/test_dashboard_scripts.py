@@ -239,3 +239,21 @@ def test_the_bar_that_is_open_says_since_when_its_trades_are_known_and_takes_the
         f"{whole}O {none} H {none} L {none} C {none} · V 5",
         f"{whole}O 48.70 H 48.70 L 48.70 C 48.70 · V 105",
     ]
+
+
+def test_a_grid_shows_times_in_utc(chromium: Browser, served: str) -> None:
+    """They were in the browser's zone, and did not say so; all other times of the page are in UTC."""
+    body = """async (module, rows) => {
+      const host = document.getElementById("explore-grid");
+      const grid = await module.makeGrid(host, { symbol: "string", ts_event: "datetime" }, {}, { plugin: "Datagrid" });
+      host.scrollIntoView();
+      await grid.update(rows);
+    }"""
+    with chromium.new_context(timezone_id="America/New_York", locale="en-GB") as context:
+        page = context.new_page()
+        page.goto(served)
+        page.evaluate("document.getElementById('panels').hidden = false")
+        rows = [{"symbol": "AIG", "ts_event": 1_381_159_800_000}]
+        call(page, "perspective.js", body, rows)
+        cells = page.locator("#explore-grid regular-table tbody td")
+        expect(cells.filter(has_text="30:00")).to_contain_text("15:30:00 UTC")
