@@ -8,7 +8,7 @@ from decimal import Decimal
 import orjson
 import pyarrow as pa
 
-from flows.orders.states import ACCEPTED, ENDED, REJECTED, UNKNOWN
+from flows.orders.states import ACCEPTED, ENDED, REJECTED
 from schemas.json_codec import encode_lines
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
@@ -17,7 +17,14 @@ from serving.api.state import ApiState
 from serving.gateway.gateway import OrderGateway
 from serving.hub.hub import Hub
 from serving.latest.history import History, rows_of
-from serving.latest.orders_view import FOLLOWED, Json, OrdersView, order_json, standing_after
+from serving.latest.orders_view import (
+    FOLLOWED,
+    Json,
+    OrdersView,
+    order_json,
+    says_standing,
+    standing_after,
+)
 
 OPEN = "open"
 _RECEIVED = "received"
@@ -208,7 +215,7 @@ def _joined(kept: Json, landed: Json | None) -> Json:
         for name, key in names.items()
     }
     order = landed if kept["ts_received"] is None else kept
-    standing = [event for event in lists["events"] if event["status"] != UNKNOWN]
+    standing = [event for event in lists["events"] if says_standing(event)]
     return {**(standing_after(order, standing[-1]) if standing else order), **lists}
 
 
@@ -346,7 +353,7 @@ async def _landed(state: ApiState, order_id: str) -> Json | None:
     commands = [] if first is None else objects_of(ORDERS, first)
     told = await history.ask("order_events", order_id=order_id, limit=_EVENTS_MAX)
     events = objects_of(ORDER_EVENTS, rows_of(ORDER_EVENTS, told))
-    standing = [event for event in events if event["status"] != UNKNOWN]
+    standing = [event for event in events if says_standing(event)]
     if not commands and not standing:
         return None
     filled = await history.ask("order_executions", order_id=order_id, limit=_EVENTS_MAX)

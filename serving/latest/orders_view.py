@@ -18,6 +18,7 @@ from schemas.field import CATEGORY, TEXT
 from schemas.json_codec import encode_lines
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
 from schemas.topic import Topic
+from serving.latest.order_chains import Chains, EventChains, Records
 from serving.latest.row_store import RowStore
 
 ROWS_MAX = 200_000
@@ -30,61 +31,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the rows of an order are: its command, or -1, and its newest event, or -1."""
+    """Where the rows of an order are: its command, or -1, and the newest event that says how it stands, or -1."""
 
     order_id: str
     command: int
     event: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """Records of a partition: the offset and the count of rows of each, and all their rows."""
-
-    offsets: list[int]
-    lengths: list[int]
-    batch: pa.RecordBatch
-
-
-class _Chains:
-    """Rows of a topic by order: the newest, and from each row the one before it of the same order."""
-
-    def __init__(self, topic: Topic, rows_max: int) -> None:
-        self.store = RowStore(topic, rows_max)
-        self.newest: dict[str, int] = {}
-        self._before: dict[int, int] = {}
-        self._rows_max = rows_max
-
-    def append(self, partition: int, records: _Records) -> None:
-        """Take the rows of records in."""
-        order_ids: list[str] = records.batch.column("order_id").to_pylist()
-        number = self.store.append(partition, records.offsets, records.lengths, records.batch)
-        for order_id in order_ids:
-            before = self.newest.get(order_id)
-            if before is not None:
-                self._before[number] = before
-            self.newest[order_id] = number
-            number += 1
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it holds much of rows that are kept no more."""
-        return len(self.newest) + len(self._before) > 4 * self._rows_max
-
-    def numbers(self, order_id: str) -> list[int]:
-        """Rows of an order that are kept, oldest first."""
-        found = []
-        number = self.newest.get(order_id)
-        while number is not None and number >= self.store.first:
-            found.append(number)
-            number = self._before.get(number)
-        return found[::-1]
-
-    def purge(self) -> None:
-        """Forget rows that are kept no more."""
-        first = self.store.first
-        self.newest = {name: row for name, row in self.newest.items() if row >= first}
-        self._before = {row: before for row, before in self._before.items() if before >= first}
 
 
 class OrdersView:
@@ -100,8 +51,8 @@ class OrdersView:
         self._rows_max = rows_max
         self._commands: dict[str, int] = {}
         self._command_rows = RowStore(ORDERS, rows_max)
-        self._events = _Chains(ORDER_EVENTS, rows_max)
-        self._executions = _Chains(EXECUTIONS, rows_max)
+        self._events = EventChains(rows_max)
+        self._executions = Chains(EXECUTIONS, rows_max)
         # Orders of an account as they first came, and those of any that have ended.
         self._of_account: dict[str, list[str]] = {}
         self._ended: set[str] = set()
@@ -123,7 +74,7 @@ class OrdersView:
         if topic is ORDER_EVENTS:
             batches = [_known(batch) for batch in batches]
         store = self._store(topic)
-        records = _Records(offsets, [batch.num_rows for batch in batches], store.joined(batches))
+        records = Records(offsets, [batch.num_rows for batch in batches], store.joined(batches))
         if topic is EXECUTIONS:
             self._executions.append(partition, records)
             if self._executions.is_full:
@@ -136,7 +87,7 @@ class OrdersView:
         if self._count > 2 * self._rows_max or self._events.is_full:
             self._purge()
 
-    def _append_events(self, partition: int, records: _Records) -> None:
+    def _append_events(self, partition: int, records: Records) -> None:
         batch = records.batch
         order_ids = batch.column("order_id").to_pylist()
         # First, so that one whose end is the first that is heard of it is never listed as open.
@@ -150,7 +101,7 @@ class OrdersView:
         if self._elsewhere:
             self._elsewhere.difference_update(order_ids)
 
-    def _append_commands(self, partition: int, records: _Records) -> None:
+    def _append_commands(self, partition: int, records: Records) -> None:
         batch = records.batch
         accounts = _words(batch.column("account"))
         number = self._command_rows.append(partition, records.offsets, records.lengths, batch)
@@ -173,7 +124,7 @@ class OrdersView:
             for order_id, row in zip(order_ids, numbers, strict=True):
                 self._commands.setdefault(order_id, row)
 
-    def _note_unheard(self, partition: int, records: _Records, order_ids: list[str]) -> None:
+    def _note_unheard(self, partition: int, records: Records, order_ids: list[str]) -> None:
         until = self._before_start.get(partition, 0)
         pairs = zip(records.offsets, records.lengths, strict=True)
         old = sum(length for offset, length in pairs if offset < until)
@@ -181,10 +132,9 @@ class OrdersView:
 
     def is_told(self, order_id: str) -> bool:
         """Whether what is here says how an order stands: no event of it was dropped behind the newest that is kept."""
-        newest = self._events.newest.get(order_id)
-        if newest is None:
+        if order_id not in self._events.newest:
             return order_id not in self._elsewhere
-        return newest >= self._events.store.first
+        return self._events.standing(order_id) >= 0
 
     def standings(self, order_ids: Sequence[str]) -> dict[str, Json]:
         """How orders stand, by identifier; of those that are not known here there is nothing."""
@@ -308,9 +258,8 @@ class OrdersView:
 
     def _standing(self, order_id: str) -> Standing | None:
         command = self._commands.get(order_id, -1)
-        event = self._events.newest.get(order_id, -1)
         command = command if command >= self._command_rows.first else -1
-        event = event if event >= self._events.store.first else -1
+        event = self._events.standing(order_id)
         return None if command < 0 and event < 0 else Standing(order_id, command, event)
 
     def _shaped(self, standings: list[Standing]) -> list[Json]:
@@ -348,6 +297,11 @@ def order_json(command: Json | None, event: Json | None) -> Json:
 def standing_after(order: Json, event: Json) -> Json:
     """An order with what an event, or the same order by a newer one, says of how it stands."""
     return {**order, **{name: event[name] for name in _STANDING}}
+
+
+def says_standing(event: Json) -> bool:
+    """Whether an event says how its order stands: not an answer to what came long after its end, nor of no order."""
+    return event["status"] != UNKNOWN and event["order_type"] is not None
 
 
 def _known(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from connectors.landed import Decoded, landed_table
 from connectors.log import Log, Record, open_log
 from connectors.records import decode_rows, rows_record
 from schemas.accounts import ACCOUNTS
-from schemas.field import DECIMAL
 from schemas.instruments import INSTRUMENTS
 from schemas.order_ids import order_id_of
 from schemas.orders import EXECUTIONS, ORDER_EVENTS, ORDERS
@@ -24,7 +22,7 @@ from schemas.positions import BALANCES, MARKS, POSITIONS
 from schemas.topic import Topic
 from serving.hub.hub import Hub
 from tests.serving.api.apps import running
-from tests.serving.api_orders.test_order_routes import event, execution, pages
+from tests.serving.api_orders.test_order_routes import event, exact, execution, late_answer, pages
 from tests.serving.ordering import order
 
 Work = Callable[[FastAPI, httpx.AsyncClient], Awaitable[None]]
@@ -40,17 +38,7 @@ def run(home: Path, work: Work, **settings: Any) -> None:
 
 def batch_of(topic: Topic, *rows: dict[str, Any]) -> pa.RecordBatch:
     """Rows with decimals as text."""
-    return topic.batch(
-        {
-            name: [
-                Decimal(row[name])
-                if topic.field(name).type == DECIMAL and row[name] is not None
-                else row[name]
-                for row in rows
-            ]
-            for name in rows[0]
-        }
-    )
+    return topic.batch({name: [exact(topic, name, row[name]) for row in rows] for name in rows[0]})
 
 
 def land(store: str, topic: Topic, batches: list[pa.RecordBatch]) -> None:
@@ -84,8 +72,9 @@ def test_older_orders_are_found_where_they_landed(tmp_path: Path, store_url: str
     land(store_url, ORDERS, records)
     events = [
         event(ids[1], 1, "accepted"),
-        event(ids[1], 2, "filled", remaining_quantity="0"),
+        event(ids[1], 2, "filled", filled_quantity="100", remaining_quantity="0"),
         event(ids[1], 3, "unknown", event="cancel_rejected"),
+        late_answer(ids[1], 4, "filled"),
     ]
     land(store_url, ORDER_EVENTS, [batch_of(ORDER_EVENTS, *events)])
     land(
@@ -96,12 +85,16 @@ def test_older_orders_are_found_where_they_landed(tmp_path: Path, store_url: str
         # As if all this had been trimmed from the log, or were older than what a start reads.
         app.state.api.part(Hub)._whole.clear()
         found = (await client.get(f"/v1/orders/{ids[1]}")).json()
-        assert found["status"] == "filled"
+        assert (found["status"], found["side"]) == ("filled", "buy")
+        assert found["filled_quantity"] == "100.0000000000"
         assert [one["event"] for one in found["events"]] == [
             "accepted",
             "filled",
             "cancel_rejected",
+            "cancel_rejected",
         ]
+        (listed,) = (await client.get("/v1/orders?account=A1&status=filled")).json()["orders"]
+        assert (listed["side"], listed["filled_quantity"]) == ("buy", "100.0000000000")
         assert len(found["executions"]) == 4
         assert (await client.get("/v1/orders/none")).status_code == 404
         for query, wanted in (

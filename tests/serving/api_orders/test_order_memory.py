@@ -18,7 +18,7 @@ from serving.api import order_pages, positions
 from serving.hub.hub import Hub
 from tests.serving.api.apps import running
 from tests.serving.api_orders.test_order_history import batch_of, listing
-from tests.serving.api_orders.test_order_routes import Api, event, execution
+from tests.serving.api_orders.test_order_routes import Api, event, execution, late_answer
 from tests.serving.ordering import order
 
 _ORDERS = 30
@@ -117,6 +117,32 @@ def test_an_order_whose_events_memory_has_dropped_is_not_told_as_unheard_of(
         assert (await api.client.get(f"/v1/orders/{ids[0]}")).json()["status"] == "filled"
         listed = await listing(api.client, _LIST, "orders", "order_id")
         assert listed == [*more[::-1], *ids[::-1]]
+
+    run(tmp_path / "home", store_url, work)
+
+
+@pytest.mark.usefixtures("small_memory")
+def test_an_order_of_which_memory_has_a_late_answer_alone_stands_as_clickhouse_says(
+    tmp_path: Path, store_url: str
+) -> None:
+    """The answer was its newest event: a filled order had no side, and nothing of it was filled."""
+
+    async def work(api: Api) -> None:
+        ids = await placed(api, range(_ORDERS))
+        await fill(api, ids)
+        await landed(api, store_url)
+        answers = [late_answer(ids[0], 4 * _ORDERS + at, "filled") for at in (1, 2)]
+        await api.append(ORDER_EVENTS, *answers)
+        found = (await api.client.get(f"/v1/orders/{ids[0]}")).json()
+        assert (found["side"], found["filled_quantity"]) == ("buy", "100.0000000000")
+        assert [one["event"] for one in found["events"][-3:]] == [
+            "filled",
+            "cancel_rejected",
+            "cancel_rejected",
+        ]
+        listed = (await api.client.get(f"{_LIST}&status=filled&limit=100")).json()["orders"]
+        assert {one["filled_quantity"] for one in listed} == {"100.0000000000"}
+        assert len(listed) == _ORDERS
 
     run(tmp_path / "home", store_url, work)
 

@@ -37,7 +37,7 @@ class Api:
     async def append(self, topic: Topic, *rows: dict[str, Any]) -> None:
         """Append derived rows, and return once the hub has them."""
         for row in rows:
-            columns = {name: [_exact(topic, name, value)] for name, value in row.items()}
+            columns = {name: [exact(topic, name, value)] for name, value in row.items()}
             partitions = self.log.topics()[topic.name].partitions
             partition = partition_of(row[topic.key], partitions)
             record = rows_record(topic, partition, topic.batch(columns))
@@ -47,8 +47,10 @@ class Api:
                 await feed.moved()
 
 
-def _exact(topic: Topic, name: str, value: Any) -> Any:
-    return Decimal(value) if topic.field(name).type == DECIMAL else value
+def exact(topic: Topic, name: str, value: Any) -> Any:
+    """A decimal that is written as text, and what is none as it is."""
+    is_decimal = topic.field(name).type == DECIMAL and value is not None
+    return Decimal(value) if is_decimal else value
 
 
 def event(order_id: str, sequence: int, status: str, **fields: Any) -> dict[str, Any]:
@@ -71,6 +73,13 @@ def event(order_id: str, sequence: int, status: str, **fields: Any) -> dict[str,
         "user": "tess",
         **fields,
     }
+
+
+def late_answer(order_id: str, sequence: int, status: str) -> dict[str, Any]:
+    """To a cancellation that came long after the order's end: its terms are not kept any more."""
+    terms = dict.fromkeys(("side", "order_type", "time_in_force", "quantity"))
+    told = {"event": "cancel_rejected", "filled_quantity": "0", "remaining_quantity": "0"}
+    return event(order_id, sequence, status, **told, **terms)
 
 
 def execution(order_id: str, number: int, **fields: Any) -> dict[str, Any]:
@@ -288,6 +297,38 @@ def test_an_order_stands_as_its_newest_event_says(tmp_path: Path) -> None:
         ]
         assert [one["execution_id"] for one in found["executions"]] == ["e1"]
         assert (await api.client.get("/v1/orders/nobody")).status_code == 404
+
+    run(tmp_path, work)
+
+
+def test_an_answer_long_after_an_orders_end_does_not_say_how_it_stands(tmp_path: Path) -> None:
+    """A filled order, cancelled a thousand orders later, had no side, and nothing was filled."""
+
+    async def work(api: Api) -> None:
+        order_id = (await api.client.post("/v1/orders", json=order("a"))).json()["order_id"]
+        filled = {"filled_quantity": "100", "remaining_quantity": "0", "average_price": "150.25"}
+        await api.append(
+            ORDER_EVENTS,
+            event(order_id, 1, "accepted"),
+            event(order_id, 2, "filled", **filled),
+            late_answer(order_id, 3, "filled"),
+            late_answer(order_id, 4, "filled"),
+        )
+        found = (await api.client.get(f"/v1/orders/{order_id}")).json()
+        assert (found["status"], found["side"], found["quantity"]) == (
+            "filled",
+            "buy",
+            "100.0000000000",
+        )
+        assert found["filled_quantity"] == "100.0000000000"
+        told = ["accepted", "filled", "cancel_rejected", "cancel_rejected"]
+        assert [one["event"] for one in found["events"]] == told
+        (listed,) = (await api.client.get("/v1/orders", params={"account": "A1"})).json()["orders"]
+        assert (listed["side"], listed["filled_quantity"]) == ("buy", "100.0000000000")
+        # What is told later with terms says it again.
+        await api.append(ORDER_EVENTS, event(order_id, 5, "cancelled", filled_quantity="90"))
+        found = (await api.client.get(f"/v1/orders/{order_id}")).json()
+        assert (found["status"], found["filled_quantity"]) == ("cancelled", "90.0000000000")
 
     run(tmp_path, work)
 

@@ -54,7 +54,13 @@ def _commands(rows: list[tuple[int, str]]) -> pa.RecordBatch:
 def _events(rows: list[tuple[int, str]]) -> pa.RecordBatch:
     return ORDER_EVENTS.batch_of_rows(
         [
-            {"order_id": str(number), "account": _account(number), "status": status, "ts_event": 1}
+            {
+                "order_id": str(number),
+                "account": _account(number),
+                "order_type": "limit",
+                "status": status,
+                "ts_event": 1,
+            }
             for number, status in rows
         ]
     )
