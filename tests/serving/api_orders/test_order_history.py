@@ -22,7 +22,8 @@ from schemas.positions import BALANCES, MARKS, POSITIONS
 from schemas.topic import Topic
 from serving.hub.hub import Hub
 from tests.serving.api.apps import running
-from tests.serving.api_orders.test_order_routes import event, exact, execution, late_answer, pages
+from tests.serving.api_orders.derived_rows import event, exact, execution, late_answer
+from tests.serving.api_orders.test_order_routes import pages
 from tests.serving.ordering import order
 
 Work = Callable[[FastAPI, httpx.AsyncClient], Awaitable[None]]

@@ -17,8 +17,8 @@ from schemas.topic import Topic
 from serving.api import order_pages, positions
 from serving.hub.hub import Hub
 from tests.serving.api.apps import running
+from tests.serving.api_orders.derived_rows import Api, event, execution, late_answer
 from tests.serving.api_orders.test_order_history import batch_of, listing
-from tests.serving.api_orders.test_order_routes import Api, event, execution, late_answer
 from tests.serving.ordering import order
 
 _ORDERS = 30
