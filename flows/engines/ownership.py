@@ -15,7 +15,7 @@ from schemas.topic import Kind
 def ownership(log: Log) -> list[Check]:
     """Records of derived topics = those that name a flow which gives such, and a shard of it; none in an empty log.
 
-    Not of `dead_letter`, into which feeds write too.
+    Not of `dead_letter`, into which feeds write too, nor of topics whose flows have never run: they may be a vendor's.
 
     Parameters
     ----------
@@ -51,12 +51,12 @@ def ownership(log: Log) -> list[Check]:
 
 
 def _shards(log: Log) -> dict[str, set[tuple[bytes, bytes | None]]]:
-    """Each derived topic's writers: flow and shard, as records name them."""
+    """Writers of derived topics, of flows that have run: flow and shard, as records name them."""
     found: dict[str, set[tuple[bytes, bytes | None]]] = {}
     for kind in catalog().values():
         of_flow = {(kind.name.encode(), str(at).encode()) for at in range(shard_count(log, kind))}
         for topic in kind.outputs:
-            if topic.kind is Kind.DERIVED and topic is not DEAD_LETTER:
+            if of_flow and topic.kind is Kind.DERIVED and topic is not DEAD_LETTER:
                 found.setdefault(topic.name, set()).update(of_flow)
     return found
 
