@@ -45,12 +45,14 @@ export class Positions {
   #totals(shown) {
     const currencies = [...new Set(shown.map((row) => row.currency))].sort();
     return currencies.flatMap((currency) => {
-      const of = (field) => sum(shown.filter((row) => row.currency === currency).map((row) => row[field] ?? "0"));
+      const rows = shown.filter((row) => row.currency === currency);
+      const of = (field) => sum(rows.map((row) => row[field] ?? "0"));
       const [unrealised, realised, fees] = [of("unrealised"), of("realised"), of("fees")];
+      const unknown = rows.filter((row) => row.unrealised === null).map((row) => row.symbol);
       return [
         `${currency}: unrealised `,
         make("strong", { className: sign(unrealised) }, money(unrealised, { signed: true })),
-        ", realised ",
+        unknown.length ? ` (without ${[...new Set(unknown)].join(", ")}: no price yet), realised ` : ", realised ",
         make("strong", { className: sign(realised) }, money(realised, { signed: true })),
         `, fees ${money(fees)}. `,
       ];

@@ -61,6 +61,24 @@ def test_a_profit_has_its_sign_and_nothing_has_none(scripts: Page) -> None:
     ]
 
 
+def test_a_sum_says_which_profits_it_lacks(scripts: Page) -> None:
+    """A position without a price counted as one without a profit."""
+    body = """async (positions, rows) => {
+        new positions.Positions().take(rows);
+        await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+        return document.getElementById("positions-total").textContent;
+    }"""
+    of = {"account": "A", "strategy": "", "sequence": 1, "currency": "USD", "fees": "0"}
+    profits = {"AIG": "12.50", "IBM": None, "BAC": "-2.25"}
+    rows = [
+        {**of, "symbol": symbol, "quantity": "1", "unrealised": profit, "realised": "0"}
+        for symbol, profit in profits.items()
+    ]
+    total = "USD: unrealised +10.25 (without IBM: no price yet), realised 0.00, fees 0.00. "
+    assert call(scripts, "positions.js", body, rows) == total
+    assert "without" not in call(scripts, "positions.js", body, rows[:1])
+
+
 @pytest.mark.parametrize(
     ("kind", "value", "shown"),
     [
