@@ -139,11 +139,12 @@ def reads_input(text: bytes) -> bool:
 
 def writes_file(text: bytes) -> bool:
     """Whether the statement's result is to go into a file: ``INTO OUTFILE``."""
-    # To cut a long statement into words takes as long as to run a small one.
-    if _OUTFILE.search(text) is None:
+    # To cut a statement into words takes as long as to run a small one; what is longer is an INSERT's values.
+    head = text[:_HEAD_BYTES]
+    if _OUTFILE.search(head) is None:
         return False
     before = b""
-    for word, after in pairwise(word for word, _, _ in _outer_words(text)):
+    for word, after in pairwise(word for word, _, _ in _outer_words(head)):
         if before != b"INSERT" and (word, after) == (b"INTO", b"OUTFILE"):
             return True
         before = word

@@ -100,24 +100,24 @@ def _check(
 
 
 def _unreadable(topic: Topic, sink: str, why: str) -> Check:
-    return Check(
-        subject=f"lander: {topic.name}",
-        claim=f"every file that the rows in {sink} are counted by can be read",
-        left=1,
-        right=0,
-        terms={"unreadable": 1},
-        detail=why,
-    )
+    claim = f"every file that the rows in {sink} are counted by can be read"
+    return _uncounted(topic, claim, "unreadable", why)
 
 
 def _deleted(topic: Topic, sink: str) -> Check:
+    why = f"the log has no topic {topic.name}, whose rows have landed in {sink}: it was deleted"
+    return _uncounted(topic, f"the topic whose rows are in {sink} is in the log", "missing", why)
+
+
+def _uncounted(topic: Topic, claim: str, what: str, why: str) -> Check:
+    """What keeps rows from being counted: one thing that should not be."""
     return Check(
         subject=f"lander: {topic.name}",
-        claim=f"the topic whose rows are in {sink} is in the log",
+        claim=claim,
         left=1,
         right=0,
-        terms={"missing": 1},
-        detail=f"the log has no topic {topic.name}, whose rows have landed in {sink}: it was deleted",
+        terms={what: 1},
+        detail=why,
     )
 
 

@@ -87,14 +87,19 @@ class EventChains(Chains):
         """As of any rows."""
         first = super().append(partition, records)
         types = records.batch.column("order_type")
-        if types.null_count or self._before_answers:
-            order_ids = records.batch.column("order_id").to_pylist()
-            rows = zip(order_ids, types.is_valid().to_pylist(), strict=True)
-            for number, (order_id, has_terms) in enumerate(rows, first):
-                if has_terms:
-                    self._before_answers.pop(order_id, None)
-                else:
-                    self._before_answers.setdefault(order_id, self._before.get(number, -1))
+        if not (types.null_count or self._before_answers):
+            return first
+        order_ids = records.batch.column("order_id").to_pylist()
+        if not types.null_count:
+            for order_id in self._before_answers.keys() & order_ids:
+                del self._before_answers[order_id]
+            return first
+        rows = zip(order_ids, types.is_valid().to_pylist(), strict=True)
+        for number, (order_id, has_terms) in enumerate(rows, first):
+            if has_terms:
+                self._before_answers.pop(order_id, None)
+            else:
+                self._before_answers.setdefault(order_id, self._before.get(number, -1))
         return first
 
     def standing(self, order_id: str) -> int:

@@ -31,6 +31,14 @@ def merge(lake: Path) -> int:
     return rows + compactor.compact(control_folder(lake, "trades"), sort_control)
 
 
+def land_files(log: Log, store_url: str, lake: Path, count: int) -> None:
+    """So many records of trades, each in a file of its own."""
+    for seed in range(count):
+        append_trades(log, seed, 2)
+        with Lander(log, store_url, lake) as lander:
+            lander.run_until_end()
+
+
 def test_files_that_are_merged_while_they_are_counted_are_counted_all_the_same(
     sqlite_log: Log, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,10 +46,7 @@ def test_files_that_are_merged_while_they_are_counted_are_counted_all_the_same(
     lake = tmp_path / "lake"
     create_topics(sqlite_log, 1)
     monkeypatch.setattr(LakeSink, "compact", lambda _: None)
-    for seed in range(FILES_MIN + 1):
-        append_trades(sqlite_log, seed, 2)
-        with Lander(sqlite_log, store_url, lake) as lander:
-            lander.run_until_end()
+    land_files(sqlite_log, store_url, lake, FILES_MIN + 1)
     sqlite_log.trim("trades", 0, 3)
     asked: list[int] = []
     collected = landing_audit._collected
@@ -70,10 +75,7 @@ def test_two_files_of_rows_that_were_swapped_are_told(
     lake = tmp_path / "lake"
     create_topics(sqlite_log, 1)
     monkeypatch.setattr(LakeSink, "compact", lambda _: None)
-    for _ in range(2):
-        append_trades(sqlite_log, 1, 2)
-        with Lander(sqlite_log, store_url, lake) as lander:
-            lander.run_until_end()
+    land_files(sqlite_log, store_url, lake, 2)
     one, other = sorted(next((lake / "trades").iterdir()).iterdir())
     aside = tmp_path / "aside"
     for path, name in ((one, aside), (other, one), (aside, other)):

@@ -1,8 +1,6 @@
 """Named queries on real ticks, against the same questions asked of DuckDB over the same rows."""
 
 import datetime as dt
-from collections.abc import Iterator
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -11,54 +9,12 @@ import pyarrow as pa
 import pytest
 
 from connectors.clickhouse import connect, insert
-from connectors.feeds.options import FeedOptions
-from connectors.feeds.program import feed
-from connectors.landed import Decoded, landed_table
-from connectors.lander import Lander
-from connectors.log import Record, open_log
-from connectors.topics import create_topics
-from flows.bars import Bars
-from flows.engines.local import run_until_end
-from flows.indicators import Indicators
 from schemas.registry import TOPICS
-from schemas.topic import Topic
 from serving.client import Desk
-from serving.settings import Settings
 from serving.sql import SqlError
-from tests.stores import store_process
+from tests.sql.queried_day import landed, made_books, made_nbbo, plain, same
 
-_OPEN_NS = 1_381_152_600_000_000_000  # 2013-10-07T13:30Z
 _SYMBOL = {"symbol": "IBM"}
-
-
-@pytest.fixture(scope="module")
-def desk(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """A day of IBM's trades with its bars and indicators, and made-up best prices and books of it."""
-    settings = Settings(home=tmp_path_factory.mktemp("queries"))
-    folder = shared / "ticks" / "us_equity_taq" / "ibm"
-    with open_log(settings.log) as log:
-        create_topics(log, partitions=1)
-        feed(log, [folder / "20131007_trade.zip"], FeedOptions())
-        run_until_end(log, [Bars, Indicators])
-        with store_process(settings.home / "store"), Desk(settings) as opened:
-            with Lander(log, settings.store, settings.lake_path) as lander:
-                lander.run_until_end()
-            with connect(settings.store) as client:
-                for name, columns in (("nbbo", _nbbo()), ("book_top", _books())):
-                    insert(client, TOPICS[name], _landed(TOPICS[name], columns), name)
-            yield opened
-
-
-@pytest.fixture(scope="module")
-def duck(desk: Desk) -> duckdb.DuckDBPyConnection:
-    """The same rows in DuckDB, as the log and the lake have them."""
-    found = duckdb.connect()
-    for name in ("trades", "bars", "indicators"):
-        found.register(name, _plain(desk.rows(name)).to_arrow())
-    for name, columns in (("nbbo", _nbbo()), ("book_top", _books())):
-        found.register(name, _plain(pl.from_arrow(_landed(TOPICS[name], columns))).to_arrow())
-    found.execute("SET TimeZone = 'UTC'")
-    return found
 
 
 # From 2013-10-07T15:00Z, in the midst of the session, to 1970.
@@ -79,89 +35,6 @@ def desk_before_1970(desk: Desk) -> Desk:
                 f"INSERT INTO {topic} SELECT * REPLACE ('OLD' AS symbol, {moved}) FROM {topic} WHERE {topic}.symbol = 'IBM'"
             )
     return desk
-
-
-def _landed(topic: Topic, columns: dict[str, object]) -> pa.Table:
-    record = Record(topic.name, 0, 0, _OPEN_NS, None, (), None)
-    return landed_table(topic, [Decoded(record, topic.batch(columns))])
-
-
-def _plain(rows: pl.DataFrame) -> pl.DataFrame:
-    """With plain strings, and times as whole nanoseconds, which DuckDB's times with a zone do not have."""
-    return rows.with_columns(
-        pl.col(pl.Categorical).cast(pl.String), pl.selectors.datetime().dt.epoch("ns")
-    )
-
-
-def _nbbo() -> dict[str, object]:
-    """A random walk of the best prices through the day; a few are locked, crossed, or of one side."""
-    rng = np.random.default_rng(11)
-    rows = 5_000
-    times = np.sort(_OPEN_NS + rng.integers(0, 23_400, rows) * 1_000_000_000)
-    bid = np.round(182 + np.cumsum(rng.normal(0, 0.01, rows)), 2)
-    gap = rng.choice([-0.01, 0.0, 0.01, 0.02, 0.05], rows, p=[0.02, 0.03, 0.5, 0.3, 0.15])
-    one_sided = rng.random(rows) < 0.02
-    ask = np.round(bid + gap, 2)
-    state = np.where(gap < 0, "crossed", np.where(gap == 0, "locked", "normal"))
-    return {
-        "symbol": pa.array(["IBM"] * rows),
-        "ts_event": times,
-        "number": np.arange(1, rows + 1),
-        "bid": bid,
-        "bid_size": rng.integers(1, 20, rows) * 100.0,
-        "bid_venues": pa.array(["N"] * rows),
-        "ask": pa.array(ask, mask=one_sided),
-        "ask_size": pa.array(rng.integers(1, 20, rows) * 100.0, mask=one_sided),
-        "ask_venues": pa.array(["N"] * rows),
-        "state": pa.array(np.where(one_sided, "one_sided", state)),
-    }
-
-
-def _books() -> dict[str, object]:
-    """Books of two venues with as many levels as are there at random; all other columns are null or 0."""
-    rng = np.random.default_rng(12)
-    rows = 2_000
-    topic = TOPICS["book_top"]
-    columns: dict[str, object] = {}
-    for field in topic.fields:
-        if not field.nullable and pa.types.is_integer(field.type):
-            columns[field.name] = pa.array(np.zeros(rows), field.type)
-        elif not field.nullable and pa.types.is_boolean(field.type):
-            columns[field.name] = pa.array(np.ones(rows, np.bool_))
-        elif not field.nullable and not pa.types.is_timestamp(field.type):
-            columns[field.name] = pa.array([(*field.allowed, "N")[0]] * rows)
-    mid = np.round(182 + np.cumsum(rng.normal(0, 0.01, rows)), 3)
-    levels = rng.integers(1, 11, rows)
-    for level in range(1, 11):
-        absent = levels < level
-        for side, sign in (("bid", -1), ("ask", 1)):
-            price = np.round(mid + sign * 0.01 * level, 3)
-            columns[f"{side}_{level}"] = pa.array(price, mask=absent)
-            columns[f"{side}_size_{level}"] = pa.array(
-                rng.integers(1, 9, rows) * 100.0, mask=absent
-            )
-    return columns | {
-        "symbol": pa.array(["IBM"] * rows),
-        "venue": pa.array(rng.choice(["N", "Q"], rows)),
-        "ts_event": np.sort(_OPEN_NS + rng.integers(0, 23_400, rows) * 1_000_000_000),
-        "number": np.arange(1, rows + 1),
-        "mid": mid,
-    }
-
-
-def same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
-    """Equal in rows, column names and values; floats to 1e-9."""
-    assert found.height > 0
-    assert expected.columns == found.columns
-    found = _plain(found)
-    assert found.height == expected.height
-    for name in found.columns:
-        left, right = found[name].to_list(), expected[name].to_list()
-        assert [one is None for one in left] == [one is None for one in right], name
-        if found[name].dtype.is_float():
-            left = [one for one in left if one is not None]
-            right = pytest.approx([one for one in right if one is not None], rel=1e-9, abs=1e-12)
-        assert left == right, name
 
 
 def test_a_price_that_is_too_many_steps_of_the_tick_is_an_error(desk: Desk) -> None:
@@ -196,7 +69,7 @@ def test_bars_of_any_length_come_from_ticks(desk: Desk, duck: duckdb.DuckDBPyCon
 def test_bars_rolled_up_from_minutes_equal_those_from_ticks(desk: Desk) -> None:
     whole = desk.query("ohlcv_from_ticks", **_SYMBOL, seconds=3600)
     rolled = desk.query("ohlcv_from_bars", **_SYMBOL, seconds=3600)
-    same(rolled, _plain(whole))
+    same(rolled, plain(whole))
 
 
 def test_times_bound_what_is_asked(desk: Desk) -> None:
@@ -257,7 +130,7 @@ def test_intervals_before_1970_begin_as_those_after_it_do(
     found = desk_before_1970.query(name, symbol="OLD", start="1900-01-01 00:00:00")
     later = desk_before_1970.query(name, **_SYMBOL)
     expected = later.with_columns(pl.selectors.datetime() - pl.duration(seconds=_BACK_S))
-    same(found.drop("symbol", strict=False), _plain(expected.drop("symbol", strict=False)))
+    same(found.drop("symbol", strict=False), plain(expected.drop("symbol", strict=False)))
 
 
 def test_a_day_before_1970_is_told_as_it_is(desk_before_1970: Desk) -> None:
@@ -368,7 +241,7 @@ def test_indicators_stand_beside_their_bars(desk: Desk, duck: duckdb.DuckDBPyCon
     found = desk.query("indicators_on_bars", **_SYMBOL, names=["rsi_14", "ema_20"])
     told = {
         (row["ts_event"], name): value
-        for row in _plain(found).rows(named=True)
+        for row in plain(found).rows(named=True)
         for name, value in _pairs(row["indicators"])
     }
     expected = duck.sql(
@@ -398,7 +271,7 @@ def test_the_screener_bounds_the_newest_bar_and_indicator(
         ORDER BY ts_event DESC LIMIT 1"""
     ).fetchall()[0]
     expected = [("IBM", last[2], last[0], last[1], last[0] / before[0] - 1, rsi)]
-    assert _plain(desk.query("screener")).rows() == expected
+    assert plain(desk.query("screener")).rows() == expected
     assert desk.query("screener", min_rsi=rsi + 0.01).is_empty()
     assert desk.query("screener", max_price=last[0] - 0.01).is_empty()
 
@@ -453,12 +326,12 @@ def test_spreads_weigh_by_the_time_that_they_stood(
 
 def test_spreads_are_the_same_where_the_flow_began_anew_in_the_midst(desk: Desk) -> None:
     """Rows of two epochs have the same numbers: they were taken in turns, hours apart, forwards and back."""
-    columns = _nbbo()
+    columns = made_nbbo()
     rows = len(columns["number"])
     numbers = np.concatenate([np.arange(1, rows // 2 + 1), np.arange(1, rows - rows // 2 + 1)])
     again = columns | {"symbol": pa.array(["ANEW"] * rows), "number": numbers}
     with connect(desk.settings.store) as client:
-        insert(client, TOPICS["nbbo"], _landed(TOPICS["nbbo"], again), "anew")
+        insert(client, TOPICS["nbbo"], landed(TOPICS["nbbo"], again), "anew")
     found = desk.query("spread_statistics", symbol="ANEW")
     assert found.equals(desk.query("spread_statistics", **_SYMBOL))
 
@@ -484,21 +357,21 @@ def test_depth_weighs_each_level_by_the_time_that_it_stood(
 
 def test_depth_is_the_same_where_the_flow_began_anew_in_the_midst(desk: Desk) -> None:
     """Rows of two epochs have the same numbers: they were taken in turns, hours apart, forwards and back."""
-    columns = _books()
+    columns = made_books()
     rows = len(columns["number"])
     numbers = np.concatenate([np.arange(1, rows // 2 + 1), np.arange(1, rows - rows // 2 + 1)])
     again = columns | {"symbol": pa.array(["ANEW"] * rows), "number": numbers}
     with connect(desk.settings.store) as client:
-        insert(client, TOPICS["book_top"], _landed(TOPICS["book_top"], again), "anew")
+        insert(client, TOPICS["book_top"], landed(TOPICS["book_top"], again), "anew")
     found = desk.query("depth_statistics", symbol="ANEW")
     assert found.equals(desk.query("depth_statistics", **_SYMBOL))
 
 
 def test_depth_that_stood_for_no_time_is_null(desk: Desk) -> None:
     """A level that only the last row has weighs nothing: its mean was 0 / 0, a NaN."""
-    columns = {name: values[:1] for name, values in _books().items()}
+    columns = {name: values[:1] for name, values in made_books().items()}
     alone = columns | {"symbol": pa.array(["ALONE"])}
     with connect(desk.settings.store) as client:
-        insert(client, TOPICS["book_top"], _landed(TOPICS["book_top"], alone), "alone")
+        insert(client, TOPICS["book_top"], landed(TOPICS["book_top"], alone), "alone")
     found = desk.query("depth_statistics", symbol="ALONE").drop("venue", "level")
     assert found.null_count().row(0) == (10,) * 4

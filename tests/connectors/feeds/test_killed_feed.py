@@ -17,7 +17,7 @@ from connectors.feeds.source import FeedError
 from connectors.log import FencedError, Log, open_log
 from connectors.topics import create_topics
 from schemas.registry import market_topics
-from tests.connectors.feeds.test_program import (
+from tests.connectors.feeds.taq_lines import (
     MONDAY_NS,
     NOW_NS,
     OPTIONS,

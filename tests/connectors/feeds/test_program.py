@@ -1,8 +1,8 @@
-"""The whole of `feed`: rows, watermark rows, dead letters, what is refused, and what a killed feed goes on with."""
+"""The whole of `feed`: rows, watermark rows, dead letters, truncated files, pace and progress."""
 
 import gzip
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,37 +14,24 @@ import pytest
 from connectors.feeds.ledger import read_ledger
 from connectors.feeds.mapping import parse_mapping
 from connectors.feeds.options import FeedOptions, FeedProgress
-from connectors.feeds.pace import Clock
 from connectors.feeds.program import feed
 from connectors.feeds.source import BrokenFileError, FeedError
 from connectors.log import Log, open_log
 from connectors.records import RECORD_BYTES
 from connectors.topics import create_topics
 from schemas.registry import market_topics
-
-NOW_NS = 1_767_268_800_000_000_000
-CLOCK = Clock(now_ns=lambda: NOW_NS, sleep=lambda _: None)
-OPTIONS = FeedOptions(clock=CLOCK)
-EVENT = replace(OPTIONS, ts_recv="event")
-HOUR_NS = 3_600_000_000_000
-DAY_NS = 24 * HOUR_NS
-# 00:00 in New York of Monday 7 October 2013.
-MONDAY_NS = 1_381_118_400_000_000_000
-
-Rows = Callable[[Log, str], list[dict[str, Any]]]
-Write = Callable[..., Path]
-
-
-def trades(times_ms: Sequence[int], price: int = 491800) -> list[str]:
-    return [f"{ms},{price + at},100,P,1,0" for at, ms in enumerate(times_ms)]
-
-
-def quotes(times_ms: Sequence[int]) -> list[str]:
-    return [f"{ms},491800,{at + 1},0,0,P,1,0" for at, ms in enumerate(times_ms)]
-
-
-def times_of(rows: list[dict[str, Any]], symbol: str) -> list[int]:
-    return [row["ts_event"] for row in rows if row["symbol"] == symbol]
+from tests.connectors.feeds.taq_lines import (
+    DAY_NS,
+    EVENT,
+    MONDAY_NS,
+    NOW_NS,
+    OPTIONS,
+    Rows,
+    Write,
+    quotes,
+    times_of,
+    trades,
+)
 
 
 @pytest.mark.shared
@@ -255,74 +242,6 @@ def test_a_truncated_file_keeps_its_good_lines_and_the_error_says_up_to_which(
     assert times_of(rows_of(log, "trades"), "AIG") == [MONDAY_NS + ms * 1_000_000 for ms in times]
 
 
-def test_an_empty_or_unknown_file_stops_the_feed_before_anything_is_appended(
-    taq_file: Write, tmp_path: Path, log: Log, rows_of: Rows
-) -> None:
-    good = taq_file("aig", "20131007", "trade", trades([1]))
-    for name, content in (("20131008_trade.zip", b""), ("strange.bin", b"\x00\x01\n")):
-        bad = tmp_path / name
-        bad.write_bytes(content)
-        with pytest.raises(FeedError, match=name):
-            feed(log, [good, bad], OPTIONS)
-    assert rows_of(log, "trades") == []
-    assert log.end("_feeds", 0) == 0
-
-
-def test_a_file_fed_already_is_refused_whatever_its_name_unless_again_is_said(
-    taq_file: Write, tmp_path: Path, log: Log, rows_of: Rows
-) -> None:
-    path = taq_file("aig", "20131007", "trade", trades([1, 2]))
-    feed(log, [path], OPTIONS)
-    copy = tmp_path / "copy" / path.name
-    copy.parent.mkdir()
-    copy.write_bytes(path.read_bytes())
-    other = taq_file("ibm", "20131007", "trade", trades([1]))
-    for paths in ([path], [copy], [other, copy]):
-        with pytest.raises(FeedError, match=r"fed already: .*20131007_trade\.zip.*--again"):
-            feed(log, paths, OPTIONS)
-    assert len(rows_of(log, "trades")) == 2
-    feed(log, [path], replace(OPTIONS, again=True))
-    assert len(rows_of(log, "trades")) == 4
-    with pytest.raises(FeedError, match="fed already"):
-        feed(log, [path], OPTIONS)
-
-
-def test_two_files_of_the_same_bytes_in_one_call_are_refused(
-    taq_file: Write, tmp_path: Path, log: Log
-) -> None:
-    path = taq_file("aig", "20131007", "trade", trades([1, 2]))
-    copy = tmp_path / path.name
-    copy.write_bytes(path.read_bytes())
-    with pytest.raises(FeedError, match="same bytes"):
-        feed(log, [path, copy], OPTIONS)
-
-
-def test_an_older_day_is_refused_before_anything_is_appended_unless_late_is_ok(
-    taq_file: Write, log: Log, rows_of: Rows
-) -> None:
-    tuesday = taq_file("aig", "20131008", "trade", trades([1]))
-    monday = taq_file("aig", "20131007", "trade", trades([1]))
-    other = taq_file("ibm", "20131007", "trade", trades([1]))
-    feed(log, [tuesday], OPTIONS)
-    records = log.end("_feeds", 0)
-    with pytest.raises(
-        FeedError, match=r"older than what the log has: .*20131007_trade.*AIG in trades"
-    ):
-        feed(log, [other, monday], OPTIONS)
-    assert log.end("_feeds", 0) == records
-    feed(log, [other], OPTIONS)
-    feed(log, [monday], replace(OPTIONS, late_ok=True))
-    assert len(rows_of(log, "trades")) == 3
-
-
-def test_the_quotes_of_a_day_whose_trades_were_fed_alone_are_older(
-    taq_file: Write, log: Log
-) -> None:
-    feed(log, [taq_file("aig", "20131007", "trade", trades([1]))], OPTIONS)
-    with pytest.raises(FeedError, match="the files of one day together"):
-        feed(log, [taq_file("aig", "20131007", "quote", quotes([1]))], OPTIONS)
-
-
 def test_from_and_to_choose_rows_and_the_rest_can_be_fed_later(
     taq_file: Write, log: Log, rows_of: Rows
 ) -> None:
@@ -401,13 +320,3 @@ def test_records_hold_no_more_rows_than_asked_for(taq_file: Write, log: Log) -> 
         if record.header("kind") == b"rows"
     ]
     assert counts == [250] * 4
-
-
-@pytest.mark.parametrize("word", ["conditions", "ts_recv"])
-def test_a_wrong_option_is_an_error_that_says_what_is_known(
-    taq_file: Write, log: Log, word: str
-) -> None:
-    path = taq_file("aig", "20131007", "trade", trades([1]))
-    with pytest.raises((FeedError, ValueError), match=word):
-        feed(log, [path], replace(OPTIONS, **{word: "odd"}))
-    assert log.end("_feeds", 0) == 0

@@ -78,6 +78,14 @@ def land(log: Log, store: str, topics: tuple[Topic, ...], first: int) -> None:
             insert(client, topic, landed_table(topic, rows), f"{topic.name} {first}")
 
 
+async def filled_and_landed(api: Api, store: str) -> list[str]:
+    """Orders of which memory has dropped most, and ClickHouse has all."""
+    ids = await placed(api, range(_ORDERS))
+    await fill(api, ids)
+    await landed(api, store)
+    return ids
+
+
 async def check_filled(client: httpx.AsyncClient, ids: list[str]) -> None:
     for name in ids:
         found = (await client.get(f"/v1/orders/{name}")).json()
@@ -100,9 +108,7 @@ def test_an_order_whose_events_memory_has_dropped_is_not_told_as_unheard_of(
     """Orders have several events each: a filled order was `received` with nothing filled, until its command went too."""
 
     async def work(api: Api) -> None:
-        ids = await placed(api, range(_ORDERS))
-        await fill(api, ids)
-        await landed(api, store_url)
+        ids = await filled_and_landed(api, store_url)
         await check_filled(api.client, ids)
         remembered = api.hub.orders.order(ids[0])
         assert remembered is not None
@@ -128,9 +134,7 @@ def test_an_order_of_which_memory_has_a_late_answer_alone_stands_as_clickhouse_s
     """The answer was its newest event: a filled order had no side, and nothing of it was filled."""
 
     async def work(api: Api) -> None:
-        ids = await placed(api, range(_ORDERS))
-        await fill(api, ids)
-        await landed(api, store_url)
+        ids = await filled_and_landed(api, store_url)
         answers = [late_answer(ids[0], 4 * _ORDERS + at, "filled") for at in (1, 2)]
         await api.append(ORDER_EVENTS, *answers)
         found = (await api.client.get(f"/v1/orders/{ids[0]}")).json()
@@ -154,9 +158,7 @@ def test_a_start_that_reads_more_commands_than_events_tells_how_orders_stand(
     ids: list[str] = []
 
     async def before(api: Api) -> None:
-        ids.extend(await placed(api, range(_ORDERS)))
-        await fill(api, ids)
-        await landed(api, store_url)
+        ids.extend(await filled_and_landed(api, store_url))
 
     async def after(api: Api) -> None:
         await check_filled(api.client, ids)
