@@ -26,6 +26,9 @@ from schemas.field import INT32, TIMESTAMP
 from schemas.indicators import INDICATORS
 from schemas.sessions import DEFAULT_CALENDAR, session_starts
 
+# Of snapshots; from one of another layout the state is not taken, but computed again from the log. 2: windows of highs
+# and lows as `flows.kernels.indicators.windows.range_step` has them.
+_LAYOUT = 2
 # Keys that there is room for from the start.
 _KEYS = 16
 
@@ -110,7 +113,7 @@ class Indicators(Flow):
         )
         self._parameters = [np.array(one.parameters, dtype=np.float64) for one in self._computed]
         self._kept = _kept(self._computed, chosen_ones)
-        head, arrays = unpack(snapshot, self.name, self.version) if snapshot else ({}, {})
+        head, arrays = unpack(snapshot, self.name, _LAYOUT) if snapshot else ({}, {})
         self._keys = KeySlots(head.get("keys", []), params.max_keys)
         self._state: list[Floats] = [
             np.zeros((_KEYS * len(params.intervals), one.width)) for one in self._computed
@@ -148,7 +151,7 @@ class Indicators(Flow):
         used = len(self._keys) * len(self._params.intervals)
         # Each as it lies in memory: to put them side by side would be a second copy, in a flow that waits.
         arrays = {_array(place): own[:used] for place, own in enumerate(self._state)}
-        return pack(self.name, self.version, {"keys": self._keys.keys}, arrays)
+        return pack(self.name, _LAYOUT, {"keys": self._keys.keys}, arrays)
 
     def _resume(self, arrays: dict[str, Floats]) -> None:
         for place, own in enumerate(self._state):

@@ -7,8 +7,6 @@ from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, Indicator, Pa
 from flows.kernels.indicators.smoothing import exponential_step, wilder_step
 from flows.kernels.indicators.windows import (
     following,
-    highest,
-    lowest,
     range_step,
     run_end,
     true_range,
@@ -144,7 +142,7 @@ def _donchian(
         end = run_end(slots, start)
         own = state[slots[start]]
         count, position = int(own[0]), int(own[1])
-        low_at, high_at = int(own[2]) - 1, int(own[3]) - 1
+        lowest, highest = own[2], own[3]
         lows = own[4 : 4 + period]
         highs = own[4 + period : 4 + 2 * period]
         for i in range(start, end):
@@ -152,16 +150,16 @@ def _donchian(
             values[0, i] = values[1, i] = values[2, i] = np.nan
             if np.isnan(high) or np.isnan(low):
                 continue
-            position, low_at, high_at = range_step(
-                lows, highs, (position, low_at, high_at), low, high
+            position, lowest, highest, bottom, top = range_step(
+                lows, highs, (position, lowest, highest), low, high
             )
             if count < period - 1:
                 count += 1
                 continue
-            values[0, i] = highs[high_at]
-            values[1, i] = (highs[high_at] + lows[low_at]) / 2.0
-            values[2, i] = lows[low_at]
-        own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
+            values[0, i] = top
+            values[1, i] = (top + bottom) / 2.0
+            values[2, i] = bottom
+        own[0], own[1], own[2], own[3] = count, position, lowest, highest
         start = end
 
 
@@ -190,19 +188,17 @@ def _ichimoku(
             for k in range(3):
                 period = int(parameters[k])
                 head = 2 + 3 * k
-                position = int(own[head])
-                lows = own[at : at + period]
-                highs = own[at + period : at + 2 * period]
-                lows[position] = low
-                highs[position] = high
-                low_at = lowest(lows, position, int(own[head + 1]) - 1)
-                high_at = highest(highs, position, int(own[head + 2]) - 1)
-                own[head] = following(position, period)
-                own[head + 1] = low_at + 1
-                own[head + 2] = high_at + 1
+                position, own[head + 1], own[head + 2], bottom, top = range_step(
+                    own[at : at + period],
+                    own[at + period : at + 2 * period],
+                    (int(own[head]), own[head + 1], own[head + 2]),
+                    low,
+                    high,
+                )
+                own[head] = position
                 at += 2 * period
                 if count >= period:
-                    middle = (highs[high_at] + lows[low_at]) / 2.0
+                    middle = (top + bottom) / 2.0
                     if k == 0:
                         turning = middle
                     elif k == 1:

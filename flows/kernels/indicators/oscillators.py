@@ -5,7 +5,7 @@ import numpy as np
 from flows.kernels.indicators.averages import QUOTE, TALIB, period_of
 from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, VOLUME, Indicator, Parameter
 from flows.kernels.indicators.smoothing import exponential_step, mean_step
-from flows.kernels.indicators.windows import following, highest, lowest, run_end
+from flows.kernels.indicators.windows import following, range_step, run_end
 from flows.kernels.jit import jit_in_place
 from schemas.arrays import Floats, Int64s
 
@@ -169,21 +169,21 @@ def _kst(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
 @jit_in_place
 def _cycle_step(own: Floats, at: int, period: int, value: float, factor: float) -> float:
     # Place of a value in its range over the period, smoothed; NaN before the ring is full. Of the state are
-    # used: count, position, the places of the lowest and highest, the last place, the smoothed one, the ring.
-    ring = own[at + 7 : at + 7 + period]
-    position = int(own[at + 1])
-    ring[position] = value
-    low_at = lowest(ring, position, int(own[at + 2]) - 1)
-    high_at = highest(ring, position, int(own[at + 3]) - 1)
-    own[at + 1] = following(position, period)
-    own[at + 2] = low_at + 1
-    own[at + 3] = high_at + 1
+    # used: count, position, lowest and highest since the rings began, the last place, the smoothed one, the rings.
+    position, own[at + 2], own[at + 3], bottom, top = range_step(
+        own[at + 7 : at + 7 + period],
+        own[at + 7 + period : at + 7 + 2 * period],
+        (int(own[at + 1]), own[at + 2], own[at + 3]),
+        value,
+        value,
+    )
+    own[at + 1] = position
     if own[at] < period - 1:
         own[at] += 1
         return np.nan
-    spread = ring[high_at] - ring[low_at]
+    spread = top - bottom
     if spread > 0.0:
-        own[at + 4] = (value - ring[low_at]) / spread * 100.0
+        own[at + 4] = (value - bottom) / spread * 100.0
     if own[at + 6] == 0:
         own[at + 6] = 1
         own[at + 5] = own[at + 4]
@@ -216,7 +216,7 @@ def _stc(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values:
             continue
         once = _cycle_step(own, 4, period, own[2] - own[3], 0.5)
         if not np.isnan(once):
-            out[i] = _cycle_step(own, 11 + period, period, once, 0.5)
+            out[i] = _cycle_step(own, 11 + 2 * period, period, once, 0.5)
 
 
 def _periods(fast: float, slow: float) -> tuple[Parameter, ...]:
@@ -324,7 +324,7 @@ STC = Indicator(
     parameters=(Parameter(name="cycle", default=10, minimum=2), *_periods(23, 50)),
     inputs=("close",),
     warm_up=lambda cycle, fast, slow: max(fast, slow) - 1 + 2 * (cycle - 1),
-    width=lambda cycle, *_: 2 * (cycle + 7) + 4,
+    width=lambda cycle, *_: 2 * (2 * cycle + 7) + 4,
     kernel=_stc,
     definition=(
         "Schaff trend cycle: fast less slow exponential mean of closes, each seeded by the mean of its first "

@@ -66,7 +66,7 @@ def _chandelier(
         end = run_end(slots, start)
         own = state[slots[start]]
         started, previous, count, average = own[0], own[1], int(own[2]), own[3]
-        position, low_at, high_at = int(own[4]), int(own[5]) - 1, int(own[6]) - 1
+        position, lowest, highest = int(own[4]), own[5], own[6]
         lows = own[7 : 7 + period]
         highs = own[7 + period : 7 + 2 * period]
         for i in range(start, end):
@@ -74,19 +74,19 @@ def _chandelier(
             values[0, i] = values[1, i] = np.nan
             if np.isnan(high) or np.isnan(low) or np.isnan(close):
                 continue
-            position, low_at, high_at = range_step(
-                lows, highs, (position, low_at, high_at), low, high
+            position, lowest, highest, bottom, top = range_step(
+                lows, highs, (position, lowest, highest), low, high
             )
             if started > 0:
                 spread = true_range(high, low, previous)
                 count, average = wilder_step(count, average, spread, period, keep)
                 if count >= period:
-                    values[0, i] = highs[high_at] - reach * average
-                    values[1, i] = lows[low_at] + reach * average
+                    values[0, i] = top - reach * average
+                    values[1, i] = bottom + reach * average
             started = 1.0
             previous = close
         own[0], own[1], own[2], own[3] = started, previous, count, average
-        own[4], own[5], own[6] = position, low_at + 1, high_at + 1
+        own[4], own[5], own[6] = position, lowest, highest
         start = end
 
 

@@ -38,7 +38,7 @@ def _smoothed(
         end = run_end(slots, start)
         own = state[slots[start]]
         count, position = int(own[0]), int(own[1])
-        low_at, high_at = int(own[2]) - 1, int(own[3]) - 1
+        lowest, highest = own[2], own[3]
         k_position, k_count, k_total = int(own[4]), int(own[5]), own[6]
         d_position, d_count, d_total = int(own[7]), int(own[8]), own[9]
         lows = own[10 : 10 + period]
@@ -50,13 +50,13 @@ def _smoothed(
             values[0, i] = values[1, i] = np.nan
             if np.isnan(high) or np.isnan(low) or np.isnan(close):
                 continue
-            position, low_at, high_at = range_step(
-                lows, highs, (position, low_at, high_at), low, high
+            position, lowest, highest, bottom, top = range_step(
+                lows, highs, (position, lowest, highest), low, high
             )
             if count < period - 1:
                 count += 1
                 continue
-            raw = place_in_range(close, lows[low_at], highs[high_at])
+            raw = place_in_range(close, bottom, top)
             if k_period == 1:
                 slow_k = raw
             else:
@@ -71,7 +71,7 @@ def _smoothed(
             if not np.isnan(slow_d):
                 values[0, i] = slow_k
                 values[1, i] = slow_d
-        own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
+        own[0], own[1], own[2], own[3] = count, position, lowest, highest
         own[4], own[5], own[6] = k_position, k_count, k_total
         own[7], own[8], own[9] = d_position, d_count, d_total
         start = end
@@ -88,11 +88,12 @@ def _stochrsi(
         end = run_end(slots, start)
         own = state[slots[start]]
         count, position = int(own[0]), int(own[1])
-        low_at, high_at = int(own[2]) - 1, int(own[3]) - 1
+        lowest, highest = own[2], own[3]
         d_position, d_count, d_total = int(own[4]), int(own[5]), own[6]
         started, changes, previous, gain, loss = own[7], int(own[8]), own[9], own[10], own[11]
-        ring = own[12 : 12 + period]
-        ds = own[12 + period : 12 + period + d_period]
+        lows = own[12 : 12 + period]
+        highs = own[12 + period : 12 + 2 * period]
+        ds = own[12 + 2 * period : 12 + 2 * period + d_period]
         for i in range(start, end):
             close = bars[CLOSE, i]
             values[0, i] = values[1, i] = np.nan
@@ -108,20 +109,20 @@ def _stochrsi(
                 continue
             total = gain + loss
             strength = 100.0 * (gain / total) if total > 0.0 else 0.0
-            position, low_at, high_at = range_step(
-                ring, ring, (position, low_at, high_at), strength, strength
+            position, lowest, highest, bottom, top = range_step(
+                lows, highs, (position, lowest, highest), strength, strength
             )
             if count < period - 1:
                 count += 1
                 continue
-            fast_k = place_in_range(strength, ring[low_at], ring[high_at])
+            fast_k = place_in_range(strength, bottom, top)
             d_position, d_count, d_total, fast_d = mean_step(
                 ds, d_position, d_count, d_total, fast_k
             )
             if not np.isnan(fast_d):
                 values[0, i] = fast_k
                 values[1, i] = fast_d
-        own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
+        own[0], own[1], own[2], own[3] = count, position, lowest, highest
         own[4], own[5], own[6] = d_position, d_count, d_total
         own[7], own[8], own[9], own[10], own[11] = started, changes, previous, gain, loss
         start = end
@@ -137,7 +138,7 @@ def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
         end = run_end(slots, start)
         own = state[slots[start]]
         count, position = int(own[0]), int(own[1])
-        low_at, high_at = int(own[2]) - 1, int(own[3]) - 1
+        lowest, highest = own[2], own[3]
         lows = own[4 : 4 + period]
         highs = own[4 + period : 4 + 2 * period]
         for i in range(start, end):
@@ -145,17 +146,17 @@ def _willr(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, value
             out[i] = np.nan
             if np.isnan(high) or np.isnan(low) or np.isnan(close):
                 continue
-            position, low_at, high_at = range_step(
-                lows, highs, (position, low_at, high_at), low, high
+            position, lowest, highest, bottom, top = range_step(
+                lows, highs, (position, lowest, highest), low, high
             )
             if count < period - 1:
                 count += 1
                 continue
-            top, bottom = highs[high_at], lows[low_at]
+            spread = top - bottom
             out[i] = 0.0
-            if abs(top - bottom) > RELATIVE_ZERO * (abs(top) + abs(bottom)):
-                out[i] = (top - close) / (top - bottom) * -100.0
-        own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
+            if abs(spread) > RELATIVE_ZERO * (abs(top) + abs(bottom)):
+                out[i] = (top - close) / spread * -100.0
+        own[0], own[1], own[2], own[3] = count, position, lowest, highest
         start = end
 
 
@@ -167,22 +168,22 @@ def _fisher(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
         end = run_end(slots, start)
         own = state[slots[start]]
         count, position = int(own[0]), int(own[1])
-        low_at, high_at = int(own[2]) - 1, int(own[3]) - 1
+        lowest, highest = own[2], own[3]
         smoothed, transformed = own[4], own[5]
-        ring = own[6 : 6 + period]
+        lows = own[6 : 6 + period]
+        highs = own[6 + period : 6 + 2 * period]
         for i in range(start, end):
             middle = 0.5 * (bars[HIGH, i] + bars[LOW, i])
             values[0, i] = values[1, i] = np.nan
             if np.isnan(middle):
                 continue
-            position, low_at, high_at = range_step(
-                ring, ring, (position, low_at, high_at), middle, middle
+            position, lowest, highest, bottom, top = range_step(
+                lows, highs, (position, lowest, highest), middle, middle
             )
             if count < period - 1:
                 count += 1
                 continue
-            bottom = ring[low_at]
-            spread = ring[high_at] - bottom
+            spread = top - bottom
             if spread == 0.0:
                 spread = 0.001
             smoothed = 0.33 * 2.0 * ((middle - bottom) / spread - 0.5) + 0.67 * smoothed
@@ -194,7 +195,7 @@ def _fisher(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, valu
             values[1, i] = transformed
             transformed = 0.5 * np.log((1.0 + smoothed) / (1.0 - smoothed)) + 0.5 * transformed
             values[0, i] = transformed
-        own[0], own[1], own[2], own[3] = count, position, low_at + 1, high_at + 1
+        own[0], own[1], own[2], own[3] = count, position, lowest, highest
         own[4], own[5] = smoothed, transformed
         start = end
 
@@ -248,7 +249,7 @@ STOCHRSI = Indicator(
     inputs=("close",),
     outputs=("_k", "_d"),
     warm_up=lambda strength, period, d: strength + period + d - 2,
-    width=lambda _, period, d: period + d + 12,
+    width=lambda _, period, d: 2 * period + d + 12,
     kernel=_stochrsi,
     definition=(
         "Fast stochastic of the RSI: its place in its own range over the last bars (_k), 0 for a range of "
@@ -279,7 +280,7 @@ FISHER = Indicator(
     inputs=("high", "low"),
     outputs=("", "_signal"),
     warm_up=lambda period: period - 1,
-    width=lambda period: period + 6,
+    width=lambda period: 2 * period + 6,
     kernel=_fisher,
     definition=(
         "Fisher's transform of the place of (high + low) / 2 in its range over the last bars, smoothed by "

@@ -7,8 +7,7 @@ from flows.kernels.indicators.declaration import CLOSE, HIGH, LOW, Indicator, Pa
 from flows.kernels.indicators.windows import (
     ZERO,
     following,
-    highest,
-    lowest,
+    range_step,
     run_end,
     true_range,
 )
@@ -90,7 +89,7 @@ def _chop(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
         end = run_end(slots, start)
         own = state[slots[start]]
         started, previous, count, position = own[0], own[1], int(own[2]), int(own[3])
-        low_at, high_at = int(own[4]) - 1, int(own[5]) - 1
+        lowest, highest = own[4], own[5]
         lows = own[6 : 6 + period]
         highs = own[6 + period : 6 + 2 * period]
         ranges = own[6 + 2 * period : 6 + 3 * period]
@@ -101,25 +100,23 @@ def _chop(bars: Floats, slots: Int64s, state: Floats, parameters: Floats, values
                 continue
             if started > 0:
                 high, low = max(high, previous), min(low, previous)
-                highs[position] = high
-                lows[position] = low
                 ranges[position] = high - low
-                low_at = lowest(lows, position, low_at)
-                high_at = highest(highs, position, high_at)
-                position = following(position, period)
+                position, lowest, highest, bottom, top = range_step(
+                    lows, highs, (position, lowest, highest), low, high
+                )
                 if count < period - 1:
                     count += 1
                 else:
                     total = 0.0
                     for j in range(period):
                         total += ranges[j]
-                    spread = highs[high_at] - lows[low_at]
+                    spread = top - bottom
                     if spread > 0.0:
                         out[i] = scale * np.log10(total / spread)
             started = 1.0
             previous = close
         own[0], own[1], own[2], own[3] = started, previous, count, position
-        own[4], own[5] = low_at + 1, high_at + 1
+        own[4], own[5] = lowest, highest
         start = end
 
 

@@ -27,8 +27,51 @@ def following(position: int, size: int) -> int:
 
 
 @jit_in_place
-def highest(ring: Floats, position: int, place: int) -> int:
-    """Place of the highest value of a ring, any of equals.
+def range_step(
+    lows: Floats, highs: Floats, since: tuple[int, float, float], low: float, high: float
+) -> tuple[int, float, float, float, float]:
+    """Take a low and a high into their windows; give the lowest and the highest there.
+
+    No branch hangs on the values, and nothing is looked for: a round of the rings begins at their first place, from
+    which on the extremes are carried along; behind them, of the round before, each place has the extreme from there to
+    the end (M. van Herk, Pattern Recognition Letters 13:7, 1992; for streams, as a queue of two stacks).
+
+    Parameters
+    ----------
+    lows, highs : numpy.ndarray of float64
+        Two rings of one length, of `range_step` alone.
+    since : tuple of int, float and float
+        Where the next values go, and the lowest low and highest high since the round began.
+
+    Returns
+    -------
+    tuple of int and four float
+        ``since`` behind these values; the lowest low and the highest high of the window, which mean nothing before
+        it is full.
+    """
+    position, lowest, highest = since
+    lowest = low if position == 0 or low <= lowest else lowest
+    highest = high if position == 0 or high >= highest else highest
+    lows[position] = low
+    highs[position] = high
+    position += 1
+    if position < len(lows):
+        behind_low, behind_high = lows[position], highs[position]
+        bottom = min(behind_low, lowest)
+        top = max(behind_high, highest)
+        return position, lowest, highest, bottom, top
+    # The first place is written over before it is read.
+    for j in range(len(lows) - 2, 0, -1):
+        low = min(lows[j], low)
+        high = max(highs[j], high)
+        lows[j] = low
+        highs[j] = high
+    return 0, lowest, highest, lowest, highest
+
+
+@jit_in_place
+def latest_highest(ring: Floats, position: int, place: int) -> int:
+    """Place of the highest value of a ring, the newest of equals.
 
     Parameters
     ----------
@@ -37,67 +80,6 @@ def highest(ring: Floats, position: int, place: int) -> int:
     place : int
         The place before that value came, -1 if it is the first.
     """
-    if place < 0:
-        return position
-    if place != position:
-        return position if ring[position] >= ring[place] else place
-    # It has been written over: look through the window.
-    place = 0
-    best = ring[0]
-    for j in range(1, len(ring)):
-        if ring[j] >= best:
-            best = ring[j]
-            place = j
-    return place
-
-
-@jit_in_place
-def lowest(ring: Floats, position: int, place: int) -> int:
-    """Place of the lowest value of a ring, any of equals; see `highest`."""
-    if place < 0:
-        return position
-    if place != position:
-        return position if ring[position] <= ring[place] else place
-    # It has been written over: look through the window.
-    place = 0
-    best = ring[0]
-    for j in range(1, len(ring)):
-        if ring[j] <= best:
-            best = ring[j]
-            place = j
-    return place
-
-
-@jit_in_place
-def range_step(
-    lows: Floats, highs: Floats, places: tuple[int, int, int], low: float, high: float
-) -> tuple[int, int, int]:
-    """Take a low and a high into their windows, which may be one ring of one value.
-
-    Parameters
-    ----------
-    lows, highs : numpy.ndarray of float64
-        Rings of one length.
-    places : tuple of int
-        Where the next value goes, where the lowest low is and the highest high; -1 for the latter before the
-        first value.
-
-    Returns
-    -------
-    tuple of int
-        The same behind it.
-    """
-    position, low_at, high_at = places
-    lows[position] = low
-    highs[position] = high
-    low_at = lowest(lows, position, low_at)
-    high_at = highest(highs, position, high_at)
-    return following(position, len(lows)), low_at, high_at
-
-
-@jit_in_place
-def latest_highest(ring: Floats, position: int, place: int) -> int:
-    """Place of the highest value of a ring, the newest of equals; see `highest`."""
     if place != position or place < 0:
         return position if place < 0 or ring[position] >= ring[place] else place
     # It has been written over: look through the window, from its oldest value on.
@@ -114,7 +96,7 @@ def latest_highest(ring: Floats, position: int, place: int) -> int:
 
 @jit_in_place
 def latest_lowest(ring: Floats, position: int, place: int) -> int:
-    """Place of the lowest value of a ring, the newest of equals; see `highest`."""
+    """Place of the lowest value of a ring, the newest of equals; see `latest_highest`."""
     if place != position or place < 0:
         return position if place < 0 or ring[position] <= ring[place] else place
     # It has been written over: look through the window, from its oldest value on.
