@@ -6,10 +6,11 @@ of the log; a row that is missing or too much is an error that names its record.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.log import CorruptLogError
-from connectors.parquet import FileRange
+from connectors.parquet import FileRange, LakeError
 from schemas.arrays import Int64s
 from schemas.topic import Topic
+
+T = TypeVar("T")
+
+# A merge of files may come between a listing and a read, and another one behind it.
+_LISTINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,22 @@ def readable(path: Path) -> Iterator[None]:
             f"lake file {path}: it cannot be read as Parquet ({error}): it is cut off or damaged; bring it "
             "back from a copy, or land the lake again from the log"
         ) from error
+
+
+def read_unmerged(listed: Callable[[], list[Path]], read: Callable[[list[Path]], T]) -> T:
+    """What is read of files; listed and read again where the lander has merged some of them meanwhile.
+
+    Raises
+    ------
+    LakeError
+        Where some were gone each time.
+    """
+    for _ in range(_LISTINGS):
+        try:
+            return read(listed())
+        except FileNotFoundError as error:
+            gone = error
+    raise LakeError(f"lake: a file was gone at each of {_LISTINGS} listings: {gone}") from gone
 
 
 def offset_groups(file: pq.ParquetFile, name: str) -> list[tuple[int, int, int]]:

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from connectors.checks import Check
 from connectors.clickhouse import StoreLink
 from connectors.lake_control import control_folder
-from connectors.lake_files import by_partition, check_name, readable
+from connectors.lake_files import by_partition, check_name, read_unmerged, readable
 from connectors.lake_missing import missing_files
 from connectors.landing_control_audit import control_check
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
@@ -23,8 +23,6 @@ from schemas.codec import HEADER_ROWS
 from schemas.registry import TOPICS
 from schemas.topic import Topic
 
-# A merge of files may come between a listing and a read, and another one behind it.
-_LISTINGS = 5
 _RECORD = ["_partition", "_offset"]
 _EMPTY = {"_partition": pl.Int32, "_offset": pl.Int64, "rows": pl.Int64, "distinct": pl.Int64}
 
@@ -219,18 +217,14 @@ def _in_lake(lake: Path, topic: Topic) -> pl.DataFrame:
 def _counted(
     listed: Callable[[], list[Path]], count: Callable[[pl.LazyFrame], pl.LazyFrame]
 ) -> pl.DataFrame:
-    """What is counted of files; listed again where the lander has merged some of them meanwhile."""
-    for _ in range(_LISTINGS):
-        try:
-            files = listed()
-            if not files:
-                return pl.DataFrame(schema=_EMPTY)
-            return _framed(
-                _collected(count(pl.scan_parquet(files, hive_partitioning=False)), files)
-            )
-        except FileNotFoundError as error:
-            gone = error
-    raise LakeError(f"lake: a file was gone at each of {_LISTINGS} listings: {gone}") from gone
+    """What is counted of files."""
+
+    def read(files: list[Path]) -> pl.DataFrame:
+        if not files:
+            return pl.DataFrame(schema=_EMPTY)
+        return _framed(_collected(count(pl.scan_parquet(files, hive_partitioning=False)), files))
+
+    return read_unmerged(listed, read)
 
 
 def _collected(counted: pl.LazyFrame, files: Sequence[Path]) -> pl.DataFrame:

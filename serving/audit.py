@@ -11,6 +11,7 @@ from rich.table import Table
 
 from connectors.checks import Check
 from connectors.landing_audit import landing_checks
+from connectors.landing_values import value_checks
 from connectors.log import Log
 from connectors.log_cuts import LogCuts
 from connectors.row_counts import RowCounts
@@ -20,8 +21,20 @@ from flows.engines.recount import recount
 from serving.audit_accounts import account_checks
 
 
-def audit(log: Log, store_url: str, lake: Path) -> list[Check]:
-    """The checks of every flow that has run, of who wrote what flows derive, of all that has landed, and of accounts."""
+def audit(log: Log, store_url: str, lake: Path, *, values: bool = False) -> list[Check]:
+    """The checks of every flow that has run, of who wrote what flows derive, of all that has landed, and of accounts.
+
+    Parameters
+    ----------
+    log : Log
+        The truth.
+    store_url : str
+        ClickHouse, embedded or a server.
+    lake : Path
+        Folder of the lake.
+    values : bool
+        Whether what has landed is also compared by value (`connectors.landing_values`).
+    """
     counts = RowCounts(log)
     cuts = LogCuts(log)
     checks: list[Check] = []
@@ -34,7 +47,9 @@ def audit(log: Log, store_url: str, lake: Path) -> list[Check]:
     landed = cuts.outlasted(
         "audit of what has landed", partial(landing_checks, log, store_url, lake, counts), _hold
     )
-    return checks + written + landed + account_checks(log, store_url)
+    compare = partial(value_checks, log, store_url, lake)
+    compared = cuts.outlasted("audit of landed values", compare, _hold) if values else []
+    return checks + written + landed + compared + account_checks(log, store_url)
 
 
 def _hold(checks: Sequence[Check]) -> bool:
@@ -58,9 +73,11 @@ def audit_value(checks: list[Check]) -> dict[str, Any]:
     }
 
 
-def run_audit(log: Log, store_url: str, lake: Path, *, as_json: bool, out: TextIO) -> int:
-    """Audit and print; 0 where every count holds, 1 where one does not."""
-    checks = audit(log, store_url, lake)
+def run_audit(
+    log: Log, store_url: str, lake: Path, *, values: bool, as_json: bool, out: TextIO
+) -> int:
+    """Audit and print; 0 where every count holds, 1 where one does not. Parameters as those of `audit`."""
+    checks = audit(log, store_url, lake, values=values)
     if as_json:
         value = audit_value(checks)
         out.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")

@@ -54,7 +54,10 @@ def test_every_kind_of_file_goes_the_whole_way(shared: Path, tmp_path: Path) -> 
                 lander.run_until_end()
             told = io.StringIO()
             assert (
-                run_audit(log, settings.store, settings.lake_path, as_json=True, out=told) == 0
+                run_audit(
+                    log, settings.store, settings.lake_path, values=True, as_json=True, out=told
+                )
+                == 0
             ), told.getvalue()
         _replays_are_the_same(log)
 

@@ -68,7 +68,9 @@ def platform(sqlite_log: Log, store_url: str, tmp_path: Path) -> Platform:
 
 def test_an_untouched_platform_passes_and_says_what_was_counted(platform: Platform) -> None:
     out = io.StringIO()
-    code = run_audit(platform.log, platform.store_url, platform.lake, as_json=True, out=out)
+    code = run_audit(
+        platform.log, platform.store_url, platform.lake, values=False, as_json=True, out=out
+    )
     value = orjson.loads(out.getvalue())
     assert (code, value["ok"]) == (0, True)
     terms = {check["subject"]: check["terms"] for check in value["checks"]}
@@ -83,6 +85,16 @@ def test_an_untouched_platform_passes_and_says_what_was_counted(platform: Platfo
     actions = trades_fed().column("action").slice(0, 5).to_pylist()
     assert of_bars["late"] == actions.count("new") > 0
     assert terms["lander: trades"] == {"log": 4_025, "lake": 4_025}
+
+
+def test_values_are_compared_where_that_is_asked_for(platform: Platform) -> None:
+    checks = audit(platform.log, platform.store_url, platform.lake, values=True)
+    assert [check for check in checks if not check.ok] == []
+    compared = [check for check in checks if "same" in check.terms]
+    assert {check.subject for check in compared} == {
+        check.subject for check in checks if check.subject.startswith("lander: ")
+    } - {"lander: _control"}
+    assert sum(check.terms["same"] for check in compared) > 0
 
 
 BREAKS: dict[str, tuple[Callable[[Platform], object], str]] = {
@@ -209,7 +221,12 @@ def test_a_difference_names_the_first_record_and_the_exit_code_says_it(platform:
         "ALTER TABLE trades DELETE WHERE _offset = 3 AND _row = 7 SETTINGS mutations_sync = 1",
     )
     out = io.StringIO()
-    assert run_audit(platform.log, platform.store_url, platform.lake, as_json=False, out=out) == 1
+    assert (
+        run_audit(
+            platform.log, platform.store_url, platform.lake, values=False, as_json=False, out=out
+        )
+        == 1
+    )
     assert "trades[0] at offset 3: 500 rows in the log, 499 landed" in out.getvalue().replace(
         "\n", " "
     )
