@@ -1,11 +1,13 @@
-"""Every log implementation, as one fixture; a topic of it, logs with receipts, and a folder for a lake."""
+"""Every log implementation, as one fixture; a topic of it, logs with receipts, a folder for a lake, a client of a store."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from clickhouse_connect.driver.client import Client
 
+from connectors.clickhouse import connect
 from connectors.log import Log, TopicConfig, open_log
 from tests.connectors.sealed_log import clear, feed_and_seal
 
@@ -37,6 +39,13 @@ def topic(log: Log) -> str:
 def lake(tmp_path: Path) -> Path:
     """A lake's folder, not made yet."""
     return tmp_path / "lake"
+
+
+@pytest.fixture
+def client(store_url: str) -> Iterator[Client]:
+    """A client of the test's own store."""
+    with connect(store_url) as client:
+        yield client
 
 
 @pytest.fixture

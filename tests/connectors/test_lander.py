@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -32,12 +31,6 @@ from tests.connectors.sinks import assert_whole, in_clickhouse, in_lake
 def log(sqlite_log: Log) -> Log:
     create_topics(sqlite_log, 2)
     return sqlite_log
-
-
-@pytest.fixture
-def client(store_url: str) -> Iterator[Client]:
-    with connect(store_url) as client:
-        yield client
 
 
 def test_every_row_lands_once_in_both_sinks_and_positions_say_so(

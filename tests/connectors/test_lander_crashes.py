@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,12 +30,6 @@ class CrashError(Exception):
 def log(sqlite_log: Log) -> Log:
     create_topics(sqlite_log, 2)
     return sqlite_log
-
-
-@pytest.fixture
-def client(store_url: str) -> Iterator[Client]:
-    with connect(store_url) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """What has landed is compared with the log by value: a row that was changed where it lies is told."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from clickhouse_connect.driver.client import Client
 
 from connectors import landing_values
 from connectors.checks import Check
-from connectors.clickhouse import connect
 from connectors.lander import Lander
 from connectors.landing_audit import landing_checks
 from connectors.landing_values import value_checks
@@ -27,17 +25,6 @@ from tests.golden.rows import golden_batch
 def log(sqlite_log: Log) -> Log:
     create_topics(sqlite_log, 2)
     return sqlite_log
-
-
-@pytest.fixture
-def client(store_url: str) -> Iterator[Client]:
-    with connect(store_url) as client:
-        yield client
-
-
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
-    return tmp_path / "lake"
 
 
 def land(log: Log, store_url: str, lake: Path) -> None:

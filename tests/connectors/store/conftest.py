@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from clickhouse_connect.driver.client import Client
 
 from connectors.chdb_address import Address, running_store, store_path
 from connectors.clickhouse import (
@@ -28,12 +27,6 @@ def no_tables_are_left(store_url: str) -> Iterator[None]:
     with connect(store_url) as client:
         for (name,) in client.query("SHOW TABLES").result_rows:
             client.command(f"DROP TABLE {name} SYNC")
-
-
-@pytest.fixture
-def client(store_url: str) -> Iterator[Client]:
-    with connect(store_url) as client:
-        yield client
 
 
 @dataclass(frozen=True, slots=True)
