@@ -134,7 +134,13 @@ class Dispatch:
             self.take(venue.cancel(slice_id, market))
         elif one.wanted is not None:
             new = working.replacing or leg.order
-            terms = Terms(one.wanted, new.limit_price, new.display_quantity, new.time_in_force)
+            terms = Terms(
+                one.wanted,
+                new.limit_price,
+                new.display_quantity,
+                new.time_in_force,
+                new.peg_offset,
+            )
             self.take(venue.replace(slice_id, terms, market))
 
     def on_event(self, event: Any) -> None:

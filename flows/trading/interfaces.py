@@ -359,6 +359,7 @@ class Terms:
     limit_price: int | None
     display_quantity: int | None
     time_in_force: str
+    peg_offset: int
 
 
 class Venue(ABC):

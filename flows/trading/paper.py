@@ -107,10 +107,10 @@ class PaperVenue(Venue):
         if terms.quantity <= resting.filled:
             return [Told(order_id, "replace_rejected", "so much is filled already")]
         order = resting.order
-        before = order.quantity, order.limit_price, order.display_quantity
+        before = order.quantity, order.limit_price, order.display_quantity, order.peg_offset
         order.quantity, order.limit_price = terms.quantity, terms.limit_price
-        order.display_quantity = terms.display_quantity
-        same_terms = before[1:] == (terms.limit_price, terms.display_quantity)
+        order.display_quantity, order.peg_offset = terms.display_quantity, terms.peg_offset
+        same_terms = before[1:] == (terms.limit_price, terms.display_quantity, terms.peg_offset)
         keeps = same_terms and terms.quantity <= before[0]
         replaced = Told(order_id, "replaced")
         if keeps or resting.auction_at is not None:

@@ -74,7 +74,11 @@ def _trailing_and_pegged_refusals(working: Working) -> Iterator[str]:
         yield "a trailing stop needs trail_amount or trail_percent"
     if order.order_type == "pegged" and order.peg is None:
         yield "a pegged order needs peg"
-    if abs(order.peg_offset) >= LARGEST:
+    yield from _offset_refusals(order.peg_offset)
+
+
+def _offset_refusals(peg_offset: int) -> Iterator[str]:
+    if abs(peg_offset) >= LARGEST:
         yield "peg_offset must be below 10 trillion"
 
 
@@ -86,6 +90,7 @@ def _replacement_refusals(working: Working, new: NewTerms) -> Iterator[str]:
         value = getattr(new, name)
         if value is not None and not 0 < value < LARGEST:
             yield f"{name} must be above 0 and below 10 trillion"
+    yield from _offset_refusals(new.peg_offset)
     if new.quantity <= working.filled:
         yield "so much is filled already"
     if working.worker is not None and new.quantity - working.filled < working.open_quantity:

@@ -70,7 +70,8 @@ def _place(desk: "Desk", leg: Leg, new: NewTerms) -> str | None:
 
 def _is_moved(leg: Leg, new: NewTerms) -> bool:
     order = leg.order
-    return (new.limit_price, new.display_quantity) != (order.limit_price, order.display_quantity)
+    before = order.limit_price, order.display_quantity, order.peg_offset
+    return (new.limit_price, new.display_quantity, new.peg_offset) != before
 
 
 def replaced(desk: "Desk", working: Working, *, done: bool, place: str | None = None) -> None:
@@ -82,7 +83,7 @@ def replaced(desk: "Desk", working: Working, *, done: bool, place: str | None = 
     if done:
         order = working.order
         order.quantity, order.limit_price = new.quantity, new.limit_price
-        order.display_quantity = new.display_quantity
+        order.display_quantity, order.peg_offset = new.display_quantity, new.peg_offset
         _replace_expiry(desk, working, new)
         report(desk, working, "replaced", place)
     else:
@@ -184,4 +185,4 @@ def _replace_leg(desk: "Desk", working: Working, leg: Leg, new: NewTerms) -> Non
 
 def _take_over(leg: Leg, new: NewTerms, quantity: int) -> None:
     leg.order.quantity, leg.order.limit_price = quantity, new.limit_price
-    leg.order.display_quantity = new.display_quantity
+    leg.order.display_quantity, leg.order.peg_offset = new.display_quantity, new.peg_offset

@@ -58,6 +58,7 @@ class NewTerms(NamedTuple):
     stop_price: int | None
     trail_amount: int | None
     trail_percent: int | None
+    peg_offset: int
 
 
 @dataclass(slots=True)
@@ -147,6 +148,7 @@ class Working:
             self.stop_price,
             self.trail_amount,
             self.trail_percent,
+            order.peg_offset,
         )
 
     @property
@@ -170,12 +172,15 @@ class Working:
     def restored(cls, saved: dict[str, Any]) -> "Working":
         """What `saved` gave the values of, but for its algorithm."""
         legs = {leg["number"]: _leg(leg) for leg in saved["legs"]}
+        order = Order(**saved["order"])
         values = saved | {
-            "order": Order(**saved["order"]),
+            "order": order,
             "legs": legs,
             "ending": _pair(saved["ending"]),
-            "replacing": None if saved["replacing"] is None else NewTerms(*saved["replacing"]),
-            "queued": [NewTerms(*one) for one in saved["queued"]],
+            "replacing": None
+            if saved["replacing"] is None
+            else _new_terms(saved["replacing"], order),
+            "queued": [_new_terms(one, order) for one in saved["queued"]],
             "worker": None,
         }
         return cls(**values)
@@ -185,6 +190,11 @@ def _leg(saved: dict[str, Any]) -> Leg:
     slices = {one["slice_id"]: Slice(**one) for one in saved["slices"]}
     values = saved | {"order": Order(**saved["order"]), "slices": slices}
     return Leg(**(values | {"ending": _pair(saved["ending"])}))
+
+
+def _new_terms(values: list[Any], order: Order) -> NewTerms:
+    """A replacement; of an earlier version, which had no peg's offset in it, the order keeps its own."""
+    return NewTerms(*[*values, order.peg_offset][: len(NewTerms._fields)])
 
 
 def _pair(values: Any) -> Any:

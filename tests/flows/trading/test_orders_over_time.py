@@ -1,8 +1,13 @@
 """Triggers, pegs, time in force, auctions and replacements, by market time."""
 
+import json
+
+import numpy as np
 import pytest
 
+from flows.execution import Execution
 from flows.orders.money import ONE
+from flows.snapshot import pack, unpack
 from flows.trading.queue_position import QueuePosition
 from tests.flows.trading.executing import CLOSE_NS, OPEN_NS, SECOND_NS, Trader
 
@@ -341,6 +346,44 @@ def test_another_display_quantity_goes_to_the_back() -> None:
     trader.replace("o", limit_price="10.00", quantity=100, display_quantity=20)
     trader.at(2).trade(10.00, 410)
     assert trader.fills == [("p", "100", "10", "added"), ("o", "10", "10", "added")]
+
+
+def test_a_peg_stands_at_its_new_offset() -> None:
+    """It was told as replaced, and stood where it had stood."""
+    trader = open_market()
+    peg = {"order_type": "pegged", "peg": "primary"}
+    trader.order(**peg)
+    trader.replace(**peg, peg_offset="0.01")
+    trader.resume()
+    assert trader.last_report["reason"] == "its place in the queue is lost"
+    trader.at(2).trade(10.01, 30)
+    trader.replace(**peg, peg_offset="0.02")
+    assert trader.fills == [("o", "30", "10.01", "added"), ("o", "70", "10.02", "removed")]
+
+
+def test_an_offset_that_no_peg_may_have_is_refused() -> None:
+    trader = open_market()
+    trader.order(order_type="pegged", peg="primary")
+    trader.replace(order_type="pegged", peg="primary", peg_offset="10000000000000")
+    assert trader.last_report["reason"] == "peg_offset must be below 10 trillion"
+
+
+def test_a_replacement_that_an_earlier_version_had_under_way_leaves_the_offset() -> None:
+    trader = open_market()
+    peg = {"order_type": "pegged", "peg": "primary", "venue": "N", "peg_offset": "-0.10"}
+    trader.order(**peg)
+    trader.at(2).quote(10.00, 300, 10.02, 200)
+    trader.replace(**peg, quantity=50)
+    head, arrays = unpack(trader.flow.snapshot(), Execution.name, 2)
+    state = json.loads(arrays.pop("state").tobytes())
+    (order,) = state["desks"][0]["orders"]
+    assert order["replacing"].pop() == -ONE // 10
+    text = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    trader.flow = Execution(trader.params, pack(Execution.name, 2, head, arrays | {"state": text}))
+    trader.at(3).quote(10.00, 300, 10.02, 250)
+    assert trader.last_report["reason"] == "its place in the queue is kept"
+    trader.at(4).trade(9.89, 500)
+    assert trader.fills == [("o", "50", "9.9", "added")]
 
 
 def test_replacements_wait_for_one_another() -> None:
