@@ -34,9 +34,9 @@ def refusal(working: Working, desk: "Desk") -> str | None:
     return next(_refusals(working, desk), None)
 
 
-def replacement_refusal(working: Working, new: NewTerms) -> str | None:
+def replacement_refusal(working: Working, new: NewTerms, desk: "Desk") -> str | None:
     """Why a replacement is refused; None if it is not."""
-    return next(_replacement_refusals(working, new), None)
+    return next(_replacement_refusals(working, new, desk), None)
 
 
 def _refusals(working: Working, desk: "Desk") -> Iterator[str]:
@@ -64,8 +64,23 @@ def _refusals(working: Working, desk: "Desk") -> Iterator[str]:
     reason = None if order.venue is None else desk.context.venue_refusal(order.venue, desk.market)
     if reason is not None:
         yield reason
+    if order.venue in desk.context.brokers and working.algorithm is None:
+        yield from _broker_refusals(working)
     if working.algorithm is not None:
         yield from _algorithm_refusals(working, desk)
+
+
+def _broker_refusals(working: Working) -> Iterator[str]:
+    """What a broker's order has no word for: it would be sent as another one."""
+    order = working.order
+    if order.order_type == "pegged":
+        yield f"{order.venue} takes no pegged orders: give no venue, or one of the paper market"
+    if order.display_quantity is not None:
+        yield _shown_whole(order.venue)
+
+
+def _shown_whole(broker: str | None) -> str:
+    return f"{broker} shows an order whole: leave display_quantity out, or take algorithm iceberg"
 
 
 def _trailing_and_pegged_refusals(working: Working) -> Iterator[str]:
@@ -82,7 +97,7 @@ def _offset_refusals(peg_offset: int) -> Iterator[str]:
         yield "peg_offset must be below 10 trillion"
 
 
-def _replacement_refusals(working: Working, new: NewTerms) -> Iterator[str]:
+def _replacement_refusals(working: Working, new: NewTerms, desk: "Desk") -> Iterator[str]:
     order = working.order
     if working.ending is not None:
         yield "it is being cancelled"
@@ -91,6 +106,9 @@ def _replacement_refusals(working: Working, new: NewTerms) -> Iterator[str]:
         if value is not None and not 0 < value < LARGEST:
             yield f"{name} must be above 0 and below 10 trillion"
     yield from _offset_refusals(new.peg_offset)
+    is_shown_otherwise = new.display_quantity not in (None, order.display_quantity)
+    if is_shown_otherwise and order.venue in desk.context.brokers and working.algorithm is None:
+        yield _shown_whole(order.venue)
     if new.quantity <= working.filled:
         yield "so much is filled already"
     if working.worker is not None and new.quantity - working.filled < working.open_quantity:

@@ -107,7 +107,7 @@ def _is_sweeping(working: Working) -> bool:
 
 def _replace(desk: "Desk", working: Working, new: NewTerms) -> None:
     new = new._replace(quantity=new.quantity - working.left_off)
-    reason = replacement_refusal(working, new)
+    reason = replacement_refusal(working, new, desk)
     if reason is not None:
         report(desk, working, "replace_rejected", reason)
         if working.queued:

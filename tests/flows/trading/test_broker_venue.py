@@ -1,6 +1,7 @@
 """Orders that name an outside broker: what it is told, and what its reports make of them."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -125,6 +126,32 @@ def test_an_algorithm_that_is_cancelled_asks_again_for_a_child_that_the_broker_k
     assert [one[:2] for one in told(trader)[1:]] == [("cancel", child)] * 2
     trader.broker("cancelled", child, "c2")
     assert trader.reports[-1] == "o cancelled"
+
+
+@pytest.mark.parametrize(
+    ("terms", "why"),
+    [
+        ({"order_type": "pegged", "peg": "primary"}, "ALPACA takes no pegged orders"),
+        ({"limit_price": "10.00", "display_quantity": 10}, "ALPACA shows an order whole"),
+    ],
+)
+def test_what_a_broker_has_no_word_for_is_refused(terms: dict[str, Any], why: str) -> None:
+    """A peg was sent as a market order, and filled at any price; an iceberg was shown to all."""
+    trader = open_market()
+    trader.order(venue="ALPACA", **terms)
+    assert trader.last_report["report"] == "rejected"
+    assert why in trader.last_report["reason"]
+    assert told(trader) == []
+
+
+def test_an_order_at_a_broker_cannot_become_an_iceberg_but_an_algorithm_can_show_less() -> None:
+    trader = open_market()
+    trader.order(limit_price="10.00", venue="ALPACA")
+    trader.replace(limit_price="10.00", venue="ALPACA", display_quantity=10)
+    assert "ALPACA shows an order whole" in trader.last_report["reason"]
+    iceberg = {"algorithm": "iceberg", "display_quantity": 10, "quantity": 60}
+    trader.order("i", limit_price="10.00", venue="ALPACA", **iceberg)
+    assert [one[2] for one in told(trader)] == [Decimal(100), Decimal(10)]
 
 
 def test_a_replacement_counts_once_the_broker_has_taken_it() -> None:
