@@ -175,6 +175,10 @@ def _ill_formed(order: Command, quantity: int, now: int) -> Rejection | None:
         market, asked = (f"{np.datetime64(ns, 'ns')}Z" for ns in (now, order.ts_expire))
         why = f"it expires at {asked}, and the symbol's market is at {market}"
         return Rejection("ts_expire", market, asked, why)
+    if order.order_type == "market" and order.limit_price is not None:
+        # It would count at a price that it does not keep to, and pass every limit on money.
+        why = "a market order is filled at any price: for one that has a limit say order_type limit"
+        return Rejection("limit_price", "none of a market order", text(order.limit_price), why)
     shown = order.display_quantity
     if shown is not None and shown > quantity:
         return _over("display_quantity", quantity, shown, "what is shown of the order", 1)

@@ -165,7 +165,9 @@ def _leave_out_restricted(
 def _is_usual(batch: pa.RecordBatch) -> Bools:
     """Whether a row asks for a new order of the simplest kind."""
     usual: Bools = _NEW.of(batch.column("command")) == 0
-    usual &= _TYPES.of(batch.column("order_type")) >= 0
+    kinds = _TYPES.of(batch.column("order_type"))
+    # A market order with a limit is refused.
+    usual &= (kinds == 1) | ((kinds == 0) & _is_null(batch.column("limit_price")))
     usual &= _SIMPLE.of(batch.column("order_class")) == 0
     usual &= _SIDES.of(batch.column("side")) >= 0
     for name in _UNUSUAL:

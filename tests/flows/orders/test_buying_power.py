@@ -3,8 +3,10 @@
 import pytest
 
 from flows.oms import Oms, OmsParams
+from flows.orders.plain_desk import MIN_ROWS
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS
-from tests.flows.orders.order_system import OrderSystem, order_id, refusal, said
+from schemas.orders import ORDERS
+from tests.flows.orders.order_system import NEW, OrderSystem, order_id, refusal, said
 
 ACCEPTED = [("accepted", "accepted")]
 
@@ -52,6 +54,23 @@ def test_a_market_buy_is_valued_at_the_ask_and_a_stop_at_its_stop() -> None:
     assert refusal(desk.new("c3", **stop))[2] == "5500"
     trail = {"order_type": "trailing_stop", "limit_price": None, "trail_percent": "10"}
     assert refusal(desk.new("c4", **trail))[2] == "5501.1"
+
+
+@pytest.mark.parametrize("count", [1, MIN_ROWS], ids=["one by one", "by column"])
+def test_a_market_order_with_a_limit_buys_no_more_than_can_be_paid(count: int) -> None:
+    """It counted at its limit, which the execution leaves out: a cash account could spend what it has not."""
+    desk = OrderSystem(type="cash", funded="100")
+    orders = [{"client_order_id": f"c{at}", "order_id": order_id(f"c{at}")} for at in range(count)]
+    market = NEW | {"order_type": "market", "limit_price": "0.01", "quantity": "100"}
+    events = desk.feed(ORDERS, *(market | one for one in orders))
+    assert said(events) == [("rejected", "rejected")] * count
+    assert refusal(events[:1]) == ("limit_price", "none of a market order", "0.01")
+
+
+def test_a_replacement_gives_a_market_order_no_limit() -> None:
+    desk = OrderSystem()
+    desk.new(order_type="market", limit_price=None)
+    assert refusal(desk.replace(limit_price="1"))[0] == "limit_price"
 
 
 def test_an_oco_to_buy_needs_and_ties_up_what_its_dearer_exit_may_cost() -> None:
