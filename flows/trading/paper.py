@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from flows.trading.auctions import auction_time, joins
+from flows.trading.expiry import AUCTION_WAIT_NS
 from flows.trading.fees import Rates, fee_of
 from flows.trading.hidden import Hidden
 from flows.trading.interfaces import (
@@ -39,6 +40,7 @@ from flows.trading.symbol_market import SymbolMarket
 from flows.trading.trade_kinds import OFF_EXCHANGE
 
 _AUCTIONS = ("at_open", "at_close")
+_FROZEN = "its auction has begun"
 _Offer = tuple[int, int, str | None]
 
 
@@ -104,6 +106,8 @@ class PaperVenue(Venue):
         resting = self._orders.get(order_id)
         if resting is None:
             return [Told(order_id, "replace_rejected", "the order is not open any more")]
+        if _is_frozen(resting, market):
+            return [Told(order_id, "replace_rejected", _FROZEN)]
         if terms.quantity <= resting.filled:
             return [Told(order_id, "replace_rejected", "so much is filled already")]
         order = resting.order
@@ -120,11 +124,13 @@ class PaperVenue(Venue):
         resting.sequence = self._next()
         return [replaced, *self._enter(resting, market)]
 
-    def cancel(self, order_id: str, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]  # noqa: ARG002
+    def cancel(self, order_id: str, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
         """Cancel what is open of an order."""
         resting = self._orders.get(order_id)
         if resting is None:
             return [Told(order_id, "cancel_rejected", "the order is not open any more")]
+        if _is_frozen(resting, market):
+            return [Told(order_id, "cancel_rejected", _FROZEN)]
         self._leave(resting)
         return [self._ended(resting, "cancelled", None)]
 
@@ -397,3 +403,9 @@ class PaperVenue(Venue):
         """It is in no list any more."""
         del self._orders[resting.order.order_id]
         return Told(resting.order.order_id, report, reason)
+
+
+def _is_frozen(resting: Resting, market: SymbolMarket) -> bool:
+    """Whether an order is in an auction whose hour has come: no exchange takes changes then, whenever it prints."""
+    auction_at = resting.auction_at
+    return auction_at is not None and auction_at <= market.now < auction_at + AUCTION_WAIT_NS

@@ -210,6 +210,34 @@ def test_an_at_close_order_is_filled_by_the_closing_print_after_the_close() -> N
     assert trader.fills == [("o", "100", "9.98", "auction")]
 
 
+def test_an_auction_that_has_begun_takes_no_changes() -> None:
+    """More could be asked for at another price when the others had closed and the print was still to come."""
+    trader = open_market()
+    trader.order(limit_price="10.10", time_in_force="at_close")
+    trader.at(CLOSE_S + 2).pass_time()
+    trader.resume()
+    trader.replace(limit_price="10.20", quantity=300, time_in_force="at_close")
+    assert (trader.reports[-1], trader.last_report["reason"]) == (
+        "o replace_rejected",
+        "it came too late",
+    )
+    trader.cancel()
+    assert (trader.reports[-1], trader.last_report["reason"]) == (
+        "o cancel_rejected",
+        "its auction has begun",
+    )
+    trader.at(CLOSE_S + 3).trade(10.15, 500, conditions="6")
+    assert (trader.reports[-1], trader.fills) == ("o expired", [])
+
+
+def test_an_auction_order_can_be_cancelled_until_the_hour() -> None:
+    trader = open_market()
+    trader.order(limit_price="10.10", time_in_force="at_close")
+    trader.at(CLOSE_S - 0.001).pass_time()
+    trader.cancel()
+    assert trader.reports[-1] == "o cancelled"
+
+
 def test_the_listing_venues_print_is_the_auction_where_it_is_known() -> None:
     trader = Trader()
     trader.instrument(venue="XNYS")
