@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from flows.flow import FlowError
-from flows.orders.fx import fx_rate
+from flows.orders.fx import PIVOTS, fx_rate
 from flows.orders.ledger_rows import LedgerRows
 from flows.orders.lots import FIFO, Lot
 from flows.orders.money import LARGEST, of_float
@@ -68,6 +68,8 @@ class Book:
         self.marks: dict[str, float] = {}
         self.mark_times: dict[str, int] = {}
         self._by_symbol: dict[str, list[Position]] = {}
+        # Of positions, and those that rates go by way of: one of them is in every pair that can tell a rate.
+        self._currencies = dict.fromkeys(PIVOTS)
 
     def account(self, name: str) -> Account:
         """An account, new where it is.
@@ -104,11 +106,26 @@ class Book:
         self.account(position.account).positions[key] = position
         self.positions.append(position)
         self._by_symbol.setdefault(position.symbol, []).append(position)
+        self._currencies[position.currency] = None
         return position
 
     def of_symbol(self, symbol: str) -> list[Position]:
         """All positions of a symbol, flat ones too, in order of their first fill."""
         return self._by_symbol.get(symbol, [])
+
+    def without_rate(self, symbol: str) -> list[Position]:
+        """Positions that have no rate of exchange, if a symbol that has no mark yet may be a pair that tells it."""
+        currencies = tuple(self._currencies)
+        if symbol in self.marks or not (
+            symbol.startswith(currencies) or symbol.endswith(currencies)
+        ):
+            return []
+        return [one for one in self.positions if self.rate(one) is None]
+
+    def rate(self, position: Position) -> int | None:
+        """What a unit of a position's currency is in its account's, scaled; None where nothing tells."""
+        target = self.accounts[position.account].currency
+        return None if target is None else fx_rate(position.currency, target, self.marks)
 
     def put_mark(self, symbol: str, ts_ns: int, price: float) -> None:
         """A symbol's price from now on.
@@ -197,9 +214,6 @@ class Book:
         lots = position.lots
         mark = self.mark(position.symbol)
         value = position.value(mark)
-        rate = None
-        if mine.currency is not None:
-            rate = fx_rate(position.currency, mine.currency, self.marks)
         position.ts_told = now
         position.mark_told = mark
         self.rows.positions.append(
@@ -219,7 +233,7 @@ class Book:
                 position.dividends,
                 position.fees,
                 position.currency,
-                rate,
+                self.rate(position),
                 cause,
                 cause_id,
             )

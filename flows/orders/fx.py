@@ -7,7 +7,7 @@ from flows.orders.money import LARGEST, ONE, divided, of_float
 _BETWEEN = ("", "/", "-", ".")
 
 # Pairs that all other currencies have a pair with, in order of how many.
-_PIVOTS = ("USD", "EUR", "USDT")
+PIVOTS = ("USD", "EUR", "USDT")
 
 
 def fx_rate(currency: str, target: str, marks: Mapping[str, float]) -> int | None:
@@ -37,7 +37,7 @@ def fx_rate(currency: str, target: str, marks: Mapping[str, float]) -> int | Non
     found = _by_pair(currency, target, marks)
     if found is not None:
         return found
-    for pivot in _PIVOTS:
+    for pivot in PIVOTS:
         if pivot in (currency, target):
             continue
         first = _by_pair(currency, pivot, marks)

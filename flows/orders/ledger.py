@@ -117,7 +117,11 @@ class Ledger:
         """A symbol's newest mark."""
         now = self._advanced(ts_ns)
         if price is not None:
+            without_rate = self.book.without_rate(symbol)
             self.book.put_mark(symbol, ts_ns, price)
+            for position in without_rate:
+                if self.book.rate(position) is not None:
+                    self.book.tell(position, MARK, None, now)
             positions = self.book.of_symbol(symbol)
             scaled = scaled_mark(price) if positions else None
             for position in positions:

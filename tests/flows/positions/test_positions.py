@@ -183,6 +183,26 @@ def test_a_rate_of_exchange_comes_from_the_marks_of_pairs() -> None:
     assert told(books.last(), "fx_rate") == ("0.625",)
 
 
+def test_a_rate_that_comes_late_is_told_of_what_lacked_it_flat_or_not() -> None:
+    """What was sold before had no profit in the account's currency for ever, what was held none until its own next mark."""
+    books = Books()
+    books.account("A", "GBP")
+    books.fill("buy", "10", "100", symbol="SAP", currency="EUR")
+    books.fill("sell", "10", "110", 1, symbol="SAP", currency="EUR")
+    books.fill("buy", "10", "100", 2, symbol="BMW", currency="EUR")
+    books.fill("buy", "1", "5", 2, symbol="VOD", currency="GBP")
+    books.mark(3, 1.25, symbol="EURUSD")
+    count = len(books.rows["positions"])
+    books.resume()
+    # By way of the dollar.
+    books.mark(4, 1.6, symbol="GBP/USD")
+    told_now = books.rows["positions"][count:]
+    assert [(one["symbol"], one["cause"]) for one in told_now] == [("SAP", "mark"), ("BMW", "mark")]
+    assert told(books.last("SAP"), "quantity", "realised", "fx_rate") == ("0", "100", "0.78125")
+    books.mark(5, 1.7, symbol="GBP/USD")
+    assert len(books.rows["positions"]) == count + 2
+
+
 def test_strategies_and_currencies_are_apart() -> None:
     books = Books()
     books.fill("buy", "10", "10", strategy="one")
