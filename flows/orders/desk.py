@@ -16,6 +16,14 @@ MAX_PENDING = 16
 _CLIENT_ORDER_ID = "client_order_id"
 _CANCELLABLE = "open, and not being cancelled"
 
+_ONLY_OF = {
+    "stop_price": ("stop", "stop_limit"),
+    "trail_amount": ("trailing_stop",),
+    "trail_percent": ("trailing_stop",),
+    "peg_offset": ("pegged",),
+}
+"""What a replacement may say of some order types only."""
+
 
 def take(blotter: Blotter, command: Command) -> None:
     """Carry a command out, or say why not."""
@@ -115,11 +123,18 @@ def _replace(blotter: Blotter, command: Command) -> None:
 
 
 def _not_replaceable(order: Order, command: Command) -> Rejection | None:
-    quantity = command.quantity
+    quantity, kind = command.quantity, order.terms.order_type
+    strange = [
+        name
+        for name, kinds in _ONLY_OF.items()
+        if getattr(command, name) is not None and kind not in kinds
+    ]
     if order.terms.order_class == "oco":
         why = "an OCO is its two exits: replace these, by their own identifiers"
     elif order.cancelling or order.ending is not None:
         why = "a cancellation is under way"
+    elif strange:
+        why = f"an order of type {kind} has no {' and no '.join(strange)}"
     elif quantity is not None and order.is_exit:
         why = "the quantity of an exit is that of what it closes"
     elif quantity is not None and quantity <= order.filled:

@@ -125,7 +125,11 @@ def _replacement_refusals(working: Working, new: NewTerms, desk: "Desk") -> Iter
 
 
 def _trigger_refusals(working: Working, new: NewTerms) -> Iterator[str]:
-    if working.trigger not in HELD_TYPES or not working.held:
+    if working.trigger not in HELD_TYPES:
+        return
+    if working.order.order_type not in HELD_TYPES:
+        if _is_trigger_moved(working, new):
+            yield "it was triggered before"
         return
     if working.trigger != "trailing_stop":
         if new.stop_price is None or not 0 < new.stop_price < LARGEST:
@@ -135,6 +139,12 @@ def _trigger_refusals(working: Working, new: NewTerms) -> Iterator[str]:
     wrong = any(value is not None and not 0 < value < LARGEST for value in trails)
     if wrong or trails == [None, None]:
         yield "a trailing stop needs trail_amount or trail_percent, above 0"
+
+
+def _is_trigger_moved(working: Working, new: NewTerms) -> bool:
+    if working.trigger != "trailing_stop":
+        return new.stop_price != working.stop_price
+    return (new.trail_amount, new.trail_percent) != (working.trail_amount, working.trail_percent)
 
 
 def _algorithm_refusals(working: Working, desk: "Desk") -> Iterator[str]:

@@ -1,5 +1,7 @@
 """Replacements: what they are checked with, what they tie up until they are answered, and which terms they leave."""
 
+import pytest
+
 from tests.flows.orders.order_system import OrderSystem, refusal, said
 
 
@@ -45,3 +47,14 @@ def test_a_trailing_stop_that_is_to_trail_by_a_percentage_trails_by_no_amount() 
     desk.replace(trail_amount="3")
     sent = desk.instructions[-1]
     assert (sent["trail_amount"], sent["trail_percent"]) == (3, None)
+
+
+@pytest.mark.parametrize("name", ["stop_price", "trail_amount", "trail_percent", "peg_offset"])
+def test_what_an_order_of_its_type_does_not_have_is_no_replacement(name: str) -> None:
+    """It was told as replaced, and nothing of it was."""
+    desk = OrderSystem()
+    desk.new()
+    (event,) = desk.replace(**{name: "1"})
+    assert (event["event"], event["check"]) == ("replace_rejected", "replace")
+    assert event["reason"] == f"an order of type limit has no {name}"
+    assert said(desk.replace(limit_price="49")) == []

@@ -345,6 +345,31 @@ def test_a_stop_that_is_held_is_replaced_at_once() -> None:
     assert trader.fills == [("o", "50", "10", "removed")]
 
 
+@pytest.mark.parametrize(
+    ("terms", "other"),
+    [
+        ({"order_type": "stop_limit", "stop_price": "10.01"}, {"stop_price": "10.50"}),
+        ({"order_type": "trailing_stop", "trail_amount": "0.01"}, {"trail_amount": "0.50"}),
+    ],
+)
+def test_a_stop_that_was_triggered_has_no_other_stop(
+    terms: dict[str, str], other: dict[str, str]
+) -> None:
+    """Who moved it away was told that it was replaced, while it stood in the market already."""
+    trader = open_market()
+    trader.order(limit_price="9.90", **terms)
+    trader.at(2).trade(10.03, 100)
+    assert trader.reports[-1] == "o routed"
+    trader.replace(**({"limit_price": "9.90"} | terms | other))
+    assert (trader.reports[-1], trader.last_report["reason"]) == (
+        "o replace_rejected",
+        "it was triggered before",
+    )
+    trader.resume()
+    trader.replace(**({"limit_price": "9.90", "quantity": 50} | terms))
+    assert trader.reports[-1] == "o replaced"
+
+
 def test_a_gtd_orders_new_date_counts() -> None:
     trader = open_market()
     later = OPEN_NS + 20 * SECOND_NS
