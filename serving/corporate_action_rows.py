@@ -52,7 +52,7 @@ def action_row(texts: Mapping[str, str | None]) -> dict[str, Any]:
     Raises
     ------
     AccountError
-        For what is no time or number, or a symbol or action that is missing.
+        For what is no time or number, a symbol or action that is missing, or a new symbol that is none.
     """
     given = {name: text.strip() for name, text in texts.items() if text and text.strip()}
     for name in ("symbol", "ts_event", "action"):
@@ -64,6 +64,8 @@ def action_row(texts: Mapping[str, str | None]) -> dict[str, Any]:
             continue
         text = given[name].upper() if name in _SYMBOLS else given[name]
         row[name] = amount_of(text) if CORPORATE_ACTIONS.field(name).type == DECIMAL else text
+    if row.get("new_symbol") == row["symbol"]:
+        raise AccountError(f"{row['symbol']} is the symbol that it has: new_symbol must be another")
     terms = [f"{row[name]}" for name in _NAMES if name in row]
     row.setdefault("action_id", ":".join(terms))
     return row

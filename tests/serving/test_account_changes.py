@@ -127,6 +127,7 @@ def test_cash_with_an_identifier_is_booked_once_and_the_ledger_has_it(tapeflow: 
         (("account", "open", "demo", "--type", "gold"), "type"),
         (("action", "split", "IBM", "2", "1", "--at", "soon"), "must be a time"),
         (("action", "split", "IBM", "0", "1", "--at", "2024-01-01"), "numerator"),
+        (("action", "rename", "FB", "fb", "--at", "2024-01-01"), "must be another"),
         (("action", "split", "IBM", "two", "1", "--at", "2024-01-01"), "must be an amount"),
     ],
 )
