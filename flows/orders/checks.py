@@ -25,6 +25,9 @@ _LARGEST_NOTIONAL = LARGEST * ONE
 _LISTING = "symbol,valid_from,venue,type,currency,tick_size,lot_size,calendar"
 _PRICED = "a price in marks"
 
+_WITHOUT_LIMIT = {"market": "limit", "stop": "stop_limit", "trailing_stop": "stop_limit"}
+"""Order types that are filled at any price, or become such, and the type that has a limit instead."""
+
 
 class Rejection(NamedTuple):
     """Why an order is refused: which check, its limit, the value that broke it, and the same in words.
@@ -175,10 +178,11 @@ def _ill_formed(order: Command, quantity: int, now: int) -> Rejection | None:
         market, asked = (f"{np.datetime64(ns, 'ns')}Z" for ns in (now, order.ts_expire))
         why = f"it expires at {asked}, and the symbol's market is at {market}"
         return Rejection("ts_expire", market, asked, why)
-    if order.order_type == "market" and order.limit_price is not None:
+    if order.order_type in _WITHOUT_LIMIT and order.limit_price is not None:
         # It would count at a price that it does not keep to, and pass every limit on money.
-        why = "a market order is filled at any price: for one that has a limit say order_type limit"
-        return Rejection("limit_price", "none of a market order", text(order.limit_price), why)
+        kind, other = order.order_type, _WITHOUT_LIMIT[order.order_type]
+        why = f"an order of type {kind} is filled at any price: for one that has a limit say order_type {other}"
+        return Rejection("limit_price", f"none of type {kind}", text(order.limit_price), why)
     shown = order.display_quantity
     if shown is not None and shown > quantity:
         return _over("display_quantity", quantity, shown, "what is shown of the order", 1)

@@ -64,7 +64,22 @@ def test_a_market_order_with_a_limit_buys_no_more_than_can_be_paid(count: int) -
     market = NEW | {"order_type": "market", "limit_price": "0.01", "quantity": "100"}
     events = desk.feed(ORDERS, *(market | one for one in orders))
     assert said(events) == [("rejected", "rejected")] * count
-    assert refusal(events[:1]) == ("limit_price", "none of a market order", "0.01")
+    assert refusal(events[:1]) == ("limit_price", "none of type market", "0.01")
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"order_type": "stop", "stop_price": "55"},
+        {"order_type": "trailing_stop", "trail_amount": "1"},
+    ],
+    ids=["stop", "trailing stop"],
+)
+def test_a_stop_that_becomes_a_market_order_has_no_limit(terms: dict[str, str]) -> None:
+    """It was triggered, and then neither filled at any price nor sent to a venue to rest."""
+    (event,) = OrderSystem().new(limit_price="1", **terms)
+    assert (event["event"], event["check"]) == ("rejected", "limit_price")
+    assert "say order_type stop_limit" in event["reason"]
 
 
 def test_a_replacement_gives_a_market_order_no_limit() -> None:
