@@ -15,6 +15,8 @@ from connectors.chdb_http import application
 
 # What a stop waits for queries that still run.
 _STOP_S = 30
+# How often a server in a thread asks whether its program has ended.
+_ASK_S = 0.2
 
 
 def serve(
@@ -62,7 +64,7 @@ def serve(
 
 @contextlib.contextmanager
 def run_in_thread(path: Path, host: str = "127.0.0.1", port: int = 0) -> Iterator[Address]:
-    """Serve from a thread of this process for as long as the context lasts."""
+    """Serve from a thread of this process for as long as the context lasts, or until the program ends."""
     ready, stop = threading.Event(), threading.Event()
     addresses: list[Address] = []
     errors: list[BaseException] = []
@@ -117,7 +119,10 @@ class _Server(uvicorn.Server):
 
     def stop_with(self, stop: threading.Event | None) -> None:
         if stop is not None:
-            stop.wait()
+            # Python waits at a program's end for this server's thread: one whose context nobody left would
+            # go on for ever, and hold the folder.
+            while threading.main_thread().is_alive() and not stop.wait(_ASK_S):
+                pass
             self.should_exit = True
 
 

@@ -3,6 +3,8 @@
 import datetime as dt
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -180,6 +182,30 @@ def test_a_store_in_this_process_answers_and_is_gone_afterwards(tmp_path: Path) 
         assert address is not None
         assert address.pid == os.getpid()
     assert running_store(store_path(url)) is None
+    assert not (tmp_path / "store" / "store.json").exists()
+
+
+_LEFT_OPEN = """
+import sys
+from connectors.clickhouse import StoreLink
+link = StoreLink(sys.argv[1])
+print(link.run(lambda client: client.command("SELECT 1")), flush=True)
+"""
+
+
+@pytest.mark.own_process
+def test_a_program_that_closes_nothing_ends_and_leaves_the_folder(tmp_path: Path) -> None:
+    """As notebooks do; it hung at its end for ever, and held the folder against every other program."""
+    url = f"chdb:///{tmp_path / 'store'}"
+    ended = subprocess.run(
+        [sys.executable, "-c", _LEFT_OPEN, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.stdout, ended.returncode) == ("1\n", 0)
     assert not (tmp_path / "store" / "store.json").exists()
 
 
