@@ -35,6 +35,8 @@ from schemas.field import CATEGORY
 from schemas.market import QUOTES, TRADES
 
 PRICE_SCALE = 10_000.0
+# Sale conditions are 32 bits, kept in an int64; what has more than that holds is damaged.
+_BITS_MAX = np.iinfo(np.int64).max
 
 _MEMBER = re.compile(
     r"(?P<date>\d{8})_(?P<symbol>.+)_(?P<kind>quote|trade)_tick\.csv", re.IGNORECASE
@@ -203,6 +205,7 @@ def _conditions(
 
 def _bits(text: str) -> int:
     try:
-        return int(text, 16)
+        bits = int(text, 16)
     except ValueError:
         return -1
+    return bits if bits <= _BITS_MAX else -1

@@ -146,6 +146,18 @@ def test_a_suspicious_row_is_marked_and_a_suspicious_trade_sets_nothing(
     assert got["ask_size"].to_list() == [None, 0.0]
 
 
+@pytest.mark.parametrize("condition", ["zz", "8000000000000000", "41aedd7d6bad86d7c3c"])
+def test_a_condition_that_is_no_bit_field_refuses_its_row(
+    taq_file: Callable[..., Path], condition: str
+) -> None:
+    """A damaged zip's digits, more than an integer holds, ended the feed with a traceback."""
+    lines = ["1000,491800,300,P,1,0", f"1001,491800,100,P,{condition},0", "1002,491800,100,P,1,0"]
+    [source] = Taq(VENDOR).open(probe(taq_file("aig", "20131007", "trade", lines)), 1 << 21)
+    [block] = source.blocks()
+    [told] = [rows for why, rows in block.rows.refused.items() if "hexadecimal" in why]
+    assert told.tolist() == [False, True, False]
+
+
 def test_symbol_and_date_come_from_the_path_where_there_is_no_member_name(tmp_path: Path) -> None:
     path = tmp_path / "brk.b" / "20140305_trade.csv"
     path.parent.mkdir()
