@@ -57,6 +57,7 @@ def write_chart(options: ChartOptions, path: Path) -> list[Path]:
     """
     with Desk(load_settings()) as desk:
         drawn = desk_chart(desk, options)
+    path.parent.mkdir(parents=True, exist_ok=True)
     written = [path.with_name(path.name + suffix) for suffix in (".html", ".png")]
     # The libraries are put into the page: it opens without a network, and says the same in ten years.
     drawn.save(str(written[0]), inline=True)

@@ -89,7 +89,9 @@ def chart(
     end: Annotated[str | None, typer.Option("--to", help="Last bar's end, UTC, exclusive.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write: PATH.html and PATH.png; chart-SYMBOL-INTERVAL here."),
+        typer.Option(
+            help="Where to write: PATH.html and PATH.png; chart-SYMBOL-INTERVAL here, a / in it as _."
+        ),
     ] = None,
 ) -> None:
     """Write a candlestick chart with volume and indicators, as HTML (opened by a browser) and PNG."""
@@ -107,7 +109,9 @@ def chart(
         start=start,
         end=end,
     )
-    for path in write_chart(options, out or Path(f"chart-{symbol}-{interval}")):
+    # Pairs of coins and currencies have a slash.
+    usual = Path(f"chart-{symbol}-{interval}".replace("/", "_"))
+    for path in write_chart(options, out or usual):
         typer.echo(str(path))
 
 

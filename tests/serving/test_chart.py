@@ -78,11 +78,11 @@ def test_a_bar_without_prices_is_left_out_and_the_others_follow_without_a_gap() 
     assert [row["close"] for row in rows] == pytest.approx(closes)
 
 
-def test_the_times_of_a_chart_are_iso_as_its_help_says(tmp_path: Path) -> None:
-    """``2013-10-07T13:30``, the example of the verb's help, was refused: ClickHouse would have seconds, and no zone."""
+def land(settings: Settings, symbol: str) -> None:
+    """59 minutes' bars of a symbol, in a store that runs."""
     bars = walk(60).drop_nulls()
     rows = bars.with_columns(
-        pl.lit("IBM").alias("symbol"),
+        pl.lit(symbol).alias("symbol"),
         pl.lit("1m").alias("interval"),
         (pl.col("ts_event") - pl.duration(minutes=1)).alias("ts_start"),
         pl.lit(1, pl.Int64).alias("trade_count"),
@@ -91,11 +91,16 @@ def test_the_times_of_a_chart_are_iso_as_its_help_says(tmp_path: Path) -> None:
     )
     batch = BARS.batch({name: rows[name].to_arrow() for name in rows.columns})
     record = Record(BARS.name, 0, 0, _OPEN_NS, None, (), None)
+    with connect(settings.store) as client:
+        create_tables(client)
+        insert(client, BARS, landed_table(BARS, [Decoded(record, batch)]), "bars")
+
+
+def test_the_times_of_a_chart_are_iso_as_its_help_says(tmp_path: Path) -> None:
+    """``2013-10-07T13:30``, the example of the verb's help, was refused: ClickHouse would have seconds, and no zone."""
     settings = Settings(home=tmp_path)
     with store_process(settings.home / "store"), Desk(settings) as desk:
-        with connect(settings.store) as client:
-            create_tables(client)
-            insert(client, BARS, landed_table(BARS, [Decoded(record, batch)]), "bars")
+        land(settings, "IBM")
 
         def drawn(start: str, end: str | None) -> int:
             told = desk_chart(desk, ChartOptions(symbol="IBM", start=start, end=end)).to_dict()
@@ -119,15 +124,33 @@ def test_the_page_needs_no_network_and_the_picture_is_one(tmp_path: Path) -> Non
     assert height > 400
 
 
-def test_the_verb_tells_which_bars_there_are(tmp_path: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "serving.cli", "chart", "IBM"],
-        env={"TAPEFLOW_HOME": str(tmp_path), "PATH": ""},
+def verb(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """What `tapeflow chart` gives where its folder is the home."""
+    return subprocess.run(
+        [sys.executable, "-m", "serving.cli", "chart", *arguments],
+        env={"TAPEFLOW_HOME": str(home), "PATH": "", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=home,
     )
+
+
+def test_a_pair_s_chart_lies_here_or_in_a_folder_that_is_made(tmp_path: Path) -> None:
+    """Of Alpaca's ``BTC/USD`` there was no chart: the slash in its name was a folder that is not there."""
+    settings = Settings(home=tmp_path)
+    with store_process(settings.home / "store"):
+        land(settings, "BTC/USD")
+        usual = verb("BTC/USD", home=tmp_path)
+        asked = verb("BTC/USD", "--out", "charts/today/coin", home=tmp_path)
+    assert (usual.stdout, usual.stderr) == ("chart-BTC_USD-1m.html\nchart-BTC_USD-1m.png\n", "")
+    assert (tmp_path / "chart-BTC_USD-1m.png").stat().st_size > 10_000
+    assert asked.stdout == "charts/today/coin.html\ncharts/today/coin.png\n"
+    assert (tmp_path / "charts/today/coin.html").stat().st_size > 100_000
+
+
+def test_the_verb_tells_which_bars_there_are(tmp_path: Path) -> None:
+    told = verb("IBM", home=tmp_path)
     assert told.returncode == 1
     assert "tapeflow: " in told.stderr
     assert "Traceback" not in told.stderr
