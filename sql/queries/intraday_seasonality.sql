@@ -1,4 +1,4 @@
--- How volume, trade count and volatility go through the day: means over all days, by time of day.
+-- How volume, trade count and volatility go through the day: means over all days, by time of day; days is in how many there were bars.
 -- symbol: Instrument.
 -- interval = 1m: Interval of the bars that it is computed from.
 -- minutes = 30 (1 to 1440): Length of a step of the day.
@@ -6,10 +6,10 @@
 SELECT
     time_of_day,
     count() AS days,
-    avg(step_volume) AS volume,
-    avg(step_trades) AS trade_count,
-    avg(step_volume) / sum(avg(step_volume)) OVER () AS volume_share,
-    sqrt(avg(step_variance)) AS volatility
+    sum(step_volume) / any(days_in_all) AS volume,
+    sum(step_trades) / any(days_in_all) AS trade_count,
+    sum(step_volume) / sum(sum(step_volume)) OVER () AS volume_share,
+    sqrt(sum(step_variance) / any(days_in_all)) AS volatility
 FROM
 (
     SELECT
@@ -18,7 +18,9 @@ FROM
         leftPad(toString(intDiv(minute, 60)), 2, '0') || ':' || leftPad(toString(minute % 60), 2, '0') AS time_of_day,
         sum(volume) AS step_volume,
         sum(trade_count) AS step_trades,
-        sum(log_return * log_return) AS step_variance
+        sum(log_return * log_return) AS step_variance,
+        -- A day without a bar in a step is one without volume in it.
+        uniqExact(day) OVER () AS days_in_all
     FROM
     (
         SELECT

@@ -165,6 +165,41 @@ def test_the_day_is_cut_into_steps_of_its_own_time_zone(
     same(desk.query("intraday_seasonality", **_SYMBOL, interval=interval), expected)
 
 
+def test_seasonality_s_means_are_over_all_days_also_where_a_day_has_no_bar(desk: Desk) -> None:
+    """Steps of early hours, in which few days have bars, counted as if all days had them."""
+    with connect(desk.settings.store) as client:
+        for symbol, days, hour in (("TWO", 0, 0), ("TWO", 1, 15)):
+            client.command(
+                f"""
+                INSERT INTO bars SELECT * REPLACE (
+                    '{symbol}' AS symbol, ts_start + INTERVAL {days} DAY AS ts_start,
+                    ts_event + INTERVAL {days} DAY AS ts_event
+                ) FROM bars WHERE bars.symbol = 'IBM' AND interval = '5m' AND toHour(bars.ts_start) >= {hour}
+                """
+            )
+    local = pl.col("ts_start").dt.convert_time_zone("America/New_York")
+    bars = desk.sql(
+        "SELECT ts_start, close, volume FROM bars WHERE symbol = 'TWO' ORDER BY ts_start"
+    )
+    steps = (
+        bars.with_columns(local.dt.date().alias("day"))
+        .with_columns(pl.col("close").forward_fill().log().diff().over("day").alias("return"))
+        .group_by(local.dt.truncate("30m").dt.strftime("%H:%M").alias("time_of_day"))
+        .agg(
+            pl.col("day").n_unique().alias("days"),
+            pl.col("volume").sum() / 2,
+            ((pl.col("return") ** 2).sum() / 2).sqrt().alias("volatility"),
+        )
+        .sort("time_of_day")
+    )
+    found = desk.query("intraday_seasonality", symbol="TWO", interval="5m")
+    assert set(found["days"]) == {1, 2}
+    assert found["time_of_day"].to_list() == steps["time_of_day"].to_list()
+    for name in ("days", "volume", "volatility"):
+        assert found[name].fill_null(0).to_list() == pytest.approx(steps[name].to_list()), name
+    assert found["volume"].sum() == pytest.approx(bars["volume"].sum() / 2)
+
+
 def test_realised_volatility_is_of_the_day_s_returns_and_ranges(
     desk: Desk, duck: duckdb.DuckDBPyConnection
 ) -> None:
