@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from connectors.chdb_engine import StoreError
 from serving.client import Desk
 from serving.settings_sources import load_settings
+from serving.times import parse_time_ns
 
 _WIDTH = 900
 _HEIGHTS = {"price": 360, "volume": 90, "indicator": 110}
@@ -53,7 +55,7 @@ def write_chart(options: ChartOptions, path: Path) -> list[Path]:
     Raises
     ------
     ChartError
-        Where there are no such bars or indicators.
+        Where there are no such bars or indicators, or for what is no time.
     """
     with Desk(load_settings()) as desk:
         drawn = desk_chart(desk, options)
@@ -70,8 +72,8 @@ def desk_chart(desk: Desk, options: ChartOptions) -> alt.VConcatChart:
     where = {
         "symbol": options.symbol,
         "interval": options.interval,
-        "start": options.start or "1970-01-01",
-        "end": options.end or "2262-01-01",
+        "start": _time(options.start or "1970-01-01"),
+        "end": _time(options.end or "2262-01-01"),
     }
     bars = desk.sql(_BARS, **where, limit=_BARS_MAX).sort("ts_event")
     if bars.is_empty():
@@ -146,8 +148,8 @@ _BARS = """
 SELECT ts_event, open, high, low, close, volume
 FROM bars
 WHERE symbol = {symbol:String} AND interval = {interval:String}
-    AND ts_event >= parseDateTime64BestEffort({start:String}, 9, 'UTC')
-    AND ts_event < parseDateTime64BestEffort({end:String}, 9, 'UTC')
+    AND ts_event >= {start:DateTime64(9, 'UTC')}
+    AND ts_event < {end:DateTime64(9, 'UTC')}
 ORDER BY ts_event DESC
 LIMIT {limit:UInt32}
 """
@@ -156,11 +158,22 @@ _INDICATORS = """
 SELECT ts_event, name, value
 FROM indicators
 WHERE symbol = {symbol:String} AND interval = {interval:String}
-    AND ts_event >= parseDateTime64BestEffort({start:String}, 9, 'UTC')
-    AND ts_event < parseDateTime64BestEffort({end:String}, 9, 'UTC')
+    AND ts_event >= {start:DateTime64(9, 'UTC')}
+    AND ts_event < {end:DateTime64(9, 'UTC')}
     AND has({names:Array(String)}, name) AND isNotNull(value)
 ORDER BY name, ts_event
 """
+
+
+def _time(text: str) -> str:
+    # ClickHouse would guess: 10/07/2013 is July to it, and 13:30 today.
+    try:
+        return str(np.datetime64(parse_time_ns(text), "ns"))
+    except (ValueError, OverflowError) as error:
+        raise ChartError(
+            f"{text!r} is no time: one from 1678 to April of 2262 is needed, such as 2013-10-07 or "
+            "2013-10-07T13:30 (UTC unless it says otherwise)"
+        ) from error
 
 
 def _axis(times: list[str]) -> alt.Axis:

@@ -14,7 +14,7 @@ from connectors.clickhouse import connect, create_tables, insert
 from connectors.landed import Decoded, landed_table
 from connectors.log import Record
 from schemas.bars import BARS
-from serving.chart import ChartOptions, candlesticks, desk_chart
+from serving.chart import ChartError, ChartOptions, candlesticks, desk_chart
 from serving.client import Desk
 from serving.settings import Settings
 from tests.stores import store_process
@@ -109,6 +109,13 @@ def test_the_times_of_a_chart_are_iso_as_its_help_says(tmp_path: Path) -> None:
         assert drawn("2013-10-07", None) == 59
         assert drawn("2013-10-07T13:40", "2013-10-07T13:50:00.000000001") == 11
         assert drawn("2013-10-07T09:40:00-04:00", "2013-10-07T13:50:00Z") == 10
+        # July was drawn where October was meant, today where a time of the bars' day was; the others in
+        # ClickHouse's words.
+        for wrong in ("10/07/2013", "13:30", "yesterday", "2300-01-01"):
+            with pytest.raises(ChartError, match=f"'{wrong}' is no time: one from 1678"):
+                drawn(wrong, None)
+            with pytest.raises(ChartError, match="is no time"):
+                drawn("2013-10-07", wrong)
 
 
 def test_the_page_needs_no_network_and_the_picture_is_one(tmp_path: Path) -> None:
