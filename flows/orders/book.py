@@ -115,10 +115,10 @@ class Book:
 
     def without_rate(self, symbol: str) -> list[Position]:
         """Positions that have no rate of exchange, if a symbol that has no mark yet may be a pair that tells it."""
+        if symbol in self.marks:
+            return []
         currencies = tuple(self._currencies)
-        if symbol in self.marks or not (
-            symbol.startswith(currencies) or symbol.endswith(currencies)
-        ):
+        if not (symbol.startswith(currencies) or symbol.endswith(currencies)):
             return []
         return [one for one in self.positions if self.rate(one) is None]
 

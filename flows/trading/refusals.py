@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from flows.orders.money import ONE
 from flows.trading.symbol_market import LARGEST
 from flows.trading.triggers import HELD_TYPES
 from flows.trading.working import NewTerms, Working
@@ -89,7 +90,13 @@ def _trailing_and_pegged_refusals(working: Working) -> Iterator[str]:
         yield "a trailing stop needs trail_amount or trail_percent"
     if order.order_type == "pegged" and order.peg is None:
         yield "a pegged order needs peg"
+    yield from _trail_refusals(working, working.trail_percent)
     yield from _offset_refusals(order.peg_offset)
+
+
+def _trail_refusals(working: Working, trail_percent: int | None) -> Iterator[str]:
+    if not working.order.is_buy and (trail_percent or 0) >= 100 * ONE:
+        yield "trail_percent of a sale must be below 100: its stop would be at 0, where nothing trades"
 
 
 def _offset_refusals(peg_offset: int) -> Iterator[str]:
@@ -139,6 +146,7 @@ def _trigger_refusals(working: Working, new: NewTerms) -> Iterator[str]:
     wrong = any(value is not None and not 0 < value < LARGEST for value in trails)
     if wrong or trails == [None, None]:
         yield "a trailing stop needs trail_amount or trail_percent, above 0"
+    yield from _trail_refusals(working, new.trail_percent)
 
 
 def _is_trigger_moved(working: Working, new: NewTerms) -> bool:

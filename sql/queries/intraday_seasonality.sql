@@ -8,7 +8,7 @@ SELECT
     count() AS days,
     sum(step_volume) / any(days_in_all) AS volume,
     sum(step_trades) / any(days_in_all) AS trade_count,
-    sum(step_volume) / sum(sum(step_volume)) OVER () AS volume_share,
+    sum(step_volume) / nullIf(sum(sum(step_volume)) OVER (), 0) AS volume_share,
     sqrt(sum(step_variance) / any(days_in_all)) AS volatility
 FROM
 (

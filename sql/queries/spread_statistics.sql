@@ -7,9 +7,9 @@
 SELECT
     toStartOfInterval(ts_event, toIntervalNanosecond(1000000000 * {seconds:Int64})) AS ts_start,
     count() AS updates,
-    sumIf((ask - bid) * stood, state = 'normal') / sumIf(stood, state = 'normal') AS spread,
-    sumIf(10000 * (ask - bid) / ((ask + bid) / 2) * stood, state = 'normal') / sumIf(stood, state = 'normal') AS spread_bps,
-    sumIf((bid_size + ask_size) / 2 * stood, state = 'normal') / sumIf(stood, state = 'normal') AS size,
+    sumIf((ask - bid) * stood, state = 'normal') / nullIf(sumIf(stood, state = 'normal'), 0) AS spread,
+    sumIf(10000 * (ask - bid) / ((ask + bid) / 2) * stood, state = 'normal') / nullIf(sumIf(stood, state = 'normal'), 0) AS spread_bps,
+    sumIf((bid_size + ask_size) / 2 * stood, state = 'normal') / nullIf(sumIf(stood, state = 'normal'), 0) AS size,
     sumIf(stood, state = 'locked') / sum(stood) AS locked_share,
     sumIf(stood, state = 'crossed') / sum(stood) AS crossed_share
 FROM

@@ -8,8 +8,8 @@ SELECT
     volume,
     trade_count,
     buy_share,
-    volume / sum(volume) OVER () AS share,
-    sum(volume) OVER (ORDER BY volume DESC, price_step) / sum(volume) OVER () AS value_area
+    volume / nullIf(sum(volume) OVER (), 0) AS share,
+    sum(volume) OVER (ORDER BY volume DESC, price_step) / nullIf(sum(volume) OVER (), 0) AS value_area
 FROM
 (
     SELECT

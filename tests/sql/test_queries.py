@@ -49,6 +49,28 @@ def test_a_price_that_is_too_many_steps_of_the_tick_is_an_error(desk: Desk) -> N
         desk.query("volume_profile", symbol="HIGH", tick=1e-9)
 
 
+def test_shares_and_means_of_nothing_are_null(desk: Desk) -> None:
+    """They were NaN, which no other query gives: a trade of size 0, an hour in which the market was locked."""
+    with connect(desk.settings.store) as client:
+        for table, other, those in (
+            ("trades", "0 AS size", "updates_volume"),
+            ("bars", "0 AS volume", "interval = '1m'"),
+            ("nbbo", "'locked' AS state", "true"),
+        ):
+            client.command(
+                f"INSERT INTO {table} SELECT * REPLACE ('NONE' AS symbol, {other}) FROM {table} "
+                f"WHERE {table}.symbol = 'IBM' AND {those} LIMIT 300"
+            )
+    for name, columns in (
+        ("volume_profile", ["share", "value_area"]),
+        ("intraday_seasonality", ["volume_share"]),
+        ("spread_statistics", ["spread", "spread_bps", "size"]),
+    ):
+        found = desk.query(name, symbol="NONE").select(columns)
+        assert found.height > 0, name
+        assert found.null_count().row(0) == (found.height,) * len(columns), name
+
+
 def test_bars_of_any_length_come_from_ticks(desk: Desk, duck: duckdb.DuckDBPyConnection) -> None:
     expected = duck.sql(
         """

@@ -76,6 +76,14 @@ def test_a_trailing_stop_follows_the_best_price_and_never_goes_back(trail: dict[
     assert float(trader.out["order_reports"][0]["stop_price"]) == stop
 
 
+def test_a_sale_cannot_be_given_a_trail_that_never_triggers() -> None:
+    trader = open_market()
+    trader.order(side="sell", order_type="trailing_stop", trail_percent="5")
+    trader.replace(trail_percent="100")
+    assert trader.reports == ["o replace_rejected"]
+    assert "must be below 100" in trader.last_report["reason"]
+
+
 def test_nothing_is_triggered_out_of_hours() -> None:
     trader = open_market()
     trader.order(side="sell", order_type="stop", stop_price="9.00", time_in_force="gtc")
@@ -489,6 +497,10 @@ def test_an_order_that_has_ended_is_neither_cancelled_nor_replaced() -> None:
         ({"order_type": "limit", "limit_price": None}, "needs limit_price"),
         ({"order_type": "stop"}, "needs stop_price"),
         ({"order_type": "trailing_stop"}, "needs trail_amount or trail_percent"),
+        (
+            {"side": "sell", "order_type": "trailing_stop", "trail_percent": "100"},
+            "trail_percent of a sale must be below 100",
+        ),
         ({"order_type": "pegged"}, "needs peg"),
         ({"order_type": "pegged", "peg": "mid", "time_in_force": "at_open"}, "an auction takes"),
         ({"time_in_force": "gtd"}, "needs ts_expire"),
