@@ -67,7 +67,8 @@ class SecondFactors:
                     "second-factor",
                     "there is a second factor; remove it before another is set up",
                 )
-            user.totp_sealed = self._keys.sealed(secret)
+            # The step of a code that was taken is of the secret before: the new one's first code may come in it.
+            user.totp_sealed, user.totp_step = self._keys.sealed(secret), 0
         uri = pyotp.TOTP(secret).provisioning_uri(name=name, issuer_name=_ISSUER)
         return Enrolment(secret=secret, uri=uri)
 

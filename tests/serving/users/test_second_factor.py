@@ -41,6 +41,15 @@ def test_a_code_is_good_once_and_a_step_early_or_late(
     assert refusal(users, code=codes.at(clock() // 10**9 - 90)).kind == "credentials"
 
 
+def test_another_device_is_confirmed_at_once(users: Users, tess: str, clock: Clock) -> None:
+    """Its first code comes in the step of the one that removed the device before: that one was of another secret."""
+    codes, _ = enrolled(users, clock)
+    users.sign_in.remove_second_factor("tess", codes.at(clock() // 10**9 + 30))
+    codes = pyotp.TOTP(users.factors.enrol("tess").secret)
+    users.factors.confirm("tess", codes.at(clock() // 10**9))
+    assert refusal(users, code=codes.at(clock() // 10**9)).kind == "credentials"
+
+
 def test_a_recovery_code_is_good_once(users: Users, tess: str, clock: Clock) -> None:
     _, recovery = enrolled(users, clock)
     sign_in(users, code=recovery[0])
