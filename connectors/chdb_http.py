@@ -27,6 +27,7 @@ from connectors.chdb_engine import Answer, Engine, Session
 from connectors.chdb_request import (
     Call,
     memory_file,
+    query_id_of,
     read_call,
     refuse_change_by_get,
     refuse_other_origins,
@@ -105,12 +106,9 @@ class _Protocol:
         return PlainTextResponse("Ok.\n", headers={STORE_HEADER: str(self._engine.path)})
 
     async def statement(self, request: Request) -> Response:
-        query_id = request.query_params.get("query_id") or str(uuid.uuid4())
-        headers = {
-            "X-ClickHouse-Query-Id": query_id,
-            "X-ClickHouse-Server-Display-Name": "tapeflow",
-        }
+        headers = {"X-ClickHouse-Server-Display-Name": "tapeflow"}
         try:
+            headers["X-ClickHouse-Query-Id"] = query_id_of(request) or str(uuid.uuid4())
             refuse_other_origins(request)
             user = await self._user(request)
             with memory_file() as data_fd:

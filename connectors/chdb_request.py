@@ -1,6 +1,7 @@
 """Requests of ClickHouse's HTTP protocol: from URL, headers and body to a statement with its data."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ _RESERVED = frozenset(
     | {"session_check", "password", "quota_key", "compress", "decompress", "buffer_size", "role"}
     | {"wait_end_of_query", "client_protocol_version", "stacktrace", "close_session"}
 )
+# Answers repeat both in their headers, where not every character may stand.
+_QUERY_ID = re.compile("[ -~]{1,256}")
+_FORMAT = re.compile("[A-Za-z0-9_]{1,100}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +139,10 @@ async def read_call(request: Request, data_fd: int, most: int | None = None) -> 
             "(NOT_IMPLEMENTED)"
         )
     wanted = parameters.get("default_format") or request.headers.get("x-clickhouse-format")
+    if wanted and not _FORMAT.fullmatch(wanted):
+        raise StatementError(
+            "Code: 73. DB::Exception: the name of a format has letters, digits and _ only. (UNKNOWN_FORMAT)"
+        )
     head = insert_head(text)
     if head is None and writes_file(text):
         # The engine would write a file where the store runs, and answer nothing.
@@ -164,6 +172,22 @@ async def _body(request: Request, most: int | None) -> bytes:
             )
         parts.append(part)
     return b"".join(parts)
+
+
+def query_id_of(request: Request) -> str | None:
+    """What the client calls its query, where it says so.
+
+    Raises
+    ------
+    StatementError
+        Where it cannot stand in a header of the answer.
+    """
+    given = request.query_params.get("query_id")
+    if given and not _QUERY_ID.fullmatch(given):
+        raise StatementError(
+            "Code: 36. DB::Exception: a query_id has 1 to 256 printable characters of ASCII. (BAD_ARGUMENTS)"
+        )
+    return given
 
 
 def refuse_change_by_get(request: Request, call: Call) -> None:

@@ -140,6 +140,18 @@ def test_a_comment_in_an_insert_hides_nothing_of_it(address: Address) -> None:
     assert curl(address.url, data=b"SELECT sum(a) FROM t")[2] == b"3\n"
 
 
+@pytest.mark.parametrize("name", ["query_id", "default_format"])
+@pytest.mark.parametrize("value", ["%E2%82%AC", "a%0d%0aX-Other:1", "%00"])
+def test_what_answers_repeat_in_their_headers_is_refused_where_it_cannot_stand_there(
+    address: Address, name: str, value: str
+) -> None:
+    """It was a 500, or no answer at all."""
+    status, headers, body = curl(address.url + f"/?query=SELECT%201&{name}={value}")
+    assert status in {400, 404}
+    assert name.removeprefix("default_").encode() in body
+    assert "x-other" not in headers
+
+
 def test_a_large_insert_of_values_does_not_hold_up_others(address: Address) -> None:
     curl(address.url, data=b"CREATE TABLE t (a Int32) ENGINE = Memory")
     values = b"INSERT INTO t VALUES " + b",".join(b"(%d)" % n for n in range(1_000_000))
