@@ -1,14 +1,24 @@
 """ClickHouse behind the routes: where it does not answer, the client is told so."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import DatabaseError
 
+from connectors.log import LogError
 from serving.api.problems import ApiError
+from serving.api.state import ApiState
+from serving.hub.lookup import Lookup
+from serving.hub.subscription import Wanted
+from serving.latest.groups import LATEST
 from serving.latest.history import History, HistoryError
 
 T = TypeVar("T")
+
+# Keys for which a stream asks at once, as routes of newest values do.
+_RECALLED_MAX = 1_000
 
 
 class StoredRows(History):
@@ -25,3 +35,15 @@ class StoredRows(History):
                 "ClickHouse does not answer; newest values and orders of today are served without it",
                 headers={"Retry-After": "5"},
             ) from error
+
+
+async def recall(state: ApiState, wanted: Wanted) -> None:
+    """Have the newest rows of named keys at hand, with which a stream begins, also those that memory lacks.
+
+    Where that cannot be, the stream begins with what memory has, or says itself what is wrong.
+    """
+    keys = wanted.shape.keys
+    is_kept = wanted.topic.name in LATEST
+    if wanted.snapshot and is_kept and keys is not None and len(keys) <= _RECALLED_MAX:
+        with suppress(ApiError, DatabaseError, LogError):
+            await state.part(Lookup).newest(wanted.topic, sorted(keys))

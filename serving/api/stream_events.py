@@ -1,7 +1,7 @@
 """Server-sent events: the body of an answer that has a stream in it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from serving.api.security import Credentials, Principal
 from serving.api.state import ApiState
+from serving.api.stored_rows import recall
 from serving.api.stream_rights import StreamRights
+from serving.hub.frames import Frame
 from serving.hub.subscription import StreamEndError, Subscription
 
 # So often a silent stream of events says that it lives: proxies close what is silent for a minute.
@@ -39,7 +41,7 @@ async def events_of(
 ) -> AsyncIterator[bytes]:
     """The events of a stream, until it ends or its client goes."""
     frames = subscription.frames()
-    following = asyncio.ensure_future(anext(frames))
+    following = asyncio.ensure_future(_first(state, subscription, frames))
     revoked: asyncio.Future[StreamEndError] = asyncio.get_running_loop().create_future()
 
     def revoke(kind: str, detail: str) -> None:
@@ -76,6 +78,14 @@ async def events_of(
             await following
         await frames.aclose()
         state.part(StreamRights).leave(held)
+
+
+async def _first(
+    state: ApiState, subscription: Subscription, frames: AsyncGenerator[Frame, None]
+) -> Frame:
+    """The first frame, which waits for what it is to hold."""
+    await recall(state, subscription.wanted)
+    return await anext(frames)
 
 
 def _end_event(end: StreamEndError) -> bytes:

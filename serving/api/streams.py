@@ -22,6 +22,7 @@ from serving.api.security import (
     principal_of_websocket,
 )
 from serving.api.state import ApiState, Part, state_of
+from serving.api.stored_rows import recall
 from serving.api.stream_events import EventsResponse, events_of
 from serving.api.stream_rights import RIGHTS, SIGNED_OUT, StreamRights
 from serving.hub.frames import ACCOUNT, Frame, Shape, own_members
@@ -311,6 +312,8 @@ class _Connection:
         frames = subscription.frames()
         send = self._websocket.send
         try:
+            # Here, and not when it is opened: a store that is away holds up this stream only.
+            await recall(self.state, subscription.wanted)
             async for frame in frames:
                 await send(_message(frame, head, arrow=subscription.wanted.shape.arrow))
         except StreamEndError as end:

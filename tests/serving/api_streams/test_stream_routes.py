@@ -13,11 +13,16 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from connectors.clickhouse import connect as connect_to_store
+from connectors.clickhouse import create_tables, insert
+from connectors.landed import Decoded, landed_table
+from connectors.log import Record
 from connectors.records import rows_record
 from schemas.accounts import CASH_MOVEMENTS
 from schemas.market import QUOTES
 from schemas.topic import Topic
 from serving.api.scopes import Role
+from serving.hub.hub import Hub
 from tests.serving.api.apps import principal
 from tests.serving.live_api import live_api
 
@@ -150,6 +155,37 @@ def test_newest_rows_come_first_of_a_topic_that_nobody_has_followed(
         then = json.loads(socket.recv(timeout=60))
         assert [row["account"] for row in then["rows"]] == ["A1"]
         assert then["position"] > first["position"]
+
+
+def test_newest_rows_of_keys_that_memory_does_not_know_are_asked_of_the_store(
+    tmp_path: Path, store_url: str
+) -> None:
+    """Behind a start of the API, a symbol without a row among a topic's last records was blank until one came."""
+    with connect_to_store(store_url) as client:
+        create_tables(client)
+        landed = Decoded(Record("quotes", 0, 0, 1, None, (), None), quotes(["A", "B", "C"], 1))
+        insert(client, QUOTES, landed_table(QUOTES, [landed]), "token")
+    with live_api(tmp_path, store=store_url) as (app, host):
+        app.state.api.part(Hub)._whole.discard("quotes")
+        with talk(host) as socket:
+            subscribe(socket, topic="quotes", keys=["A"], begin="latest", conflate_ms=20)
+            first = json.loads(socket.recv(timeout=60))
+            append(app, QUOTES, quotes(["A"], 2))
+            then = json.loads(socket.recv(timeout=60))
+        assert [row["bid"] for row in first["rows"] + then["rows"]] == [101.0, 102.0]
+        told = next(events(host, "/v1/stream/quotes?keys=A,B&begin=latest"))
+        rows = json.loads(told["data"])["rows"]
+        assert {row["symbol"]: row["bid"] for row in rows} == {"A": 102.0, "B": 101.0}
+
+
+def test_a_stream_begins_without_a_store(live: tuple[FastAPI, str]) -> None:
+    app, host = live
+    app.state.api.part(Hub)._whole.discard("quotes")
+    with talk(host) as socket:
+        subscribe(socket, topic="quotes", keys=["A"], begin="latest")
+        assert json.loads(socket.recv(timeout=60))["rows"] == []
+        append(app, QUOTES, quotes(["A"], 2))
+        assert len(json.loads(socket.recv(timeout=60))["rows"]) == 1
 
 
 def test_arrow_frames_are_binary(live: tuple[FastAPI, str]) -> None:
