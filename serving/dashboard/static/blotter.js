@@ -114,6 +114,7 @@ export class Blotter {
       cell(`${words(order.order_type)}, ${words(order.time_in_force)}`),
       cell(`${decimal(order.filled_quantity)} / ${decimal(order.quantity)}`, "number"),
       cell(decimal(order.limit_price, 2), "number"),
+      cell(decimal(order.stop_price, 2), "number"),
       cell(decimal(order.average_price, 2), "number"),
       cell(order.account),
       cell(moment(order.ts_event)),

@@ -21,6 +21,9 @@ TICKET = """const ticket = new module.Ticket(() => {});
   ticket.setAccounts(["ALPHA"]);
   elements.symbol.value = "AIG";"""
 
+# What a cell without a value says.
+NONE = "\u2013"
+
 
 @pytest.fixture
 def blank(page: Page, served: str) -> Page:
@@ -135,6 +138,29 @@ def test_an_exit_stands_with_the_order_that_it_is_of(blank: Page) -> None:
     exit_ = _order(9, parent_order_id="O-2", ts_received=None)
     pages = {"all": {"orders": [_order(3), exit_, _order(2), _order(1)]}, "open": {"orders": []}}
     assert _listed(blank, pages)[:-1] == ["O-3", "O-9", "O-2", "O-1"]
+
+
+def test_the_list_has_limit_and_stop_as_they_are_now(blank: Page) -> None:
+    """Of a stop order the list said no price at all, and of a trailing one not where it had come to."""
+    body = """async (module, [orders, rows]) => {
+      window.fetch = async () => new Response(JSON.stringify({ cursor: null, orders }));
+      const blotter = new module.Blotter(() => true);
+      await blotter.load("ALPHA");
+      blotter.take(rows);
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      const table = document.getElementById("blotter").closest("table");
+      const of = (line) => Object.fromEntries([...line.cells].map((cell, at) => [table.tHead.rows[0].cells[at].innerText, cell.innerText]));
+      return [...table.tBodies[0].rows].map(of).map((cells) => [cells.Type, cells.Limit, cells.Stop, cells.Average]);
+    }"""
+    stop = _order(3, order_type="stop", limit_price=None, stop_price="9.5")
+    both = _order(2, order_type="stop_limit", stop_price="1234.5678")
+    trailing = _order(1, order_type="trailing_stop", limit_price=None, stop_price="8.0")
+    moved = {**trailing, "sequence": 2, "stop_price": "8.2500000000"}
+    assert call(blank, "blotter.js", body, [[stop, both, trailing], [moved]]) == [
+        ["stop, gtc", NONE, "9.50", NONE],
+        ["stop limit, gtc", "10.00", "1,234.5678", NONE],
+        ["trailing stop, gtc", NONE, "8.25", NONE],
+    ]
 
 
 def test_a_command_of_an_order_that_there_is_not_changes_no_order(blank: Page) -> None:
