@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from serving.api.address import ApiAddress, ApiServerError, remove_note, write_note
 from serving.api.app import create_app
@@ -84,7 +85,7 @@ def _config(settings: Settings, app: Any) -> uvicorn.Config:
         app,
         http=_Protocol,
         loop="uvloop",
-        ws="websockets-sansio",
+        ws=_WebSocketProtocol,
         ws_max_size=_WS_BYTES,
         lifespan="on",
         log_config=None,
@@ -134,6 +135,19 @@ class _Protocol(HttpToolsProtocol):
         if self._head is not None:
             self._head.cancel()
             self._head = None
+
+
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's, that takes an answer which refuses a handshake for its end, and not for an error of the application."""
+
+    async def run_asgi(self) -> None:
+        # Once a connection: `send` is on the way of every frame.
+        self._inner, self.app = self.app, self._served
+        await super().run_asgi()
+
+    async def _served(self, *request: Any) -> None:
+        await self._inner(*request)
+        self.handshake_complete |= self.initial_response is not None
 
 
 class _Server(uvicorn.Server):

@@ -16,7 +16,7 @@ import httpx
 import orjson
 import pyotp
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from connectors.audit_log import read_rows, verify_chain
@@ -186,6 +186,19 @@ def test_streams_are_told_that_the_server_ends(home: Path) -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code in (1001, 1012)
         assert running.process.wait(30) == 0
+
+
+def test_a_stream_that_is_refused_is_no_error_of_the_server(home: Path) -> None:
+    """Each was told as one: whoever knocked without credentials made alarms ring."""
+    with server(home) as running:
+        host = running.url.removeprefix("http://")
+        for path, status in (("/v1/stream", 401), ("/v1/stream/none", 403)):
+            with pytest.raises(InvalidStatus) as refused, connect(f"ws://{host}{path}"):
+                pass
+            assert refused.value.response.status_code == status
+    lines = [orjson.loads(line) for line in running.err.read_text().splitlines()]
+    assert [line["status"] for line in lines if line["event"] == "request"] == [401, 403]
+    assert [line for line in lines if line["level"] == "error"] == []
 
 
 def test_traces_reach_their_collector(home: Path) -> None:
