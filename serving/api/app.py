@@ -100,7 +100,7 @@ def create_app(settings: Settings, *, door: Door | None = None) -> FastAPI:
         # Traces and counts are the envelope's; FastAPI's own would be asked for at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    problems.add_to(app)
+    problems.add_to(app, _ROUTERS)
     for router in _ROUTERS:
         app.include_router(router)
     describe(app, _ROUTERS)

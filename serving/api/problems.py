@@ -4,16 +4,18 @@ One exception base with a status, one table from exception to response. No stack
 the request (it may be a secret), and the correlation id under which the logs have the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 import structlog
-from fastapi import FastAPI, Response, WebSocket
+from fastapi import APIRouter, FastAPI, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.routing import Match
 from starlette.websockets import WebSocketState
 
 from connectors.log import LogError
@@ -118,10 +120,17 @@ def failure(correlation: str) -> Response:
     )
 
 
-def add_to(app: FastAPI) -> None:
-    """Turn every error of an application into a problem document."""
+def add_to(app: FastAPI, routers: Iterable[APIRouter]) -> None:
+    """Turn every error of an application, with the routes of some routers, into a problem document."""
+    routes = [one for router in routers for one in router.routes if isinstance(one, APIRoute)]
+
+    async def answered(connection: HTTPConnection, error: Exception) -> Response | None:
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            error = _not_allowed(routes, connection)
+        return await _answer(connection, error)
+
     # One handler for requests and WebSockets, which Starlette's types do not foresee.
-    handler: Any = _answer
+    handler: Any = answered
     for kind in HANDLED:
         app.add_exception_handler(kind, handler)
 
@@ -143,6 +152,19 @@ async def _answer(connection: HTTPConnection, error: Exception) -> Response | No
             _POLICY_VIOLATION, reason.encode()[:_REASON_MAX].decode(errors="ignore")
         )
     return None
+
+
+def _not_allowed(routes: Iterable[APIRoute], connection: HTTPConnection) -> ApiError:
+    """With the methods of all routes of the path: Starlette tells those of the first."""
+    # Of a method that is not the route's, a match is partial.
+    found = [one for one in routes if one.matches(connection.scope)[0] is Match.PARTIAL]
+    methods = ", ".join(sorted({method for one in found for method in one.methods or ()}))
+    return ApiError(
+        405,
+        "method-not-allowed",
+        f"what is here takes {methods} only",
+        headers={"Allow": methods},
+    )
 
 
 def _response(error: Exception, correlation: str) -> Response:

@@ -63,6 +63,25 @@ def test_every_error_is_a_problem_document_that_tells_no_secret(
     assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/orders", "DELETE, GET, POST"),
+        ("/v1/orders/O-1", "DELETE, GET, PUT"),
+        ("/v1/users/tess", "GET, PATCH"),
+        ("/health", "GET"),
+    ],
+)
+def test_a_method_that_is_not_there_is_answered_with_all_that_are(
+    served: Service, path: str, allowed: str
+) -> None:
+    """Only those of the first route of the path were told."""
+    answer = served.client.request("OPTIONS", path)
+    check_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["Allow"] == allowed
+    assert allowed in answer.json()["detail"]
+
+
 def test_what_is_wrong_with_a_request_is_named_and_not_repeated(served: Service) -> None:
     sent = {"user": "TESS!", "password": ["my secret password"], "cookie": "my other secret"}
     answer = served.client.post("/v1/sign-in", json=sent)
