@@ -111,19 +111,19 @@ export class Blotter {
       first,
       cell(order.symbol),
       cell(words(order.side), order.side === "buy" ? "up" : "down"),
-      cell(`${words(order.order_type)}, ${words(order.time_in_force)}`),
+      cell(`${words(order.order_type)}, ${words(order.time_in_force)}`, "wraps"),
       cell(`${decimal(order.filled_quantity)} / ${decimal(order.quantity)}`, "number"),
       cell(decimal(order.limit_price, 2), "number"),
       cell(decimal(order.stop_price, 2), "number"),
       cell(decimal(order.average_price, 2), "number"),
       cell(order.account),
-      cell(moment(order.ts_event)),
+      cell(moment(order.ts_event), "wraps"),
       this.#actions(order),
     ];
   }
 
   #actions(order) {
-    const actions = make("td", {});
+    const actions = make("td", { className: "wraps" });
     if (!OPEN.has(order.status) || !this.mayTrade(order.account)) return actions;
     const what = `${words(order.side)} ${decimal(order.quantity)} ${order.symbol}`;
     const replace = make("button", { type: "button", name: "replace", "aria-label": `Replace ${what}` }, "Replace");

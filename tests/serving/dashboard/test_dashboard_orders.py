@@ -163,6 +163,27 @@ def test_the_list_has_limit_and_stop_as_they_are_now(blank: Page) -> None:
     ]
 
 
+def test_a_reason_leaves_room_for_other_orders_and_their_buttons(blank: Page) -> None:
+    """It stood in a column as wide as a word, and one rejected order filled the list."""
+    body = """async (module, orders) => {
+      window.fetch = async () => new Response(JSON.stringify({ cursor: null, orders }));
+      const blotter = new module.Blotter(() => true);
+      await blotter.load("ALPHA");
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      const table = document.getElementById("blotter").closest(".scroll");
+      const reason = table.querySelector(".reason");
+      const line = parseFloat(getComputedStyle(reason).fontSize) * 1.5;
+      return [Math.round(reason.offsetHeight / line) <= 5, table.scrollWidth <= table.clientWidth];
+    }"""
+    kind = {"order_type": "trailing_stop", "limit_price": None, "account": "DESK-1"}
+    kind |= {"symbol": "SIM001", "side": "sell", "time_in_force": "day"}
+    kind |= {"ts_event": "2026-01-02T10:00:00.000000000Z"}
+    said = "to sell more than is held, open sell orders counted, say sell_short"
+    why = {"status": "rejected", "check": "short_sale", "reason": said}
+    orders = [_order(200, **kind, **why), _order(100, **kind, stop_price="247.10")]
+    assert call(blank, "blotter.js", body, orders) == [True, True]
+
+
 def test_a_command_of_an_order_that_there_is_not_changes_no_order(blank: Page) -> None:
     """A filled order that was cancelled late lost its terms, and a cancellation of nothing was a line of nulls."""
     body = """async (module, rows) => {
