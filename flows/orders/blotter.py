@@ -4,12 +4,13 @@ from typing import Any
 
 from flows.orders.account import Account
 from flows.orders.answers import Outbox, Row
-from flows.orders.checks import Rejection, reference_price
+from flows.orders.checks import reference_price
 from flows.orders.commands import Command
 from flows.orders.market import Market, Quoted
 from flows.orders.money import divided
 from flows.orders.order import KnownOrders, Order
 from flows.orders.order_columns import PackedOrders
+from flows.orders.rejection import Rejection
 from flows.orders.states import ENDED, REJECTED
 from schemas.sessions import DAY_NS
 

@@ -7,38 +7,20 @@ Exposures are conservative: an open buy order is taken to be filled whole or not
 likewise, whichever makes the position larger.
 """
 
-from itertools import pairwise
-from typing import NamedTuple
-
-import numpy as np
-
 from flows.orders.account import Account, alike
 from flows.orders.commands import Command
 from flows.orders.exposure import Holding
+from flows.orders.form_checks import ill_formed, off_grid
 from flows.orders.limits import NO_LIMIT, Limits
 from flows.orders.market import Market, Quoted
 from flows.orders.money import LARGEST, ONE, divided, text
+from flows.orders.rejection import Rejection, over
 from schemas.accounts import FIRM
 
 _LARGEST_NOTIONAL = LARGEST * ONE
 # What a table of instruments had best say; `connectors.feeds` takes all fields of the topic.
 _LISTING = "symbol,valid_from,venue,type,currency,tick_size,lot_size,calendar"
 _PRICED = "a price in marks"
-
-_WITHOUT_LIMIT = {"market": "limit", "stop": "stop_limit", "trailing_stop": "stop_limit"}
-"""Order types that are filled at any price, or become such, and the type that has a limit instead."""
-
-
-class Rejection(NamedTuple):
-    """Why an order is refused: which check, its limit, the value that broke it, and the same in words.
-
-    Where there is no number or price to name, the limit is what has to be so.
-    """
-
-    check: str
-    limit: str
-    value: str
-    reason: str
 
 
 def check(account: Account, market: Market, order: Command) -> Rejection | None:
@@ -82,7 +64,7 @@ def check_terms(
     symbol = market.listed(name)
     if limits.halted or symbol is None or name in limits.restricted:
         return _not_now(name, limits, is_listed=symbol is not None)
-    refused = _ill_formed(order, quantity, symbol.now) or _off_grid(order, symbol, quantity)
+    refused = ill_formed(order, quantity, symbol.now) or off_grid(order, symbol, quantity)
     if refused is not None:
         return refused
     price = reference_price(order, symbol)
@@ -90,9 +72,9 @@ def check_terms(
         why = f"{name} has no price yet, so that the order has no value"
         return Rejection("market_price", _PRICED, name, why)
     if quantity > limits.max_order_quantity:
-        return _over("order_quantity", limits.max_order_quantity, quantity, "the quantity", 1)
+        return over("order_quantity", limits.max_order_quantity, quantity, "the quantity", 1)
     if quantity * price > _LARGEST_NOTIONAL:
-        return _over("decimal_range", LARGEST, quantity * price, "the order's value")
+        return over("decimal_range", LARGEST, quantity * price, "the order's value")
     return _beyond_collar(order, symbol, limits) or _exposure(account, order, symbol, limits, price)
 
 
@@ -173,66 +155,6 @@ def _duplicate(account: Account, limits: Limits, order: Command) -> Rejection | 
     )
 
 
-def _ill_formed(order: Command, quantity: int, now: int) -> Rejection | None:
-    if order.ts_expire is not None and order.time_in_force == "gtd" and order.ts_expire <= now:
-        market, asked = (f"{np.datetime64(ns, 'ns')}Z" for ns in (now, order.ts_expire))
-        why = f"it expires at {asked}, and the symbol's market is at {market}"
-        return Rejection("ts_expire", market, asked, why)
-    if order.order_type in _WITHOUT_LIMIT and order.limit_price is not None:
-        # It would count at a price that it does not keep to, and pass every limit on money.
-        kind, other = order.order_type, _WITHOUT_LIMIT[order.order_type]
-        why = f"an order of type {kind} is filled at any price: for one that has a limit say order_type {other}"
-        return Rejection("limit_price", f"none of type {kind}", text(order.limit_price), why)
-    shown = order.display_quantity
-    if shown is not None and shown > quantity:
-        return _over("display_quantity", quantity, shown, "what is shown of the order", 1)
-    if order.order_class != "simple":
-        return _wrong_exits(order)
-    return None
-
-
-def _wrong_exits(order: Command) -> Rejection | None:
-    """A profit lies above a loss for who is long, and below it for who is short."""
-    profit, loss = order.take_profit_price or 0, order.stop_loss_price or 0
-    # An OCO's own side is that of its exits, a bracket's that of its entry.
-    is_long = (order.side == "buy") == (order.order_class == "bracket")
-    between = order.limit_price if order.order_class == "bracket" else None
-    prices = [loss, profit] if between is None else [loss, between, profit]
-    if not is_long:
-        prices.reverse()
-    if all(low < high for low, high in pairwise(prices)):
-        return None
-    return Rejection(
-        "exits",
-        text(loss),
-        text(profit),
-        "the profit's price must be on the other side of the order's price than the loss's",
-    )
-
-
-def _off_grid(order: Command, symbol: Quoted, quantity: int) -> Rejection | None:
-    step = symbol.step
-    if step is not None and quantity % step:
-        return Rejection(
-            "lot_size",
-            text(step),
-            text(quantity),
-            f"the quantity must be a multiple of {text(step)} for {symbol.name}",
-        )
-    tick = symbol.tick
-    if tick is None:
-        return None
-    prices: tuple[int | None, ...] = (order.limit_price, order.stop_price)
-    if order.order_class != "simple":
-        exits = (order.take_profit_price, order.stop_loss_price, order.stop_loss_limit_price)
-        prices += exits
-    for price in prices:
-        if price is not None and price % tick:
-            why = f"prices must be multiples of {text(tick)} for {symbol.name}"
-            return Rejection("tick_size", text(tick), text(price), why)
-    return None
-
-
 def _beyond_collar(order: Command, symbol: Quoted, limits: Limits) -> Rejection | None:
     collar, limit = limits.price_collar, order.limit_price
     if collar is None or limit is None:
@@ -280,7 +202,7 @@ def _exposure(
             return refused
     if after > before and after > limits.max_position_quantity:
         limit = limits.max_position_quantity
-        return _over("position_quantity", limit, after, "the position with open orders", 1)
+        return over("position_quantity", limit, after, "the position with open orders", 1)
     refused = _value(account, order, limits, (price, before, after), currency)
     if refused is not None or limits.self_trade_allowed or holding is None:
         return refused
@@ -329,10 +251,10 @@ def _value(
             return _no_rate(currency, limits)
         notional, more, position = (amount or 0 for amount in into)
     if notional > limits.max_order_notional * ONE:
-        return _over("order_notional", limits.max_order_notional, notional, "the order's value")
+        return over("order_notional", limits.max_order_notional, notional, "the order's value")
     if more and position > limits.max_position_notional * ONE:
         limit = limits.max_position_notional
-        return _over("position_notional", limit, position, "the position's value with open orders")
+        return over("position_notional", limit, position, "the position's value with open orders")
     if not more and not is_spending:
         return None
     return _means(account, limits, account.market.set_aside(order.limit_price, notional), more)
@@ -347,7 +269,7 @@ def _means(account: Account, limits: Limits, notional: int, more: int) -> Reject
     after = gross + more
     if more and after > limits.max_gross_notional * ONE:
         limit = limits.max_gross_notional
-        return _over("gross_notional", limit, after, "the value of all positions with open orders")
+        return over("gross_notional", limit, after, "the value of all positions with open orders")
     firm = account.firm
     if more and firm is not None and firm.max_gross_notional != NO_LIMIT:
         refused = firm_means(account, firm, limits, more)
@@ -362,7 +284,7 @@ def _means(account: Account, limits: Limits, notional: int, more: int) -> Reject
         power, needed = cash, notional
         if needed <= power:
             return None
-    return _over("buying_power", divided(max(power, 0), ONE), needed, "what the order needs")
+    return over("buying_power", divided(max(power, 0), ONE), needed, "what the order needs")
 
 
 def firm_means(account: Account, firm: Limits, limits: Limits, more: int) -> Rejection | None:
@@ -374,7 +296,7 @@ def firm_means(account: Account, firm: Limits, limits: Limits, more: int) -> Rej
     if gross + added <= firm.max_gross_notional * ONE:
         return None
     what = "the value of all accounts' positions with open orders"
-    return _over("firm_gross_notional", firm.max_gross_notional, gross + added, what)
+    return over("firm_gross_notional", firm.max_gross_notional, gross + added, what)
 
 
 def _self_trade(order: Command, holding: Holding) -> Rejection | None:
@@ -397,10 +319,3 @@ def _no_rate(currency: str, limits: Limits) -> Rejection:
         currency,
         f"no rate of {currency} in {limits.currency} is known: marks has neither pair of the two",
     )
-
-
-def _over(name: str, limit: int, value: int, what: str, scale: int = ONE) -> Rejection:
-    """A value (``scale`` times as fine as the limit, which is scaled) is more than a limit allows."""
-    shown = text(divided(value, scale))
-    allowed = text(limit)
-    return Rejection(name, allowed, shown, f"{what} is {shown}, more than {allowed}")

@@ -3,10 +3,11 @@
 from flows.orders import exits
 from flows.orders.account import alike
 from flows.orders.blotter import Blotter
-from flows.orders.checks import Rejection, check, check_replacement
+from flows.orders.checks import check, check_replacement
 from flows.orders.commands import Command, replaced, words
 from flows.orders.money import text
 from flows.orders.order import Order
+from flows.orders.rejection import Rejection
 from flows.orders.states import CANCEL_REJECTED, REJECTED, REPLACE_REJECTED, UNKNOWN
 from schemas.order_ids import EXIT_SUFFIXES, order_id_of
 

@@ -10,6 +10,9 @@ ANY_AUCTION = "any"
 """`TradeEvent.auction` of a trade whose source tells no sale conditions: its first at or behind the hour is taken
 for the auction."""
 
+AUCTION_WAIT_NS = 900_000_000_000
+"""How long after its hour an auction may be printed: NYSE's closing prints come within minutes of 16:00."""
+
 
 def auction_time(time_in_force: str, market: SymbolMarket) -> int:
     """When the next auction is that an order which comes now can be in."""
@@ -40,3 +43,8 @@ def joins(
     if market.listing:
         return event.venue in market.listing
     return event.venue not in OFF_EXCHANGE
+
+
+def has_begun(auction_at: int | None, market: SymbolMarket) -> bool:
+    """Whether an order is in an auction whose hour has come: no exchange takes changes then, whenever it prints."""
+    return auction_at is not None and auction_at <= market.now < auction_at + AUCTION_WAIT_NS

@@ -1,10 +1,7 @@
 """When orders expire, in market time."""
 
-from flows.trading.auctions import auction_time
+from flows.trading.auctions import AUCTION_WAIT_NS, auction_time
 from flows.trading.symbol_market import SymbolMarket
-
-AUCTION_WAIT_NS = 900_000_000_000
-"""How long after its hour an auction may be printed: NYSE's closing prints come within minutes of 16:00."""
 
 
 def expires_at(time_in_force: str, ts_expire: int | None, market: SymbolMarket) -> int | None:

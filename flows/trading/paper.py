@@ -2,22 +2,22 @@
 
 What takes gets the size that is displayed, at the displayed prices; what that uses up is gone until the quote
 changes. What rests is filled at its own price: by trades behind what stands ahead in the queue
-(`flows.trading.queue_position`), by trades at a worse price, and by displayed size of the other side that
-comes to its price, at its own venue or another. No venue may display a quote that locks or crosses a protected
-one (Rule 610(d) of Regulation NMS, 17 CFR 242.610), nor execute through it (Rule 611): whoever displays the other side
-at our price or beyond would have had to trade with us first. Of an away quote at our very price those ahead of us in the
-queue have their part first: where the tape's market was locked without us, its quotes passed them by. One trade and one displayed size fill no more than they have, whatever orders of ours they
-meet, at all venue models together; a venue's hidden size is its model's, and comes on top. Nothing is filled out of
-hours, against stale quotes or those of a halted venue, and while the market is crossed. The market does not react
-to us: what we take stays in its trades and quotes.
+(`flows.trading.queue_position`), by trades at a worse price, and by displayed size of the other side that comes to
+its price, at its own venue or another. No venue may display a quote that locks or crosses a protected one (Rule
+610(d) of Regulation NMS, 17 CFR 242.610), nor execute through it (Rule 611): whoever displays the other side at our
+price or beyond would have had to trade with us first. Of an away quote at our very price those ahead of us in the
+queue have their part first: where the tape's market was locked without us, its quotes passed them by. One trade and
+one displayed size fill no more than they have, whatever orders of ours they meet, at all venue models together; a
+venue's hidden size is its model's, and comes on top. Nothing is filled out of hours, against stale quotes or those of
+a halted venue, and while the market is crossed. The market does not react to us: what we take stays in its trades and
+quotes.
 """
 
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from flows.trading.auctions import auction_time, joins
-from flows.trading.expiry import AUCTION_WAIT_NS
+from flows.trading.auctions import auction_time, has_begun, joins
 from flows.trading.fees import Rates, fee_of
 from flows.trading.hidden import Hidden
 from flows.trading.interfaces import (
@@ -33,7 +33,7 @@ from flows.trading.interfaces import (
     VenueModel,
 )
 from flows.trading.nights import Nights
-from flows.trading.pegs import pegged_price
+from flows.trading.pegs import limit_now, pegged_price
 from flows.trading.queue_position import QueuePosition
 from flows.trading.resting import BookSide, Resting
 from flows.trading.symbol_market import SymbolMarket
@@ -106,7 +106,7 @@ class PaperVenue(Venue):
         resting = self._orders.get(order_id)
         if resting is None:
             return [Told(order_id, "replace_rejected", "the order is not open any more")]
-        if _is_frozen(resting, market):
+        if has_begun(resting.auction_at, market):
             return [Told(order_id, "replace_rejected", _FROZEN)]
         if terms.quantity <= resting.filled:
             return [Told(order_id, "replace_rejected", "so much is filled already")]
@@ -129,7 +129,7 @@ class PaperVenue(Venue):
         resting = self._orders.get(order_id)
         if resting is None:
             return [Told(order_id, "cancel_rejected", "the order is not open any more")]
-        if _is_frozen(resting, market):
+        if has_begun(resting.auction_at, market):
             return [Told(order_id, "cancel_rejected", _FROZEN)]
         self._leave(resting)
         return [self._ended(resting, "cancelled", None)]
@@ -184,7 +184,7 @@ class PaperVenue(Venue):
         if resting.order.time_in_force in ("ioc", "fok"):
             reason = "no more could be filled at once" if tradable else market.closed_because
             return [*answers, self._ended(resting, "expired", reason)]
-        price = self._price(resting, market) if tradable else None
+        price = limit_now(resting.order, market) if tradable else None
         if price is None:
             self._waiting[resting.order.order_id] = resting
             return answers
@@ -215,7 +215,7 @@ class PaperVenue(Venue):
     def _within(self, resting: Resting, market: SymbolMarket) -> Iterator[_Offer]:
         """What can be taken here within an order's limit."""
         order = resting.order
-        limit = self._price(resting, market)
+        limit = limit_now(resting.order, market)
         if limit is None and order.order_type == "pegged":
             return
         for price, size, venue in self._offers(order.side, market):
@@ -234,17 +234,6 @@ class PaperVenue(Venue):
             if better:
                 yield (*hidden, None)
         yield from levels
-
-    def _price(self, resting: Resting, market: SymbolMarket) -> int | None:
-        """The limit now; None for a market order, and for a pegged one without what it follows."""
-        if resting.order.order_type == "pegged":
-            return pegged_price(resting.order, market)
-        limit = resting.order.limit_price
-        if limit is None or limit % market.tick == 0:
-            return limit
-        # Between two ticks no venue takes an order: it stands at the one that is no worse.
-        down = limit // market.tick * market.tick
-        return down if resting.order.is_buy else down + market.tick
 
     # Resting
 
@@ -403,9 +392,3 @@ class PaperVenue(Venue):
         """It is in no list any more."""
         del self._orders[resting.order.order_id]
         return Told(resting.order.order_id, report, reason)
-
-
-def _is_frozen(resting: Resting, market: SymbolMarket) -> bool:
-    """Whether an order is in an auction whose hour has come: no exchange takes changes then, whenever it prints."""
-    auction_at = resting.auction_at
-    return auction_at is not None and auction_at <= market.now < auction_at + AUCTION_WAIT_NS

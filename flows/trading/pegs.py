@@ -1,4 +1,4 @@
-"""Where a pegged order stands: what it follows, its offset, its limit, on the tick."""
+"""Where an order stands, on the tick: its limit, or of a pegged one what it follows, its offset, its limit."""
 
 from flows.trading.interfaces import Market, Order
 
@@ -29,3 +29,15 @@ def pegged_price(order: Order, market: Market) -> int | None:
         found = -((2 * order.peg_offset - followed) // step) * market.tick
         found = found if order.limit_price is None else max(found, order.limit_price)
     return found if found > 0 else None
+
+
+def limit_now(order: Order, market: Market) -> int | None:
+    """The limit that an order stands at; None for a market order, and for a pegged one without what it follows."""
+    if order.order_type == "pegged":
+        return pegged_price(order, market)
+    limit = order.limit_price
+    if limit is None or limit % market.tick == 0:
+        return limit
+    # Between two ticks no venue takes an order: it stands at the one that is no worse.
+    down = limit // market.tick * market.tick
+    return down if order.is_buy else down + market.tick

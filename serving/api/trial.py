@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from flows.orders.account import Account, alike
 from flows.orders.blotter import ACTIVE
-from flows.orders.checks import Rejection, check, reference_price
+from flows.orders.checks import check, reference_price
 from flows.orders.commands import Command, commands
 from flows.orders.limits import limits_of
 from flows.orders.market import Market
+from flows.orders.rejection import Rejection
 from flows.orders.rows import lists
 from flows.orders.states import REJECTED
 from schemas.accounts import ACCOUNTS, FIRM

@@ -20,6 +20,7 @@ from schemas.topic import Topic
 OPEN_NS = 1_381_152_600_000_000_000  # 7 October 2013, 9:30 in New York
 CLOSE_NS = OPEN_NS + 23_400_000_000_000
 SECOND_NS = 1_000_000_000
+CLOSE_S = (CLOSE_NS - OPEN_NS) / SECOND_NS
 Row = dict[str, Any]
 
 
@@ -231,3 +232,11 @@ def plain(row: Row) -> tuple[str, str, str, str]:
 
 def _text(number: Decimal) -> str:
     return f"{number.normalize():f}"
+
+
+def open_market(**params: object) -> Trader:
+    """A market with a quote and a trade."""
+    trader = Trader(**params)
+    trader.at(1).quote(10.00, 300, 10.02, 200)
+    trader.trade(10.01, 100)
+    return trader
