@@ -23,7 +23,7 @@ async def _got(app: FastAPI, path: str) -> httpx.Response:
 
 def _get(path: str) -> httpx.Response:
     app = FastAPI()
-    problems.add_to(app)
+    problems.add_to(app, [page.router])
     app.include_router(page.router)
     return asyncio.run(_got(app, path))
 
