@@ -16,6 +16,7 @@ from connectors.log import Log, NewRecord, open_log
 from connectors.records import Partitioner, rows_record
 from connectors.scan import scan_rows
 from connectors.topics import create_topics
+from flows.orders.money import minor_digits
 from schemas.accounts import ACCOUNTS, CASH_MOVEMENTS, CORPORATE_ACTIONS, FIRM
 from schemas.field import DECIMAL, RECEIVE_TIME, Field
 from schemas.topic import Topic
@@ -111,7 +112,7 @@ class Accounts:
         Raises
         ------
         AccountError
-            Where the account has other values already.
+            Where the account has other values already; for a deposit as `move_cash` refuses it.
         """
         known = self.newest().get(name)
         wanted = {**_DEFAULTS, **values}
@@ -169,7 +170,7 @@ class Accounts:
         Raises
         ------
         AccountError
-            Where there is no such account.
+            Where there is no such account, or for an amount of nothing or of parts of the currency's minor unit.
         """
         known = self.newest().get(name)
         if known is None or name == FIRM:
@@ -234,6 +235,11 @@ class Accounts:
     def _movement(
         self, account: str, amount: Decimal, currency: str, movement_id: str, kind: str
     ) -> Row:
+        digits = minor_digits(currency)
+        if amount == 0 or amount != round(amount, digits):
+            raise AccountError(
+                f"{amount} {currency} cannot be booked: {currency} has {digits} decimals, and some of it must move"
+            )
         now = time.time_ns()
         return {
             "account": account,

@@ -121,6 +121,8 @@ def test_cash_with_an_identifier_is_booked_once_and_the_ledger_has_it(tapeflow: 
     [
         (("account", "cash", "nobody", "5"), "there is no account 'nobody'"),
         (("account", "open", "demo", "--deposit", "much"), "must be an amount"),
+        (("account", "open", "demo", "--deposit", "0"), "some of it must move"),
+        (("account", "open", "demo", "--deposit", "10.005"), "USD has 2 decimals"),
         (("account", "open", "demo", "--limit", "max_order=5"), "max_order_quantity"),
         (("account", "open", "demo", "--limit", "leverage=x"), "leverage=NUMBER"),
         (("account", "open", "demo", "--limit", "leverage=0.5"), "leverage"),
