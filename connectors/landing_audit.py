@@ -99,16 +99,16 @@ def _check(
 
 def _unreadable(topic: Topic, sink: str, why: str) -> Check:
     claim = f"every file that the rows in {sink} are counted by can be read"
-    return _uncounted(topic, claim, "unreadable", why)
+    return uncounted(topic, claim, "unreadable", why)
 
 
 def _deleted(topic: Topic, sink: str) -> Check:
     why = f"the log has no topic {topic.name}, whose rows have landed in {sink}: it was deleted"
-    return _uncounted(topic, f"the topic whose rows are in {sink} is in the log", "missing", why)
+    return uncounted(topic, f"the topic whose rows are in {sink} is in the log", "missing", why)
 
 
-def _uncounted(topic: Topic, claim: str, what: str, why: str) -> Check:
-    """What keeps rows from being counted: one thing that should not be."""
+def uncounted(topic: Topic, claim: str, what: str, why: str) -> Check:
+    """What keeps rows from being counted or compared: one thing that should not be."""
     return Check(
         subject=f"lander: {topic.name}",
         claim=claim,

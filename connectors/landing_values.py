@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 from connectors.checks import Check
 from connectors.clickhouse import StoreLink
 from connectors.lake_files import read_unmerged, readable
+from connectors.landing_audit import uncounted
 from connectors.landings import CLICKHOUSE, LAKE, landed_positions
 from connectors.log import CorruptLogError, Log
 from connectors.parquet import LakeError, topic_files
@@ -61,14 +62,7 @@ def value_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
     What retention has cut from the log is not compared: the lake holds it, and its receipts (`tapeflow receipt verify`)
     say what it was.
 
-    Parameters
-    ----------
-    log : Log
-        The truth.
-    store_url : str
-        ClickHouse, embedded or a server.
-    lake : Path
-        Folder of the lake.
+    Parameters are those of `landing_checks`, which tells what is in the sinks of a topic that the log has not.
     """
     positions = landed_positions(log)
     known = log.topics()
@@ -88,7 +82,8 @@ def value_checks(log: Log, store_url: str, lake: Path) -> list[Check]:
                     {sink: _ranges(starts, landed) for sink, landed in ends.items() if landed},
                 )
             except (CorruptLogError, LakeError) as error:
-                checks.append(_unreadable(topic, str(error)))
+                claim = "every record and file whose values are compared can be read"
+                checks.append(uncounted(topic, claim, "unreadable", str(error)))
     return checks
 
 
@@ -144,17 +139,6 @@ def _check(
     )
 
 
-def _unreadable(topic: Topic, why: str) -> Check:
-    return Check(
-        subject=f"lander: {topic.name}",
-        claim="every record and file whose values are compared can be read",
-        left=1,
-        right=0,
-        terms={"unreadable": 1},
-        detail=why,
-    )
-
-
 def _within(ranges: _Ranges) -> pl.Expr:
     return pl.any_horizontal(
         pl.lit(False),
@@ -185,6 +169,12 @@ class _RecordSums:
         if rows.num_rows:
             self._take(_summed(_Part(places, row_digests(topic, rows))))
 
+    def add_record(self, topic: Topic, rows: pa.RecordBatch, place: tuple[int, int]) -> None:
+        """Take a record's rows in, which are all of one place."""
+        if rows.num_rows:
+            total = row_digests(topic, rows).sum(axis=0, dtype=np.uint64, keepdims=True)
+            self._take(_Part(np.array([place], dtype=np.int64), total))
+
     def frame(self) -> pl.DataFrame:
         """One row a record."""
         if not self._parts:
@@ -199,7 +189,7 @@ class _RecordSums:
         if self._count > _PARTS:
             one = self._together()
             self._parts = [one]
-            # As many more as there are records: else each batch would put all of them together again.
+            # New parts alone are counted: else, of more records than that, each batch would put all together again.
             self._count = 0
 
     def _together(self) -> _Part:
@@ -222,8 +212,7 @@ def _in_log(log: Log, topic: Topic, ranges: _Ranges) -> pl.DataFrame:
     sums = _RecordSums()
     for at, (start, end) in sorted(ranges.items()):
         for record, batch in scan_rows(log, topic, at, start=start, end=end):
-            places = np.full((batch.num_rows, 2), (at, record.offset), dtype=np.int64)
-            sums.add(topic, batch, places)
+            sums.add_record(topic, batch, (at, record.offset))
     return sums.frame()
 
 

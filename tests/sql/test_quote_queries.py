@@ -1,8 +1,12 @@
 """Named queries about best prices and depth, against the same questions asked of DuckDB over the same rows."""
 
+from collections.abc import Callable
+from typing import Any
+
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from connectors.clickhouse import connect, insert
 from schemas.registry import TOPICS
@@ -60,18 +64,6 @@ def test_spreads_weigh_by_the_time_that_they_stood(
     same(desk.query("spread_statistics", **_SYMBOL), expected)
 
 
-def test_spreads_are_the_same_where_the_flow_began_anew_in_the_midst(desk: Desk) -> None:
-    """Rows of two epochs have the same numbers: they were taken in turns, hours apart, forwards and back."""
-    columns = made_nbbo()
-    rows = len(columns["number"])
-    numbers = np.concatenate([np.arange(1, rows // 2 + 1), np.arange(1, rows - rows // 2 + 1)])
-    again = columns | {"symbol": pa.array(["ANEW"] * rows), "number": numbers}
-    with connect(desk.settings.store) as client:
-        insert(client, TOPICS["nbbo"], landed(TOPICS["nbbo"], again), "anew")
-    found = desk.query("spread_statistics", symbol="ANEW")
-    assert found.equals(desk.query("spread_statistics", **_SYMBOL))
-
-
 def test_depth_weighs_each_level_by_the_time_that_it_stood(
     desk: Desk, duck: duckdb.DuckDBPyConnection
 ) -> None:
@@ -91,16 +83,21 @@ def test_depth_weighs_each_level_by_the_time_that_it_stood(
     same(desk.query("depth_statistics", **_SYMBOL), expected)
 
 
-def test_depth_is_the_same_where_the_flow_began_anew_in_the_midst(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("query", "topic", "made"),
+    [("spread_statistics", "nbbo", made_nbbo), ("depth_statistics", "book_top", made_books)],
+)
+def test_means_are_the_same_where_the_flow_began_anew_in_the_midst(
+    desk: Desk, query: str, topic: str, made: Callable[[], dict[str, Any]]
+) -> None:
     """Rows of two epochs have the same numbers: they were taken in turns, hours apart, forwards and back."""
-    columns = made_books()
+    columns = made()
     rows = len(columns["number"])
     numbers = np.concatenate([np.arange(1, rows // 2 + 1), np.arange(1, rows - rows // 2 + 1)])
     again = columns | {"symbol": pa.array(["ANEW"] * rows), "number": numbers}
     with connect(desk.settings.store) as client:
-        insert(client, TOPICS["book_top"], landed(TOPICS["book_top"], again), "anew")
-    found = desk.query("depth_statistics", symbol="ANEW")
-    assert found.equals(desk.query("depth_statistics", **_SYMBOL))
+        insert(client, TOPICS[topic], landed(TOPICS[topic], again), "anew")
+    assert desk.query(query, symbol="ANEW").equals(desk.query(query, **_SYMBOL))
 
 
 def test_depth_that_stood_for_no_time_is_null(desk: Desk) -> None:
