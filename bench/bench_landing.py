@@ -1,7 +1,5 @@
 """Landing: inserts into the embedded store, both sinks from the log, small queries, append to readable."""
 
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -14,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
+from bench.own_store import own_store
 from bench.report import Result
 from connectors.clickhouse import connect, create_tables, insert
 from connectors.landed import Decoded, landed_table
@@ -27,11 +26,6 @@ _START_NS = 1_709_303_400_000_000_000  # 2024-03-01T14:30Z
 _RECORD_ROWS = 5_000
 _BLOCK_ROWS = 400_000
 _PACE = 20_000
-
-_STORE = (
-    "import sys; from pathlib import Path; from connectors.chdb_server import serve; "
-    "serve(Path(sys.argv[1]), ready=lambda address: print(address.url, flush=True))"
-)
 
 
 def run(quick: bool) -> list[Result]:
@@ -75,15 +69,13 @@ def trades(rows: int, first: int) -> pa.RecordBatch:
 @contextmanager
 def _platform() -> Iterator[tuple[Log, str, Path]]:
     """A log, a store in a process of its own, and a lake."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", _STORE, f"{folder}/store"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            with open_log(f"sqlite:///{folder}/log.db") as log:
-                create_topics(log, 2)
-                yield log, f"chdb:///{folder}/store", Path(folder) / "lake"
-            process.terminate()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        own_store(Path(folder)) as store,
+        open_log(f"sqlite:///{folder}/log.db") as log,
+    ):
+        create_topics(log, 2)
+        yield log, store, Path(folder) / "lake"
 
 
 def _inserts(rounds: int) -> list[Result]:

@@ -9,6 +9,7 @@ from time import perf_counter
 
 from clickhouse_connect.driver.client import Client
 
+from bench.own_store import own_store
 from bench.report import Result
 from connectors.clickhouse import connect, create_tables, create_views
 from serving.queries import named_query
@@ -41,7 +42,8 @@ def run(quick: bool) -> list[Result]:
     rows = 1_000_000 if quick else 50_000_000
     with (
         tempfile.TemporaryDirectory(prefix="tapeflow-bench-") as folder,
-        connect(f"chdb:///{Path(folder) / 'store'}") as client,
+        own_store(Path(folder)) as store,
+        connect(store) as client,
     ):
         create_tables(client)
         create_views(client)

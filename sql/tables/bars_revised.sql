@@ -4,9 +4,9 @@ CREATE TABLE IF NOT EXISTS bars_revised
 (
     `symbol` LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
     `interval` LowCardinality(String) COMMENT 'Length of the bar: a number and s, m, h (UTC grid) or 1d (the calendar\'s session).',
-    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the correction: from then on the revision is known.',
-    `ts_start` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Start of the interval, inclusive.',
-    `ts_end` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval, exclusive: the `ts_event` of the bar that is revised.',
+    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the correction: from then on the revision is known.' CODEC(Delta, LZ4),
+    `ts_start` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Start of the interval, inclusive.' CODEC(Delta, LZ4),
+    `ts_end` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval, exclusive: the `ts_event` of the bar that is revised.' CODEC(Delta, LZ4),
     `revision` Int64 COMMENT 'Number of the revision of this bar, from 1; the greatest one holds.',
     `open` Nullable(Float64) COMMENT '[quote currency] First price; null where no trade could set one.',
     `high` Nullable(Float64) COMMENT '[quote currency] Highest price; null where no trade could set one.',
@@ -30,12 +30,13 @@ CREATE TABLE IF NOT EXISTS bars_revised
     `source_offset` Int64 COMMENT 'Log offset of the correction\'s record.',
     `source_row` Int32 COMMENT 'Row of the correction within its record.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
-    `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
+    `_offset` Int64 COMMENT 'Log offset of the row\'s record.' CODEC(Delta, LZ4),
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
-    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
+    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.' CODEC(Delta, LZ4)
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (`symbol`, `ts_event`, `interval`, `ts_end`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS index_granularity = 2048, min_compress_block_size = 16384, default_compression_codec = 'LZ4',
+    non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'bars_revised/1: A bar written already, computed again because a trade of it was corrected or cancelled.';

@@ -4,8 +4,8 @@ CREATE TABLE IF NOT EXISTS bars_rolled
 (
     `symbol` LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
     `interval` LowCardinality(String) COMMENT 'Length of the bar: a number and s, m, h (UTC grid), or 1w or 1mo (the calendar\'s sessions of a week or month).',
-    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval, exclusive: from then on the bar is known.',
-    `ts_start` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Start of the interval, inclusive.',
+    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval, exclusive: from then on the bar is known.' CODEC(Delta, LZ4),
+    `ts_start` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Start of the interval, inclusive.' CODEC(Delta, LZ4),
     `open` Nullable(Float64) COMMENT '[quote currency] First price; null where no trade could set one.',
     `high` Nullable(Float64) COMMENT '[quote currency] Highest price; null where no trade could set one.',
     `low` Nullable(Float64) COMMENT '[quote currency] Lowest price; null where no trade could set one.',
@@ -16,12 +16,13 @@ CREATE TABLE IF NOT EXISTS bars_rolled
     `buy_volume` Float64 COMMENT '[shares, contracts or coins] The part of volume whose aggressor bought.',
     `sell_volume` Float64 COMMENT '[shares, contracts or coins] The part of volume whose aggressor sold.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
-    `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
+    `_offset` Int64 COMMENT 'Log offset of the row\'s record.' CODEC(Delta, LZ4),
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
-    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
+    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.' CODEC(Delta, LZ4)
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (`symbol`, `ts_event`, `interval`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS index_granularity = 2048, min_compress_block_size = 16384, default_compression_codec = 'LZ4',
+    non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'bars_rolled/1: A bar of a coarser interval, rolled up from the bars of a finer one.';

@@ -4,15 +4,16 @@ CREATE TABLE IF NOT EXISTS benchmark_bars
 (
     `symbol` LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
     `interval` LowCardinality(String) COMMENT 'Length of the bar: a number and s, m, h (UTC grid) or 1d (the calendar\'s session).',
-    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval, exclusive: from then on the bar is known.',
+    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] End of the interval, exclusive: from then on the bar is known.' CODEC(Delta, LZ4),
     `close` Nullable(Float64) COMMENT '[quote currency] Last price; null where no trade could set one.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
-    `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
+    `_offset` Int64 COMMENT 'Log offset of the row\'s record.' CODEC(Delta, LZ4),
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
-    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
+    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.' CODEC(Delta, LZ4)
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (`symbol`, `ts_event`, `interval`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS index_granularity = 2048, min_compress_block_size = 16384, default_compression_codec = 'LZ4',
+    non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'benchmark_bars/1: The closes of benchmarks: few enough that every shard can read all of them.';

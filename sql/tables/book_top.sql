@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS book_top
 (
     `symbol` LowCardinality(String) COMMENT 'Instrument, as the source names it, in upper case.',
     `venue` LowCardinality(String) COMMENT 'Exchange, dealer or trade reporting facility that the row speaks of.',
-    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the book event that made the change; if conflated, end of the interval.',
+    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Event time of the book event that made the change; if conflated, end of the interval.' CODEC(Delta, LZ4),
     `number` Int64 COMMENT 'Number of the row, from 1, in its symbol and venue; gives the order of the rows.',
     `state` LowCardinality(Nullable(String)) COMMENT 'Trading state as last told; null until then.',
     `bid_1` Nullable(Float64) COMMENT '[quote currency] Best bid price; null if there is none.',
@@ -54,13 +54,14 @@ CREATE TABLE IF NOT EXISTS book_top
     `imbalance_depth` Nullable(Float64) COMMENT 'The same of the sums of the sizes of all levels that the row has.',
     `ofi` Nullable(Float64) COMMENT '[shares, contracts or coins] Order-flow imbalance at the best prices (Cont, Kukanov and Stoikov 2014) since the row before.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
-    `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
+    `_offset` Int64 COMMENT 'Log offset of the row\'s record.' CODEC(Delta, LZ4),
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
-    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
+    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.' CODEC(Delta, LZ4)
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMMDD(ts_event)
 ORDER BY (`symbol`, `ts_event`, `venue`, `number`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16,
+SETTINGS index_granularity = 2048, min_compress_block_size = 16384, default_compression_codec = 'LZ4',
+    non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16,
     min_age_to_force_merge_seconds = 3600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'book_top/1: The best levels of one venue\'s book after they changed, at the end of a venue\'s event.';

@@ -3,7 +3,7 @@
 CREATE TABLE IF NOT EXISTS order_events
 (
     `account` LowCardinality(String) COMMENT 'Account that it belongs to.',
-    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Market time: the newest market event that the flow had seen when it happened.',
+    `ts_event` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] Market time: the newest market event that the flow had seen when it happened.' CODEC(Delta, LZ4),
     `sequence` Int64 COMMENT 'Of the account\'s events, from 1 on, without a gap.',
     `order_id` String COMMENT 'Identifier of the order, given by Tapeflow.',
     `client_order_id` Nullable(String) COMMENT 'Identifier of the order, given by its client.',
@@ -30,12 +30,13 @@ CREATE TABLE IF NOT EXISTS order_events
     `user` Nullable(String) COMMENT 'Who ordered it.',
     `correlation_id` Nullable(String) COMMENT 'Identifier of the request that began it, as in logs.',
     `_partition` Int32 COMMENT 'Log partition of the row\'s record.',
-    `_offset` Int64 COMMENT 'Log offset of the row\'s record.',
+    `_offset` Int64 COMMENT 'Log offset of the row\'s record.' CODEC(Delta, LZ4),
     `_row` Int32 COMMENT 'Place of the row in its record, from 0.',
-    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.'
+    `_appended` DateTime64(9, 'UTC') COMMENT '[ns since 1970-01-01 UTC] When the log took the record: a property of this log, no part of the row\'s digest.' CODEC(Delta, LZ4)
 )
 ENGINE = MergeTree
 PARTITION BY toYYYYMM(ts_event)
 ORDER BY (`account`, `ts_event`, `sequence`)
-SETTINGS non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
+SETTINGS index_granularity = 2048, min_compress_block_size = 16384, default_compression_codec = 'LZ4',
+    non_replicated_deduplication_window = 10000, min_parts_to_merge_at_once = 16
 COMMENT 'order_events/1: A step in the life of an order, with how the order stands after it.';

@@ -24,16 +24,17 @@ FROM trades AS t
 ASOF LEFT JOIN
 (
     -- What a venue had told up to each of its quotes; of the same nanosecond the last in the log has the highest place.
-    -- Six values, not two tuples of three: ClickHouse keeps the newest tuple as a list of boxed values.
+    -- Six values, not two tuples of three: ClickHouse keeps the newest tuple as a list of boxed values. The newest time
+    -- is the greatest, which needs no box.
     SELECT
         venue,
         bitShiftLeft(toInt128(toUnixTimestamp64Nano(ts_event)), 64) + row_number() OVER told AS place,
         anyLast_respect_nullsIf(bid, (isNotNull(bid) OR isNotNull(bid_size)) AS tells_bid) OVER told AS told_bid,
         anyLast_respect_nullsIf(bid_size, tells_bid) OVER told AS told_bid_size,
-        anyLast_respect_nullsIf(toNullable(ts_event), tells_bid) OVER told AS ts_told_bid,
+        maxIfOrNull(ts_event, tells_bid) OVER told AS ts_told_bid,
         anyLast_respect_nullsIf(ask, (isNotNull(ask) OR isNotNull(ask_size)) AS tells_ask) OVER told AS told_ask,
         anyLast_respect_nullsIf(ask_size, tells_ask) OVER told AS told_ask_size,
-        anyLast_respect_nullsIf(toNullable(ts_event), tells_ask) OVER told AS ts_told_ask
+        maxIfOrNull(ts_event, tells_ask) OVER told AS ts_told_ask
     FROM quotes
     PREWHERE symbol = {symbol:String}
         AND ts_event >= addDays({start:DateTime64(9, 'UTC')}, -1)
