@@ -21,7 +21,7 @@ connection = chdb.connect(":memory:")
 for path in sys.argv[1:]:
     connection.query(open(path, encoding="utf-8").read())
 columns = connection.query(
-    "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() "
+    "SELECT table, name, type, compression_codec FROM system.columns WHERE database = currentDatabase() "
     "ORDER BY table, position", "TSV"
 )
 tables = connection.query(
@@ -51,8 +51,10 @@ def test_clickhouse_makes_the_tables_with_every_column_key_and_partition() -> No
     columns, tables = (part.splitlines() for part in ran.stdout.split("--\n"))
     found: dict[str, list[tuple[str, str]]] = {}
     for line in columns:
-        table, name, kind = line.split("\t")
+        table, name, kind, codec = line.split("\t")
         found.setdefault(table, []).append((name, kind.replace("\\'", "'")))
+        grows = "DateTime64" in kind or name == "_offset"
+        assert codec == ("CODEC(Delta(8), LZ4)" if grows else ""), (table, name)
     for topic in ALL:
         assert [name for name, _ in found[topic.name]] == landed_schema(topic).names
         for name, kind in found[topic.name]:
