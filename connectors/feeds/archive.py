@@ -23,6 +23,7 @@ _InflateError: type[Exception] = vars(zlib_ng)["error"]
 _INFLATE_BYTES = 1 << 21
 _ZIP_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _ZIP_MAGIC = b"PK\x03\x04"
+_EMPTY_ZIP_MAGIC = b"PK\x05\x06"
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 # A zstandard block of a few bytes may unpack to 128 KiB, and all that is given at once is unpacked.
@@ -46,6 +47,8 @@ def probe(path: Path) -> Probe:
         magic = file.read(4)
     if not magic:
         raise FeedError(f"{path} is empty: no bytes; delete it or fetch it again")
+    if magic == _EMPTY_ZIP_MAGIC:
+        raise FeedError(f"{path} is empty: a zip without a file in it; delete it or fetch it again")
     if magic == _PARQUET_MAGIC:
         return Probe(path=path, container="parquet", member="", first_line=b"")
     members = tuple(name for name, _ in _zip_members(path)) if magic == _ZIP_MAGIC else ()

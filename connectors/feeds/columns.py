@@ -37,6 +37,8 @@ _TIME_TYPES = {
     "ns": pa.decimal128(28, 0),
     "rfc3339": TIMESTAMP,
 }
+# Of tables that are called CSV all the same.
+_DELIMITERS = (",", ";", "\t", "|")
 _UNIT_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 # A Parquet row of market data is some 100 bytes unpacked; this turns block bytes into rows.
 _PARQUET_ROW_BYTES = 64
@@ -64,6 +66,16 @@ class Columns(Format):
         if probe.container == "parquet":
             return probe.path.suffix == ".parquet"
         return not _missing(self._mapping, _file_columns(self._mapping, probe))
+
+    def why_not(self, probe: Probe) -> str:
+        """The columns that the mapping names and the file lacks; another delimiter that would find them."""
+        if self._mapping is None or probe.container == "parquet":
+            return ""
+        missing = ", ".join(_missing(self._mapping, _file_columns(self._mapping, probe)))
+        for other in _DELIMITERS:
+            if not _missing(self._mapping, _file_columns(self._mapping, probe, other)):
+                return f"the mapping's columns are there with delimiter={other!r}: say so in the mapping"
+        return f"the mapping names column {missing}, which its first line does not have"
 
     def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:
         """Open a file.
@@ -190,9 +202,9 @@ class ParquetSource(Source):
             ) from error
 
 
-def _file_columns(mapping: ColumnMapping, probe: Probe) -> list[str]:
+def _file_columns(mapping: ColumnMapping, probe: Probe, delimiter: str = "") -> list[str]:
     line = probe.first_line.decode("utf-8-sig", errors="replace")
-    values = next(csv_reader.reader([line], delimiter=mapping.delimiter), [])
+    values = next(csv_reader.reader([line], delimiter=delimiter or mapping.delimiter), [])
     return values if mapping.header else [str(at + 1) for at in range(len(values))]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from connectors.feeds.archive import probe
 from connectors.feeds.bitstamp_csv import is_told_by_log
+from connectors.feeds.columns import Columns
 from connectors.feeds.lobster import is_orderbook
 from connectors.feeds.source import FeedError, Format, Probe
 
@@ -106,8 +107,12 @@ def _format(seen: Probe, formats: Sequence[Format]) -> Format:
     for known in formats:
         if known.matches(seen):
             return known
+    reasons = {known.name: reason for known in formats if (reason := known.why_not(seen))}
+    # Who gives a mapping means it.
+    why = reasons.get(Columns.name) or next(iter(reasons.values()), "")
     raise UnknownFormatError(
-        f"{seen}: the format is not known. {_known(formats)}; --format overrides what is detected"
+        f"{seen}: the format is not known{': ' if why else ''}{why}. {_known(formats)}; --format overrides "
+        "what is detected"
     )
 
 

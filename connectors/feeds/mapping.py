@@ -1,5 +1,6 @@
 """Which column of a CSV or Parquet file is which field of a topic: a TOML file, or one line of text."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +14,12 @@ from schemas.topic import Topic
 
 UNITS = ("s", "ms", "us", "ns", "rfc3339")
 _CONSTANT = "const:"
+_DELIMITER = re.compile(r"[\t !#$%&*+,./:;<=>?@^_|~-]")
 _GRAMMAR = (
     "topic=trades,symbol=sym,ts_event=time:ms,price=px/10000,size=qty,venue=const:XNYS "
-    "(also header=no with column numbers from 1, and delimiter=;)"
+    "(also header=no with column numbers from 1, and delimiter=; or | or \\t)"
 )
+_TABS = ("\\t", "tab")
 # What a raw row is where its source does not say.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "trades": {
@@ -63,6 +66,11 @@ class ColumnMapping:
     delimiter: str = ","
 
     def __post_init__(self) -> None:
+        if not isinstance(self.delimiter, str) or not _DELIMITER.fullmatch(self.delimiter):
+            raise FeedError(
+                f"mapping for {self.topic.name}: delimiter {self.delimiter!r}: one character was needed, no letter, "
+                "digit, quote or line end; such as ; or | or a tab (\\t)"
+            )
         known = [one.name for one in self.topic.fields if one.name != "ts_recv"]
         unknown = [name for name in self.fields if name not in known]
         if unknown:
@@ -144,10 +152,13 @@ def parse_mapping(text: str) -> ColumnMapping:
         name, equals, value = part.partition("=")
         if not equals or not value:
             raise FeedError(f"mapping part {part!r}: NAME=VALUE was needed, as in {_GRAMMAR}")
-        options[name.strip()] = value.strip()
+        # A delimiter may be a tab or a blank.
+        options[name.strip()] = value.strip() or value
     topic = _topic(options.pop("topic", ""))
     header = options.pop("header", "yes")
     delimiter = options.pop("delimiter", ",")
+    if delimiter in _TABS:
+        delimiter = "\t"
     if header not in ("yes", "no"):
         raise FeedError(f"mapping part header={header}: yes or no was needed")
     fields = {name: _parse_field(name, value) for name, value in options.items()}

@@ -9,6 +9,7 @@ the number of the message, packet or row in the file (or in the member), from 1.
 """
 
 from abc import ABC, abstractmethod
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,6 +177,11 @@ class Format(ABC):
     @abstractmethod
     def matches(self, probe: Probe) -> bool:
         """Whether the file, by its name and first line, is of this format."""
+
+    def why_not(self, probe: Probe) -> str:
+        """What speaks against a file that does not match, where that can be said; else nothing."""
+        marked = probe.first_line.startswith(BOM_UTF8)
+        return "it begins with a byte-order mark: save it without one" if marked else ""
 
     @abstractmethod
     def open(self, probe: Probe, block_bytes: int) -> tuple[Source, ...]:

@@ -143,6 +143,9 @@ def test_an_empty_file_and_an_empty_member_are_errors(tmp_path: Path) -> None:
         probe(path)
     with pytest.raises(FeedError, match="no bytes unpacked"):
         probe(zipped(tmp_path / "hollow.zip", b""))
+    zipfile.ZipFile(tmp_path / "bare.zip", "w").close()
+    with pytest.raises(FeedError, match="a zip without a file in it"):
+        probe(tmp_path / "bare.zip")
     (tmp_path / "hollow.gz").write_bytes(gzip.compress(b""))
     with pytest.raises(FeedError, match="no bytes unpacked"):
         probe(tmp_path / "hollow.gz")

@@ -99,6 +99,24 @@ def test_a_mapping_file_maps_words_and_constants(tmp_path: Path, container: str)
     assert "side" in fault.reason
 
 
+@pytest.mark.parametrize(
+    ("said", "is_in_file"),
+    [(";", ";"), ("|", "|"), ("\\t", "\t"), ("tab", "\t"), ("\t", "\t"), (" ", " ")],
+)
+def test_a_delimiter_may_be_said_in_one_line(tmp_path: Path, said: str, is_in_file: str) -> None:
+    path = tmp_path / "trades.csv"
+    path.write_text("time,sym,px,qty\n7,abc,1234,5\n".replace(",", is_in_file))
+    rows, faults = read(path, parse_mapping(f"{LINE.format(unit='s')},delimiter={said}"))
+    assert faults == []
+    assert rows.select("symbol", "price").rows() == [("ABC", 12.34)]
+
+
+@pytest.mark.parametrize("said", [";;", "a", "7", '"', "§"])
+def test_what_is_no_delimiter_is_refused(said: str) -> None:
+    with pytest.raises(FeedError, match="one character was needed, no letter"):
+        parse_mapping(f"{LINE.format(unit='s')},delimiter={said}")
+
+
 def test_columns_without_a_header_go_by_number(tmp_path: Path) -> None:
     path = tmp_path / "quotes.csv"
     path.write_text("abc,1000,10,,\nabc,1001,,11,200\n")

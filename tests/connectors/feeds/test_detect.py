@@ -59,6 +59,31 @@ def test_a_taq_name_with_other_content_is_not_taken_for_taq(taq_file: Callable[.
         find([path], FORMATS)
 
 
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("sym;time;px", r"not known: the mapping's columns are there with delimiter=';': say so"),
+        ("sym\ttime\tpx", r"not known: the mapping's columns are there with delimiter='\\t'"),
+        ("sym,when,px", "not known: the mapping names column time, which its first line does not"),
+        ("\ufeffsym,when,px", "not known: the mapping names column time"),
+    ],
+)
+def test_what_a_mapping_misses_in_a_file_is_told(tmp_path: Path, first: str, words: str) -> None:
+    mapping = parse_mapping(
+        "topic=trades,symbol=sym,ts_event=time:s,price=px,size=px,venue=const:X"
+    )
+    (tmp_path / "a.csv").write_text(f"{first}\nA,1,2\n")
+    with pytest.raises(FeedError, match=words):
+        find([tmp_path / "a.csv"], [Lobster(), Columns(mapping)])
+
+
+def test_a_byte_order_mark_before_a_format_without_a_header_is_told(tmp_path: Path) -> None:
+    path = tmp_path / MESSAGES.removesuffix(".gz")
+    path.write_bytes(b"\xef\xbb\xbf34200.01,1,5,100,5800000,1\n")
+    with pytest.raises(FeedError, match="it begins with a byte-order mark: save it without one"):
+        find([path], FORMATS)
+
+
 def test_a_mapping_makes_files_with_its_columns_known(tmp_path: Path) -> None:
     path = tmp_path / "odd.csv"
     path.write_text("a,b,c,d\n1,2,3,4\n")
