@@ -9,7 +9,7 @@ from typing import Any
 from flows.trading.interfaces import Answer, Market, MarketEvent, Order, Terms, Venue
 
 
-class BrokerVenue(Venue):
+class BrokerVenue(Venue[Market]):
     """A broker's orders of one symbol.
 
     Parameters

@@ -94,7 +94,7 @@ class Context:
         venue: str,
         market: SymbolMarket,
         tell: Callable[[str, str, str, dict[str, Any]], None],
-    ) -> Venue:
+    ) -> Venue[SymbolMarket]:
         """A venue's book of a symbol."""
         if venue == CONSOLIDATED:
             return PaperVenue(venue, None, ())

@@ -10,6 +10,7 @@ from flows.trading.past_parts import PastPart, origin_of
 from flows.trading.replacing import settle
 from flows.trading.reporting import report, report_execution
 from flows.trading.routes import routes
+from flows.trading.symbol_market import SymbolMarket
 from flows.trading.working import ASKED_FOR, Leg, Slice, Working
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Dispatch:
 
     def __init__(self, desk: "Desk") -> None:
         self._desk = desk
-        self._venues: dict[str, Venue] = {}
+        self._venues: dict[str, Venue[SymbolMarket]] = {}
         self._slices: dict[str, tuple[Working, Leg, Slice]] = {}
         # Orders with parts that wait for a venue, in order.
         self._unrouted: dict[str, Working] = {}
@@ -50,7 +51,7 @@ class Dispatch:
         """A part that is open at a venue, and what it is of."""
         return self._slices.get(slice_id)
 
-    def venue(self, name: str) -> Venue:
+    def venue(self, name: str) -> Venue[SymbolMarket]:
         """A venue by the name that an order gives it."""
         found = self._venues.get(name)
         if found is None:

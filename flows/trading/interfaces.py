@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -28,6 +28,9 @@ from flows.trading.market import (
     Touch,
     TradeEvent,
 )
+
+SeenMarket_contra = TypeVar("SeenMarket_contra", bound=Market, contravariant=True)
+"""How much of a market a venue has to see: a broker's needs no more than any market."""
 
 __all__ = [
     "CONSOLIDATED",
@@ -362,7 +365,7 @@ class Terms:
     peg_offset: int
 
 
-class Venue(ABC):
+class Venue(ABC, Generic[SeenMarket_contra]):
     """Where orders of one symbol work. What reaches it has had its latency already.
 
     Every call gives the answers that it caused, in order.
@@ -372,19 +375,19 @@ class Venue(ABC):
     latency_ns: int
 
     @abstractmethod
-    def send(self, order: Order, market: Market) -> list[Answer]:
+    def send(self, order: Order, market: SeenMarket_contra) -> list[Answer]:
         """A new order; its identifier names it from now on."""
 
     @abstractmethod
-    def replace(self, order_id: str, terms: Terms, market: Market) -> list[Answer]:
+    def replace(self, order_id: str, terms: Terms, market: SeenMarket_contra) -> list[Answer]:
         """Other terms. Priority is kept only where nothing but the quantity goes down."""
 
     @abstractmethod
-    def cancel(self, order_id: str, market: Market) -> list[Answer]:
+    def cancel(self, order_id: str, market: SeenMarket_contra) -> list[Answer]:
         """Cancel what is open of an order."""
 
     @abstractmethod
-    def on_event(self, event: MarketEvent, market: Market) -> list[Answer]:
+    def on_event(self, event: MarketEvent, market: SeenMarket_contra) -> list[Answer]:
         """A market event, which the market has in it already."""
 
     def forget(self, order_id: str) -> None:

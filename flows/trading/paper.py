@@ -44,7 +44,7 @@ _FROZEN = "its auction has begun"
 _Offer = tuple[int, int, str | None]
 
 
-class PaperVenue(Venue):
+class PaperVenue(Venue[SymbolMarket]):
     """A paper venue's book of one symbol.
 
     Parameters
@@ -72,7 +72,7 @@ class PaperVenue(Venue):
         self._nights = Nights()
         self.rates = Rates(model)
 
-    def send(self, order: Order, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
+    def send(self, order: Order, market: SymbolMarket) -> list[Answer]:
         """A new order."""
         if not self._orders:
             self._nights.has_passed(market)
@@ -101,7 +101,7 @@ class PaperVenue(Venue):
         offers = self._within(Resting(order, 0), market)
         return market.is_tradable and sum(size for _, size, _ in offers) >= order.quantity
 
-    def replace(self, order_id: str, terms: Terms, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
+    def replace(self, order_id: str, terms: Terms, market: SymbolMarket) -> list[Answer]:
         """Other terms; the place in the queue is kept only if nothing but the quantity goes down."""
         resting = self._orders.get(order_id)
         if resting is None:
@@ -124,7 +124,7 @@ class PaperVenue(Venue):
         resting.sequence = self._next()
         return [replaced, *self._enter(resting, market)]
 
-    def cancel(self, order_id: str, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
+    def cancel(self, order_id: str, market: SymbolMarket) -> list[Answer]:
         """Cancel what is open of an order."""
         resting = self._orders.get(order_id)
         if resting is None:
@@ -134,7 +134,7 @@ class PaperVenue(Venue):
         self._leave(resting)
         return [self._ended(resting, "cancelled", None)]
 
-    def on_event(self, event: MarketEvent, market: SymbolMarket) -> list[Answer]:  # type: ignore[override]
+    def on_event(self, event: MarketEvent, market: SymbolMarket) -> list[Answer]:
         """A market event, which the market has in it already."""
         if not self._orders:
             return []
