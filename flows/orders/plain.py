@@ -37,6 +37,7 @@ _NOT_PLAIN = (0, 1, 1, 0, 0)
 
 _NEW = Codes(["new"])
 _TYPES = Codes(["market", "limit"])
+_MARKET, _LIMIT = range(2)
 _SIMPLE = Codes(["simple"])
 _SIDES = Codes(["buy", "sell", "sell_short"])
 
@@ -167,7 +168,7 @@ def _is_usual(batch: pa.RecordBatch) -> Bools:
     usual: Bools = _NEW.of(batch.column("command")) == 0
     kinds = _TYPES.of(batch.column("order_type"))
     # A market order with a limit is refused.
-    usual &= (kinds == 1) | ((kinds == 0) & _is_null(batch.column("limit_price")))
+    usual &= (kinds == _LIMIT) | ((kinds == _MARKET) & _is_null(batch.column("limit_price")))
     usual &= _SIMPLE.of(batch.column("order_class")) == 0
     usual &= _SIDES.of(batch.column("side")) >= 0
     for name in _UNUSUAL:
