@@ -30,9 +30,9 @@ What does not fit gives a row in ``book_faults`` and is resolved there and then:
   be other than trading; and at `call_venues` only at the end of an event that executed and left the book
   so. The book is kept.
 
-Conflation: intervals on the UTC grid; where a book is not as in its row before, one row when the symbol's frontier
-passes the interval's end, which is its ``ts_event``: the state after the interval's last event. Books of one symbol
-follow in order of their first event. An event of an interval that is over is late for it; it is applied all the
+Conflation: intervals on the UTC grid; where a book is not as in its row before (before its first, it is empty), one row
+when the symbol's frontier passes the interval's end, which is its ``ts_event``: the state after the interval's last
+event. Books of one symbol follow in order of their first event. An event of an interval that is over is late for it; it is applied all the
 same, and shows in the row of the interval in which it came.
 
 Order-flow imbalance: the sum of e_n (`flows.kernels.book_rows.best_flow`) over the ends of events since the row

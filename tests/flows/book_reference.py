@@ -7,6 +7,8 @@ from math import inf
 from typing import Any, NamedTuple
 
 ROUNDING = 1e-12
+# Bids, asks and state of a book that has said nothing: as in a row before its first.
+NOTHING: tuple[Any, ...] = ([], [], None)
 
 
 class Event(NamedTuple):
@@ -42,8 +44,8 @@ class Book:
     rests: dict[tuple[str, float], float] = field(default_factory=lambda: defaultdict(float))
     state: str | None = None
     sequence: int | None = None
-    seen: tuple[Any, ...] | None = None
-    told: tuple[Any, ...] | None = None
+    seen: tuple[Any, ...] = NOTHING
+    told: tuple[Any, ...] = NOTHING
     rebuilt: bool = True
     executed: bool = False
     crossing: str | None = None
@@ -209,13 +211,13 @@ class Reference:
     def _judge(self, book: Book, event: Event, faults: list[tuple[Any, ...]]) -> None:
         bids, asks = (book.levels(side)[: self.depth] for side in ("buy", "sell"))
         seen = (bids, asks, book.state)
-        before_bids, before_asks = book.seen[:2] if book.seen else ([], [])
+        before_bids, before_asks = book.seen[:2]
         if not book.rebuilt:
             (pb, qb), (pa, qa) = bids[0] if bids else (-inf, 0), asks[0] if asks else (inf, 0)
             pb0, qb0 = before_bids[0] if before_bids else (-inf, 0)
             pa0, qa0 = before_asks[0] if before_asks else (inf, 0)
             book.ofi += (pb >= pb0) * qb - (pb <= pb0) * qb0 - (pa <= pa0) * qa + (pa >= pa0) * qa0
-        changed = seen != (book.seen or ([], [], None))
+        changed = seen != book.seen
         book.rebuilt = False
         book.seen = seen
         crossing = None
@@ -235,7 +237,6 @@ class Reference:
             self._write(event.symbol, event.venue, event.time, book)
 
     def _write(self, symbol: str, venue: str, time: int, book: Book) -> None:
-        assert book.seen is not None
         bids, asks, state = book.told = book.seen
         book.number += 1
         row: list[Any] = [symbol, venue, time, book.number, state]

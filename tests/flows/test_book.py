@@ -177,6 +177,21 @@ def test_any_events_in_any_cut_give_what_the_plain_book_gives(
     assert run.flow.snapshot() == Run(events, params).flow.snapshot()
 
 
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_a_book_that_came_and_went_within_an_interval_has_no_row(size: int) -> None:
+    came = Event("B", "Y", START, "add", None, "sell", TICKS[0], 0.1)
+    events = [came, came._replace(action="cancel"), Mark("B", START + 2 * MS)]
+    params = BookParams(depth=1, conflation_ms=1)
+    run = Run(events, params, size=size)
+    assert (run.rows, run.faults, run.late) == ([], [], [])
+    same(run, reference(events, params))
+    # One that stays has a row, and one more when it goes.
+    events = [came, events[2], events[1]._replace(time=START + 3 * MS), Mark("B", START + 9 * MS)]
+    run = Run(events, params, size=size)
+    assert [(row[2] - START) / MS for row in run.rows] == [1, 4]
+    same(run, reference(events, params))
+
+
 def event(action: str, **what: Any) -> Event:
     return Event("A", "X", START, action, **what)
 
